@@ -1,0 +1,53 @@
+# Two commands: `make results` and `make test`. Each builds .venv from requirements.lock first, once.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: results test environment lint reference clean
+
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+# Where pip finds torch. Empty: the platform's default build (on Linux with a GPU, that is a CUDA build).
+# See docs/installation.md for how to ask for a particular CUDA version or for the small CPU build.
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+results: environment
+	$(BIN)/snakemake --cores $(CORES)
+
+test: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
+
+lint: environment
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/mypy
+
+# config.yaml, the JSON schema and the reference pages, made again from the typed model and the table schemas.
+reference: environment
+	$(BIN)/python -m bumpscope reference
+
+environment: $(VENV)/complete
+
+# The marker comes last, so a build that was cut off starts over instead of passing for whole.
+$(VENV)/complete: requirements.lock pyproject.toml
+	rm -f $@
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
+	# UMAP compiles itself at its first use, for half a minute, and keeps what it compiled.
+	$(BIN)/python -c "import numpy, bumpscope.geometry as g; \
+		g.embed(g.decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)"
+	touch $@
+
+clean:
+	rm -rf $(VENV)

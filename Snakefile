@@ -1,0 +1,40 @@
+# The experiment of arXiv 2402.03305 from bumps to figures. Rules are thin: each calls one command of the package
+# in src/, which knows nothing of Snakemake and can be run alone (python -m bumpscope --help).
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/probes.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/figures.smk"
+
+
+# Everything: the report stands on all tables and figures.
+rule all:
+    input:
+        OUT + "/report.html",
+    default_target: True
+    localrule: True
+
+
+# Only the figures, from whatever tables are there.
+rule figures:
+    input:
+        expand(OUT + "/figures/{figure}.{kind}", figure=FIGURES, kind=["pdf", "png", "csv"]),
+    localrule: True
+
+
+onstart:
+    hold_output_folder()
+    print(banner(), file=sys.stderr)
+
+
+onsuccess:
+    forget_finished_states()
+    print(f"Done. Open {OUT}/report.html", file=sys.stderr)
+
+
+onerror:
+    print(f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {log}.", file=sys.stderr)

@@ -1,0 +1,59 @@
+"""Weights on disk: safetensors files that load without executing code, with a digest against flipped bits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from bumpscope.files import FileError, atomic_path, first_line
+
+_CURE = "delete it and run the workflow again"
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and text metadata, whole or not at all."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(plain, metadata={**metadata, "digest": _digest(plain)}))
+
+
+def load_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors of a file whose names start with ``prefix`` (which is cut off), and its metadata.
+
+    Raises:
+        FileError: when the file is missing, is not safetensors, or its content does not match its digest.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise FileError(f"{path}: is missing; run the step that makes it") from None
+    except (SafetensorError, OSError) as error:
+        raise FileError(f"{path}: is not a readable checkpoint ({first_line(error)}); {_CURE}") from None
+    if metadata.get("digest") != _digest(tensors):
+        raise FileError(f"{path}: its content does not match its digest; {_CURE}")
+    chosen = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    if not chosen:
+        raise FileError(f"{path}: holds no tensor named {prefix}*; {_CURE}")
+    return chosen, metadata
+
+
+def load_weights(path: str | Path, weights: str) -> dict[str, Tensor]:
+    """Weights of a checkpoint: ``ema`` for their moving average, ``raw`` for the weights themselves."""
+    return load_tensors(path, f"{weights}.")[0]

@@ -1,0 +1,41 @@
+"""Find the bumps in every generated image and say how the image meets its request."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bumpscope.behaviour import classify
+from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.tables import open_table, provenance, read_block, read_table
+
+
+def behaviour(
+    settings: SettingsOption,
+    samples: Annotated[Path, typer.Option(help="table of generated images")],
+    output: Annotated[Path, typer.Option(help="table to write")],
+) -> None:
+    """Find the bumps in every generated image and say how the image meets its request."""
+    chosen, plain = read_settings(settings, "lattice", "analysis.tolerance", "analysis.faint")
+    assert chosen.lattice is not None and chosen.analysis is not None
+    lattice, size = chosen.lattice, chosen.lattice.image_size
+    requests = read_table("samples", samples)
+    with open_table("behaviour", output, provenance(plain, samples, run=chosen.run or "")) as table:
+        # A checkpoint at a time, so that memory does not grow with their number.
+        for step in requests["step"].unique():
+            request = requests[requests.step == step].reset_index(drop=True)
+            images = read_block("samples", samples, "image", [("step", "==", int(step))]).reshape(-1, size, size)
+            found = classify(
+                images.astype(np.float64),
+                request.mu_x.to_numpy(),
+                request.mu_y.to_numpy(),
+                lattice,
+                tolerance=chosen.analysis.tolerance,
+                faint=chosen.analysis.faint,
+            )
+            table.append(request[["step", "sample", "mu_x", "mu_y", "split"]].join(found))
+
+
+if __name__ == "__main__":
+    execute(behaviour)

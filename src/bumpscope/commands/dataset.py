@@ -1,0 +1,41 @@
+"""Draw the lattice of a dataset: its centres, how often each is drawn, and the images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bumpscope.bumps import lattice_points, render
+from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.tables import open_table, provenance
+
+ROWS_AT_A_TIME = 10_000
+
+
+def dataset(
+    settings: SettingsOption,
+    output: Annotated[Path, typer.Option(help="table to write: datasets/NAME.parquet")],
+) -> None:
+    """Draw the lattice of a dataset: its centres, how often each is drawn, and the images."""
+    chosen, plain = read_settings(settings, "lattice")
+    lattice = chosen.lattice
+    assert lattice is not None
+    points = lattice_points(lattice)
+    with open_table("dataset", output, provenance(plain)) as table:
+        for start in range(0, len(points.mu_x), ROWS_AT_A_TIME):
+            rows = slice(start, start + ROWS_AT_A_TIME)
+            images = render(points.mu_x[rows], points.mu_y[rows], lattice)
+            table.append(
+                {
+                    "mu_x": points.mu_x[rows],
+                    "mu_y": points.mu_y[rows],
+                    "probability": points.probability[rows],
+                    "split": np.where(points.heldout[rows], "heldout", "seen"),
+                    "image": images.reshape(len(images), -1),
+                }
+            )
+
+
+if __name__ == "__main__":
+    execute(dataset)

@@ -1,0 +1,35 @@
+"""Draw one figure from the tables, with its data beside it."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bumpscope import figures
+from bumpscope.commands.interface import CommandError, execute
+from bumpscope.figures import style
+from bumpscope.files import atomic_path
+from bumpscope.results import Results
+
+
+def figure(
+    name: Annotated[str, typer.Argument(help="name of the figure")],
+    folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
+    pdf: Annotated[Path, typer.Option(help="vector picture to write")],
+    png: Annotated[Path, typer.Option(help="pixel picture to write")],
+    csv: Annotated[Path, typer.Option(help="data behind the picture, to write")],
+) -> None:
+    """Draw one figure from the tables, with its data beside it."""
+    names = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
+    if name not in names:
+        raise CommandError(f"figure: holds {name}; allowed: {', '.join(names)}")
+    drawn, data = importlib.import_module(f"bumpscope.figures.{name}").draw(Results(folder))
+    style.save(drawn, pdf, png)
+    with atomic_path(csv) as temporary:
+        data.to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    execute(figure)

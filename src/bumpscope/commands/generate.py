@@ -1,0 +1,64 @@
+"""Generate images at each probed checkpoint of a run, and keep activations on the way."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bumpscope.checkpoints import load_weights
+from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.devices import device as hold_device
+from bumpscope.diffusion import Process
+from bumpscope.generation import generate as generate_images
+from bumpscope.generation import noise_seeds, requested_centres
+from bumpscope.settings import Probe
+from bumpscope.tables import open_table, provenance
+from bumpscope.training import new_network
+
+
+def generate(
+    settings: SettingsOption,
+    checkpoints: Annotated[Path, typer.Option(help="folder with step=S.safetensors")],
+    samples: Annotated[Path, typer.Option(help="table to write: generated images")],
+    latents: Annotated[Path, typer.Option(help="table to write: activation vectors")],
+    device: DeviceOption = "auto",
+    gpus: GpusOption = 1,
+) -> None:
+    """Generate images at each probed checkpoint of a run, and keep activations on the way."""
+    chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", "probe")
+    assert chosen.seed is not None and chosen.lattice is not None and chosen.model is not None
+    assert chosen.diffusion is not None and chosen.probe is not None
+    probe = Probe(**chosen.probe.model_dump(exclude_none=True))
+    centres = requested_centres(chosen.lattice, probe.samples)
+    seeds = noise_seeds(chosen.seed, len(centres))
+    paths = {step: checkpoints / f"step={step}.safetensors" for step in probe.checkpoints}
+    metadata = provenance(plain, paths[probe.checkpoints[-1]], run=chosen.run or "")
+    with (
+        hold_device(device, gpus) as place,
+        open_table("samples", samples, metadata) as image_table,
+        open_table("latents", latents, metadata) as latent_table,
+    ):
+        network = new_network(chosen.lattice.image_size, chosen.model, chosen.seed).to(place).eval()
+        process = Process.from_config(chosen.diffusion, place)
+        for number, (step, path) in enumerate(paths.items(), start=1):
+            network.load_state_dict(load_weights(path, probe.weights))
+            generated = generate_images(network, process, probe, centres, seeds)
+            pixels = generated.images.reshape(len(centres), -1)
+            request = centres.assign(step=step, noise_seed=seeds)[["step", *centres.columns, "noise_seed"]]
+            image_table.append(request.to_dict("series") | {"image": pixels})
+            for (layer, t), vectors in generated.activations.items():
+                latent_table.append(
+                    {
+                        "step": np.full(len(vectors), step),
+                        "layer": [layer] * len(vectors),
+                        "t": np.full(len(vectors), t),
+                        "sample": centres["sample"],
+                        "vector": vectors,
+                    }
+                )
+            log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(paths), step)
+
+
+if __name__ == "__main__":
+    execute(generate)

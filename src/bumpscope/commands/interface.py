@@ -1,0 +1,81 @@
+"""What all commands share: how settings arrive, how progress is told, how an error ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from bumpscope.files import FileError
+from bumpscope.settings import StepSettings
+
+log = logging.getLogger("bumpscope")
+
+SettingsOption = Annotated[
+    str,
+    typer.Option(
+        help="JSON text, or a file that holds it, with just the keys this step depends on (see: bumpscope settings)"
+    ),
+]
+DeviceOption = Annotated[str, typer.Option(envvar="BUMPSCOPE_DEVICE", help="auto, cpu or cuda")]
+GpusOption = Annotated[int, typer.Option(min=0, help="GPUs granted to this job; with device auto, 0 means the CPU")]
+
+
+class CommandError(RuntimeError):
+    """Something a user can mend; told in one line."""
+
+
+def read_settings(text: str, *needed: str) -> tuple[StepSettings, dict[str, Any]]:
+    """The settings of a step, checked, and as the plain data they arrived as.
+
+    Args:
+        needed: sections and keys (``section.key``) that the step cannot do without.
+    """
+    try:
+        plain = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--settings: is neither JSON nor a file that holds it ({error})") from None
+    try:
+        settings = StepSettings.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise CommandError(f"--settings: {where}: {first['msg']}") from None
+    missing = [name for name in needed if _at(settings, name) is None]
+    if missing:
+        raise CommandError(f"--settings: {', '.join(missing)} missing")
+    return settings, plain
+
+
+def _at(settings: StepSettings, name: str) -> Any:
+    """The value at ``section`` or ``section.key``, or None where either is missing."""
+    section, _, key = name.partition(".")
+    value = getattr(settings, section)
+    return getattr(value, key) if key and value is not None else value
+
+
+def execute(command: Callable[..., None]) -> None:
+    """Run a command's function on the command line; an error that a user can mend is one line and exit status 1."""
+    # Heavy modules are imported by the command alone, so their errors are known by name only here.
+    mendable = {"CommandError", "ConfigError", "DeviceError", "TrainingError"}
+    try:
+        typer.run(command)
+    except Exception as error:
+        if isinstance(error, FileError) or type(error).__name__ in mendable:
+            message = str(error)
+        elif type(error).__name__ == "OutOfMemoryError":
+            message = (
+                "the GPU is out of memory: lower training.batch_size, model.base_width or image_size, "
+                f"or set device to cpu ({str(error).splitlines()[0]})"
+            )
+        else:
+            log.exception("unexpected error")
+            sys.exit(1)
+        log.error("error: %s", message)
+        sys.exit(1)

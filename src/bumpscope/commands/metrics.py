@@ -1,0 +1,42 @@
+"""Collect the numbers of every checkpoint of every run into one tidy table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bumpscope.commands.interface import execute
+from bumpscope.metrics import run_metrics
+from bumpscope.results import Results
+from bumpscope.tables import open_table, provenance
+
+TABLES_OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases")
+
+
+def metrics(
+    folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
+    output: Annotated[Path, typer.Option(help="table to write")],
+    tolerance: Annotated[float, typer.Option(help="largest distance from the request on one axis, px")] = 1.0,
+) -> None:
+    """Collect the numbers of every checkpoint of every run into one tidy table."""
+    results = Results(folder)
+    inputs = [results.path(run, name) for run in results.runs["run"] for name in TABLES_OF_A_RUN]
+    metadata = provenance({"tolerance": tolerance}, folder / "runs.parquet", *inputs)
+    with open_table("metrics", output, metadata) as table:
+        for run in results.runs.to_dict("records"):
+            tables = {name: results.table(run["run"], name) for name in TABLES_OF_A_RUN}
+            table.append(
+                run_metrics(
+                    run["run"],
+                    run["dataset"],
+                    run["seed"],
+                    **tables,
+                    boundary=run["boundary"],
+                    image_size=run["image_size"],
+                    tolerance=tolerance,
+                )
+            )
+
+
+if __name__ == "__main__":
+    execute(metrics)

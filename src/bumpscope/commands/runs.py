@@ -1,0 +1,71 @@
+"""List the runs of an experiment with their properties."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from bumpscope.bumps import lattice_points
+from bumpscope.commands.interface import CommandError, execute
+from bumpscope.settings import StepSettings, run_path
+from bumpscope.tables import provenance, read_checkpoint_metadata, write_table
+
+
+def runs(
+    runs: Annotated[str, typer.Option(help='the grid as JSON: {"dataset": [seeds], ...}')],
+    folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
+    output: Annotated[Path, typer.Option(help="table to write")],
+) -> None:
+    """List the runs of an experiment with their properties."""
+    try:
+        grid = json.loads(runs)
+        pairs = [(dataset, int(seed)) for dataset, seeds in grid.items() for seed in seeds]
+    except (ValueError, TypeError, AttributeError):
+        raise CommandError('--runs: is not JSON of the form {"dataset": [seeds], ...}') from None
+    rows, last_checkpoints = [], []
+    for dataset, seed in pairs:
+        path = run_path(dataset, seed)
+        last = _last_checkpoint(folder / path / "checkpoints")
+        rows.append(_row(path, dataset, last))
+        last_checkpoints.append(last)
+    write_table("runs", output, pd.DataFrame(rows), provenance({"runs": grid}, *last_checkpoints))
+
+
+def _last_checkpoint(folder: Path) -> Path:
+    steps = {int(path.stem.removeprefix("step=")): path for path in folder.glob("step=*.safetensors")}
+    if not steps:
+        raise CommandError(f"{folder}: holds no checkpoint; train the run first")
+    return steps[max(steps)]
+
+
+def _row(path: str, dataset: str, checkpoint: Path) -> dict[str, Any]:
+    metadata = read_checkpoint_metadata(checkpoint)
+    chosen = StepSettings.model_validate_json(metadata["config"])
+    lattice, diffusion, training = chosen.lattice, chosen.diffusion, chosen.training
+    assert lattice is not None and diffusion is not None and training is not None
+    return {
+        "run": chosen.run,
+        "dataset": dataset,
+        "seed": chosen.seed,
+        "dx": lattice.dx,
+        "dy": lattice.dy,
+        "image_size": lattice.image_size,
+        "sigma": lattice.sigma,
+        "margin": lattice.free_margin,
+        "boundary": lattice.boundary,
+        "polarity": lattice.polarity,
+        "skew_axis": lattice.skew.axis,
+        "skew_alpha": lattice.skew.alpha,
+        "prediction": diffusion.prediction,
+        "n_images": int((lattice_points(lattice).probability > 0).sum()),
+        "n_parameters": int(metadata["parameters"]),
+        "batch_size": training.batch_size,
+        "training_steps": training.steps,
+        "path": path,
+    }
+
+
+if __name__ == "__main__":
+    execute(runs)

@@ -1,0 +1,121 @@
+"""Train a denoiser, or go on where a killed training stopped."""
+
+import platform
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from filelock import FileLock, Timeout
+
+from bumpscope.bumps import to_network
+from bumpscope.checkpoints import load_tensors
+from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.devices import device as hold_device
+from bumpscope.files import FileError, atomic_path
+from bumpscope.provenance import code_fingerprint
+from bumpscope.settings import Training, canonical_json, fingerprint
+from bumpscope.tables import provenance, read_block, read_metadata, read_table, write_table
+from bumpscope.training import LossLog, Trainer, TrainingData, learning_rate
+from bumpscope.training import train as train_to_the_end
+
+
+def train(
+    settings: SettingsOption,
+    dataset: Annotated[Path, typer.Option(help="table of the dataset")],
+    output: Annotated[Path, typer.Option(help="folder of the run; gets losses.parquet and checkpoints/")],
+    state: Annotated[Path, typer.Option(help="folder for what a killed training resumes from")],
+    device: DeviceOption = "auto",
+    gpus: GpusOption = 1,
+) -> None:
+    """Train a denoiser, or go on where a killed training stopped."""
+    chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", "training")
+    assert chosen.seed is not None and chosen.model is not None and chosen.diffusion is not None
+    assert chosen.training is not None
+    training = Training(**chosen.training.model_dump(exclude_none=True))
+    metadata = provenance(plain, dataset, run=chosen.run or "")
+    with hold_device(device, gpus) as place:
+        # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
+        key = fingerprint(
+            plain, read_metadata(dataset)["settings"], code_fingerprint("commands.train"), torch.__version__, place.type
+        )
+        folder = state / key
+        if place.type == "cpu" and device != "cpu":
+            log.info("%s: no GPU granted, training on the CPU", chosen.run)
+        # A training that outlived its killed workflow is left to finish; this one then only publishes its results.
+        folder.mkdir(parents=True, exist_ok=True)
+        state_lock = FileLock(folder / "lock")
+        if not _acquire(state_lock):
+            log.info("%s: another process is training this run; waiting for it", chosen.run)
+            state_lock.acquire()
+        trainer = Trainer(
+            chosen.seed, _training_data(dataset).to(place), chosen.model, chosen.diffusion, training, place
+        )
+        hardware = torch.cuda.get_device_name(place) if place.type == "cuda" else platform.processor() or "CPU"
+        described = metadata | {
+            "config": canonical_json(plain),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": f"{place.type} ({hardware})",
+            "parameters": str(sum(parameter.numel() for parameter in trainer.network.parameters())),
+        }
+        losses = train_to_the_end(trainer, folder, described, lambda text: log.info("%s: %s", chosen.run, text))
+    finished = [folder / f"step={step}.safetensors" for step in training.checkpoints]
+    try:
+        for path in finished:
+            load_tensors(path)
+    except FileError:
+        # A broken state must not be resumed by the next attempt.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    for path in finished:
+        _publish(path, output / "checkpoints" / path.name)
+    _write_losses(output / "losses.parquet", losses, training, metadata)
+    (folder / "finished").touch()
+
+
+def _acquire(lock: FileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
+
+
+def _training_data(path: Path) -> TrainingData:
+    points = read_table("dataset", path)
+    pixels = to_network(read_block("dataset", path, "image"))
+    size = round(pixels.shape[1] ** 0.5)
+    drawn = points.probability.to_numpy() > 0
+    return TrainingData(
+        torch.tensor(pixels[drawn].reshape(-1, 1, size, size)),
+        torch.tensor(points.loc[drawn, ["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32),
+        torch.tensor(points.probability.to_numpy()[drawn]),
+    )
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Make a finished checkpoint appear in the results, whole; the state keeps it until the workflow has ended well."""
+    with atomic_path(target) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            temporary.hardlink_to(source)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+
+
+def _write_losses(path: Path, losses: LossLog, training: Training, metadata: dict[str, str]) -> None:
+    steps = np.array(losses.steps, dtype=np.int64)
+    data = {
+        "step": steps,
+        "loss": np.array(losses.losses),
+        "learning_rate": np.array([learning_rate(step, training) for step in losses.steps]),
+        "images_seen": steps * training.batch_size,
+    }
+    write_table("losses", path, data, metadata)
+
+
+if __name__ == "__main__":
+    execute(train)

@@ -1,0 +1,143 @@
+"""What comes first: when each curve has gone half of its way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from bumpscope.figures import style
+from bumpscope.results import Results, in_network_order
+
+CAPTION = (
+    "For each balanced run (equal spacing, no skew) the step at which a curve first reaches half of the way from "
+    "its value at the first checkpoint to its value at the last, interpolated in the logarithm of the step. Small"
+    " marks: one a seed; large mark and bar: geometric mean and 95% Student t interval over seeds (from three "
+    "seeds on). A curve that rises by less than 0.1 has no such step and is left out; the numbers at the right "
+    "say how many of the runs remain. Label effects: of the averaged weights, at the middle of the diffusion "
+    "timesteps probed. R²: requested centre from three principal components, at the noisiest timestep read."
+)
+LIMIT = 3
+SMALLEST_RISE = 0.1
+FEWEST_SEEDS = 3
+EFFECTS = {"effect_x": "effect of x", "effect_y": "effect of y", "effect_xy": "effect of x and y together"}
+BEHAVIOUR = "correct images"
+
+
+@style.apply()
+def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
+    """Half-way steps of label effects, decodability and behaviour: a panel a balanced dataset.
+
+    Returns:
+        The figure, and columns run, dataset, seed, event, step; the step is empty where the curve does not rise.
+    """
+    columns = ["run", "dataset", "seed", "event", "step"]
+    balanced = results.runs.query("dx == dy and skew_axis == 'none'")
+    curves = _curves(results)
+    curves = curves[curves["run"].isin(balanced["run"])]
+    if curves.empty:
+        return style.without_data("No balanced run has curves to compare."), pd.DataFrame(columns=columns)
+    rows = []
+    for (run, dataset, seed, event), curve in curves.groupby(["run", "dataset", "seed", "event"], sort=False):
+        ordered = curve.sort_values("step")
+        rows.append((run, dataset, seed, event, halfway(ordered["step"].to_numpy(), ordered["value"].to_numpy())))
+    data = pd.DataFrame(rows, columns=columns)
+    if data["step"].isna().all():
+        return style.without_data(finding(data)), data
+    present = [name for name in results.datasets if name in set(data["dataset"])]
+    names, note = style.capped(present, LIMIT, "balanced datasets")
+    tallest = max(data[data["dataset"].isin(names)].groupby("dataset")["event"].nunique())
+    figure, axes = style.panels(len(names), 1, 0.7 + 0.21 * tallest, sharex=True)
+    figure.set_figwidth(style.WIDTH)
+    for axis, name in zip(axes, names, strict=True):
+        _panel(axis, data[data["dataset"] == name])
+        axis.set_title(name)
+    style.plain_logarithm(axes[-1].xaxis)
+    axes[-1].set_xlabel("optimiser step at half of the way (log scale)")
+    style.heading(figure, finding(data), note)
+    return figure, data
+
+
+def _curves(results: Results) -> pd.DataFrame:
+    """All curves as columns run, dataset, seed, step, value, event."""
+    effects = results.select("{quantity}/t={t}/ema").query("quantity in @EFFECTS")
+    times = {name: sorted(own.unique()) for name, own in effects.groupby("dataset")["t"]}
+    middle = effects["dataset"].map({name: own[(len(own) - 1) // 2] for name, own in times.items()})
+    effects = effects[effects["t"] == middle].assign(event=lambda rows: rows["quantity"].map(EFFECTS))
+    scores = results.select("r2/{layer}/t={t}/pca3/requested")
+    scores = scores[scores["t"] == scores.groupby("dataset")["t"].transform("max")]
+    layers = in_network_order(scores["layer"])
+    by_layer = [scores[scores["layer"] == layer].assign(event=f"R² at {layer}") for layer in layers]
+    correct = results.select("outcome/correct/seen").assign(event=BEHAVIOUR)
+    return pd.concat([effects, *by_layer, correct])[["run", "dataset", "seed", "step", "value", "event"]]
+
+
+def halfway(steps: np.ndarray, values: np.ndarray) -> float:
+    """The step at which a curve first reaches the mean of its first and its last value.
+
+    Interpolated linearly in the logarithm of the step; from step 0, which has none, linearly in the step.
+
+    Returns:
+        The step, or NaN where the last value is not at least 0.1 above the first.
+    """
+    level = (values[0] + values[-1]) / 2
+    if values[-1] - values[0] < SMALLEST_RISE:
+        return float("nan")
+    k = int(np.argmax(values >= level))
+    part = (level - values[k - 1]) / (values[k] - values[k - 1])
+    before, after = float(steps[k - 1]), float(steps[k])
+    if before == 0:
+        return part * after
+    return float(np.exp(np.log(before) + part * np.log(after / before)))
+
+
+def geometric_interval(steps: np.ndarray) -> tuple[float, float, float]:
+    """Geometric mean of steps and its 95% Student t interval; the interval is NaN below three."""
+    logarithms = np.log(steps)
+    mean, count = logarithms.mean(), len(logarithms)
+    if count < FEWEST_SEEDS:
+        return float(np.exp(mean)), float("nan"), float("nan")
+    half = stats.t.ppf(0.975, count - 1) * logarithms.std(ddof=1) / np.sqrt(count)
+    return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
+
+
+def _means(data: pd.DataFrame) -> pd.Series:
+    """Geometric mean step of each event, earliest first, those that never happen last."""
+    logarithms = data.assign(step=np.log(data["step"].astype(float)))
+    means = logarithms.groupby("event", sort=False)["step"].mean().apply(np.exp)
+    return means.sort_values(kind="stable", na_position="last")
+
+
+def _panel(axes: Axes, data: pd.DataFrame) -> None:
+    events = list(_means(data).index)
+    for row, event in enumerate(events):
+        own = data[data["event"] == event]
+        steps = own["step"].dropna().to_numpy(dtype=float)
+        colour = style.VERMILLION if event == BEHAVIOUR else style.BLUE if event in EFFECTS.values() else style.GREEN
+        axes.text(1.01, row, f"{len(steps)} of {len(own)}", transform=axes.get_yaxis_transform(), va="center")
+        if len(steps) == 0:
+            continue
+        seeds = np.full(len(steps), row + 0.27)  # below the mean, or it would hide them
+        axes.scatter(steps, seeds, s=8, facecolors="none", edgecolors=colour, linewidths=0.7, zorder=3)
+        mean, low, high = geometric_interval(steps)
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.6)
+        axes.scatter([mean], [row], s=26, marker="D", color=colour, zorder=4)
+    axes.set_yticks(range(len(events)), events)
+    axes.set_ylim(len(events) - 0.5, -0.5)
+    axes.set_xscale("log")
+    axes.grid(axis="x", which="both", linewidth=0.3, color="#d0d0d0")
+    axes.set_axisbelow(True)
+
+
+def finding(data: pd.DataFrame) -> str:
+    """The events in their order, as a sentence."""
+    if data.empty:
+        return "No balanced run has curves to compare."
+    parts = []
+    for name, own in data.groupby("dataset", sort=False):
+        means = _means(own).dropna()
+        order = ", ".join(f"{event} {step:.0f}" for event, step in means.items())
+        parts.append(f"{name}: {order}" if order else f"{name}: no curve rises by {SMALLEST_RISE}")
+    return f"Steps at half of the way, geometric mean over seeds, earliest first: {style.listed(parts, 2)}."

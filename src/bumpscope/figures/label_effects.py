@@ -1,0 +1,116 @@
+"""How much of the requested centre the denoiser uses, and what is left of its error."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bumpscope.figures import style
+from bumpscope.results import Results
+
+CAPTION = (
+    "Top: label effects of the averaged weights at one diffusion timestep t: how much of the x label, of the y "
+    "label and of what needs both at once the estimate of the clean image uses (0: none, 1: like the Bayes-"
+    "optimal denoiser that knows it), with the share of generated images with one bump in the right place. Below:"
+    " the label-independent residual and the whole excess error at every t, both relative to the error of the "
+    "best denoiser that knows no label (dashed line at 1). Thick lines: mean over seeds; thin lines: each seed."
+)
+LIMIT = 4
+ACCURACY = "correct"
+EFFECTS: dict[str, tuple[str, style.Look]] = {
+    "effect_x": ("effect x", {"color": style.BLUE, "linestyle": "-"}),
+    "effect_y": ("effect y", {"color": style.ORANGE, "linestyle": "--"}),
+    "effect_xy": ("effect xy", {"color": style.PURPLE, "linestyle": ":"}),
+    ACCURACY: ("correct", {"color": style.BLACK, "linestyle": "-."}),
+}
+ERRORS = {"residual": "residual error", "excess": "excess error"}
+
+
+@style.apply()
+def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
+    """Effects with accuracy, residual and excess: a column a dataset; effects at the middle of the timesteps probed.
+
+    Returns:
+        The figure, and columns run, dataset, seed, step, t, quantity, value; t is -1 for the accuracy.
+    """
+    rows = results.select("{quantity}/t={t}/ema")
+    rows = rows[rows["quantity"].isin([*EFFECTS, *ERRORS])]
+    accuracy = results.select("outcome/correct/seen").assign(quantity=ACCURACY, t=-1)
+    columns = ["run", "dataset", "seed", "step", "t", "quantity", "value"]
+    if rows.empty:
+        return style.without_data("No label effect has been measured."), pd.DataFrame(columns=columns)
+    present = [name for name in results.datasets if name in set(rows["dataset"])]
+    names, note = style.capped(present, LIMIT, "datasets")
+    data = pd.concat([rows, accuracy], ignore_index=True)[columns]
+    data = data[data["dataset"].isin(names)].reset_index(drop=True)
+    figure, axes = style.panels(3 * len(names), len(names), 1.75, sharex="col", sharey="row")
+    times = sorted(rows["t"].unique())
+    looks = style.line_styles([str(t) for t in times])
+    for column, name in enumerate(names):
+        own = data[data["dataset"] == name]
+        top, *below = axes[column :: len(names)]
+        last = column == len(names) - 1
+        _effects(top, own, middle_timestep(own), last)
+        top.set_title(f"{style.shortened(name)}\neffects at t = {middle_timestep(own)}")
+        for panel, (quantity, text) in zip(below, ERRORS.items(), strict=True):
+            ends = []
+            for t in times:
+                value = _lines(panel, own[(own["quantity"] == quantity) & (own["t"] == t)], looks[str(t)])
+                ends.append((value, f"t = {t}", looks[str(t)]))
+            panel.axhline(1, color=style.BLACK, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
+            panel.set_yscale("log")
+            if column == 0:
+                panel.set_ylabel(f"{text}\n(1: blind optimum)")
+            style.plain_logarithm(panel.yaxis)
+            if last:
+                style.label_ends(panel, ends)
+        style.step_axis(below[-1], own["step"].to_numpy())
+        if column == 0:
+            top.set_ylabel("effect, or share of images")
+    style.heading(figure, finding(data), note)
+    return figure, data
+
+
+def middle_timestep(data: pd.DataFrame) -> int:
+    """The middle one of the timesteps at which effects were measured (the lower of two)."""
+    times = sorted(data.loc[data["quantity"].isin(["effect_x", "effect_y", *ERRORS]), "t"].unique())
+    return int(times[(len(times) - 1) // 2])
+
+
+def _effects(axes: Axes, own: pd.DataFrame, t: int, named: bool) -> None:
+    ends = []
+    for quantity, (text, look) in EFFECTS.items():
+        value = _lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([t, -1])], look)
+        ends.append((value, text, look))
+    axes.axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
+    if named:
+        style.label_ends(axes, ends)
+
+
+def _lines(axes: Axes, rows: pd.DataFrame, look: style.Look) -> float:
+    """A thick line for the mean and a thin one for each seed; returns where the mean ends."""
+    if rows.empty:
+        return float("nan")
+    mean = rows.groupby("step")["value"].mean()
+    if rows["run"].nunique() > 1:
+        for _, run in rows.groupby("run"):
+            axes.plot(run["step"], run["value"], linewidth=0.5, alpha=0.5, **look)
+    axes.plot(mean.index, mean, marker="o", markersize=1.8, **look)
+    return float(mean.iloc[-1])
+
+
+def finding(data: pd.DataFrame) -> str:
+    """Effects and errors at the last checkpoint of each dataset, as a sentence."""
+    if data.empty:
+        return "No label effect has been measured."
+    parts = []
+    for name, own in data.groupby("dataset", sort=False):
+        t = middle_timestep(own)
+        at_t = own[own["t"] == t]
+        last = int(at_t["step"].max())
+        mean = at_t[at_t["step"] == last].groupby("quantity")["value"].mean()
+        texts = {"effect_x": "x", "effect_y": "y", "effect_xy": "x and y", "residual": "residual", "excess": "excess"}
+        values = [f"{text} {mean[key]:.2f}" for key, text in texts.items() if key in mean]
+        parts.append(f"{name} at step {last}, t = {t}: {', '.join(values)}")
+    return f"Label effects and errors, mean over seeds: {style.listed(parts, 2)}."

@@ -1,0 +1,142 @@
+"""Holes in the latents: persistence diagrams before and after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bumpscope.figures import style
+from bumpscope.results import Results, in_network_order
+
+CAPTION = (
+    "Each mark is a feature of the cloud of latents: the radius at which it appears (birth) and at which it fills"
+    " (death), in units of the median distance between points; those that never fill lie on the dotted line at "
+    "the top. H0: separate pieces, H1: loops, H2: enclosed voids. Filled: counted as a feature; hollow: taken for"
+    " noise. Lines in the marks' colours: the rule, above which a feature counts (H0: filled later than 0.5; H1: "
+    "persistence above 0.3 and death over birth above 2; H2: above 0.15 and above 1.3). Betti numbers count the "
+    "filled marks; a sheet has 1, 0, 0 and a torus 1, 2, 1. On a plane these are the same in every phase, so only"
+    " a torus shows that the method can see."
+)
+# Persistence, and ratio of death to birth, that a feature must exceed, by dimension.
+RULE = {0: (0.5, 0.0), 1: (0.3, 2.0), 2: (0.15, 1.3)}
+TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
+RULE_DASHES: dict[int, Any] = {0: "-", 1: "--", 2: "-."}
+MARKS = {0: ("o", style.GREY), 1: ("^", style.VERMILLION), 2: ("s", style.BLUE)}
+
+
+@style.apply()
+def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
+    """Diagrams of the first run with each boundary: a row a run, its first checkpoint and its last.
+
+    Returns:
+        The figure, and columns run, boundary, step, layer, t, dimension, birth, death, significant.
+    """
+    columns = ["run", "boundary", "step", "layer", "t", "dimension", "birth", "death", "significant"]
+    parts = []
+    with_bars = results.having("topology")
+    for boundary in TRUTH:
+        for run in [run for run in with_bars if run.boundary == boundary][:1]:
+            bars = _one_place(results, run.run, results.table(run.run, "topology"))
+            bars = bars[bars["step"].isin([bars["step"].min(), bars["step"].max()])]
+            parts.append(bars.assign(run=run.run, boundary=boundary)[columns])
+    if not parts or all(part.empty for part in parts):
+        return style.without_data("No run has persistence diagrams."), pd.DataFrame(columns=columns)
+    data = pd.concat(parts, ignore_index=True)
+    diagrams = list(data.groupby(["run", "step"], sort=False))
+    per_row = max(data.groupby("run")["step"].nunique())
+    figure, axes = style.panels(len(diagrams), per_row, 2.7)
+    finite = data[np.isfinite(data["death"])]
+    top = 1.15 * max(finite["death"].max() if len(finite) else 0.0, 0.7)
+    for axis, ((name, step), bars) in zip(axes, diagrams, strict=True):
+        _diagram(axis, bars, top)
+        found, truth = betti_numbers(bars), TRUTH[bars["boundary"].iloc[0]]
+        where = f"{name}, {bars['layer'].iloc[0]}, t = {bars['t'].iloc[0]}, step {step}"
+        axis.set_title(f"{where}\nBetti {_numbers(found)} (a {_shape(bars)} has {_numbers(truth)})")
+    handles = [
+        Line2D([], [], linestyle=RULE_DASHES[k], marker=mark, markersize=4.5, color=colour, linewidth=0.8)
+        for k, (mark, colour) in MARKS.items()
+    ]
+    names = ["H0 pieces and their rule", "H1 loops and their rule", "H2 voids and their rule"]
+    figure.legend(handles, names, loc="outside lower left", ncols=3, handlelength=3)
+    style.heading(figure, finding(data))
+    return figure, data
+
+
+def _one_place(results: Results, run: str, bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars where the last latent verdict was read, else those of the first layer at its noisiest timestep."""
+    if results.has(run, "phases"):
+        last = results.table(run, "phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
+        chosen = bars[(bars["layer"] == last["layer"]) & (bars["t"] == last["t"])]
+        if len(chosen):
+            return chosen
+    chosen = bars[bars["layer"] == in_network_order(bars["layer"])[0]] if len(bars) else bars
+    return chosen[chosen["t"] == chosen["t"].max()]
+
+
+def rule_border(dimension: int, birth: np.ndarray) -> np.ndarray:
+    """The death above which a feature of ``dimension`` born at ``birth`` counts, in the units of ``birth``."""
+    persistence, ratio = RULE[dimension]
+    return np.maximum(birth + persistence, ratio * birth)
+
+
+def _diagram(axes: Axes, bars: pd.DataFrame, top: float) -> None:
+    axes.plot([0, top], [0, top], color=style.BLACK, linewidth=0.6)
+    axes.axhline(top, color=style.GREY, linewidth=0.8, linestyle=":")
+    births = np.linspace(0, top, 200)
+    for dimension in (1, 2):
+        look: style.Look = {"color": MARKS[dimension][1], "linestyle": RULE_DASHES[dimension]}
+        axes.plot(births, rule_border(dimension, births), linewidth=0.8, **look)
+    # Pieces are all born at 0, so their rule is one point of the axis.
+    axes.plot([0, 0.03 * top], [RULE[0][0]] * 2, color=MARKS[0][1], linewidth=1.6)
+    for dimension, (mark, colour) in MARKS.items():
+        own = bars[bars["dimension"] == dimension]
+        for significant in (False, True):
+            rows = own[own["significant"] == significant]
+            axes.scatter(
+                rows["birth"],
+                rows["death"].clip(upper=top),
+                marker=mark,
+                s=26 if significant else 10,
+                facecolors=colour if significant else "none",
+                edgecolors=colour if not significant else style.BLACK,
+                linewidths=0.6,
+                zorder=3,
+                clip_on=False,
+            )
+    axes.text(1, top, " never", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=style.GREY)
+    limit = float(bars["birth"].max()) * 1.1 if len(bars) else top
+    axes.set(xlim=(-0.02 * top, max(limit, 0.5 * top)), ylim=(0, 1.03 * top))
+    axes.set(xlabel="birth, median distances", ylabel="death, median distances")
+
+
+def betti_numbers(bars: pd.DataFrame) -> tuple[int, int, int]:
+    """Significant features of dimension 0, 1 and 2."""
+    counts = bars.loc[bars["significant"].astype(bool), "dimension"].value_counts()
+    zero, one, two = (int(counts.get(dimension, 0)) for dimension in (0, 1, 2))
+    return zero, one, two
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _shape(bars: pd.DataFrame) -> str:
+    return "torus" if bars["boundary"].iloc[0] == "torus" else "sheet"
+
+
+def finding(data: pd.DataFrame) -> str:
+    """Betti numbers against the truth, first and last checkpoint of each run, as a sentence."""
+    if data.empty:
+        return "No run has persistence diagrams."
+    parts = []
+    for run, bars in data.groupby("run", sort=False):
+        numbers = [f"{_numbers(betti_numbers(at))} at step {step}" for step, at in bars.groupby("step", sort=True)]
+        parts.append(
+            f"{run} {' and '.join(numbers)} (a {_shape(bars)} has {_numbers(TRUTH[bars['boundary'].iloc[0]])})"
+        )
+    return f"Betti numbers: {style.listed(parts)}."

@@ -1,0 +1,131 @@
+"""Latent and behaviour phases of every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bumpscope.figures import style
+from bumpscope.results import Results
+
+CAPTION = (
+    "Two verdicts at each checkpoint (ticks along the axis), made by rules that never see each other's evidence. "
+    "Latent phase, from geometry: A no structure, B a two-dimensional manifold in disorder, C an ordered one. "
+    "Behaviour phase, from outcomes: A several bumps or none, B one bump in the wrong place, C one bump in the "
+    "right place. Hatched: no verdict. A verdict is drawn from halfway to the checkpoint before to halfway to the"
+    " one after."
+)
+LIMIT = 24
+KINDS = {"latent_phase": "latent", "behaviour_phase": "behaviour"}
+
+
+@style.apply()
+def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
+    """A strip a run and kind of phase, latent above behaviour.
+
+    Returns:
+        The figure, and columns run, dataset, seed, step, kind (latent or behaviour), phase.
+    """
+    available = {run.run: run for run in results.having("phases")}
+    shown, note = style.capped(list(available), LIMIT, "runs")
+    parts = []
+    for run in available.values():
+        table = results.table(run.run, "phases", ["step", *KINDS])
+        long = table.melt("step", var_name="kind", value_name="phase").replace({"kind": KINDS})
+        parts.append(long.assign(run=run.run, dataset=run.dataset, seed=run.seed))
+    columns = ["run", "dataset", "seed", "step", "kind", "phase"]
+    if not parts:
+        return style.without_data("No run has phases."), pd.DataFrame(columns=columns)
+    data = pd.concat(parts, ignore_index=True)[columns].fillna({"phase": "?"})
+
+    figure, (axes,) = style.panels(1, 1, 0.6 + 0.36 * len(shown))
+    figure.set_figwidth(style.WIDTH)
+    drawn: list[tuple[float, float, float, str]] = []
+    for row, name in enumerate(shown):
+        for offset, kind in enumerate(KINDS.values()):
+            strip = data[(data["run"] == name) & (data["kind"] == kind)].sort_values("step")
+            for start, end, phase in segments(strip["step"].to_numpy(), strip["phase"].tolist()):
+                axes.barh(
+                    row + 0.37 * offset,
+                    end - start,
+                    left=start,
+                    height=0.35,
+                    facecolor=style.PHASES[phase],
+                    edgecolor=style.GREY,
+                    linewidth=0.4,
+                    hatch="////" if phase == "?" else None,
+                )
+                drawn.append((start, end, row + 0.37 * offset, phase))
+        axes.annotate(
+            f"{available[name].dataset}, seed {available[name].seed}",
+            (0, row + 0.18),
+            (-46, 0),  # left of the names of the two strips
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+        )
+    places = [row + 0.37 * offset for row in range(len(shown)) for offset in (0, 1)]
+    axes.set_yticks(places, list(KINDS.values()) * len(shown), fontsize=6.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(shown) - 0.4, -0.3)
+    steps = np.unique(data.loc[data["run"].isin(shown), "step"])
+    style.step_axis(axes, steps)
+    axes.set_xticks(steps, minor=True)
+    axes.tick_params(axis="x", which="minor", length=2)
+    axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
+    _name_stretches(axes, drawn)
+    handles = [
+        Patch(facecolor=colour, edgecolor=style.GREY, hatch="////" if phase == "?" else None)
+        for phase, colour in style.PHASES.items()
+    ]
+    figure.legend(handles, ["A", "B", "C", "no verdict"], loc="outside lower left", ncols=4)
+    style.heading(figure, finding(data), note)
+    return figure, data
+
+
+def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
+    """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
+    across = axes.transData + axes.transAxes.inverted()
+    for start, end, height, phase in drawn:
+        left, right = across.transform([(start, height), (end, height)])[:, 0]
+        if phase != "?" and right - left > 0.02:
+            place, _ = across.inverted().transform(((left + right) / 2, 0.0))
+            colour = "black" if phase == "A" else "white"
+            axes.text(place, height, phase, ha="center", va="center", fontsize=6.5, color=colour)
+
+
+def segments(steps: np.ndarray, phases: list[str]) -> list[tuple[float, float, str]]:
+    """Stretches (start, end, phase) of equal verdicts; borders lie halfway between checkpoints."""
+    steps = np.asarray(steps, dtype=float)
+    halfway = (steps[1:] + steps[:-1]) / 2
+    # A single checkpoint has no neighbours, and still must be seen.
+    borders = np.concatenate([[steps[0]], halfway, [steps[-1]]]) if len(steps) > 1 else steps[0] + np.array([-0.5, 0.5])
+    merged: list[tuple[float, float, str]] = []
+    for start, end, phase in zip(borders[:-1], borders[1:], phases, strict=True):
+        if merged and merged[-1][2] == phase:
+            merged[-1] = (merged[-1][0], float(end), phase)
+        else:
+            merged.append((float(start), float(end), phase))
+    return merged
+
+
+def passes_in_order(phases: list[str]) -> bool:
+    """Whether the verdicts, left out where there is none, are A, then B, then C, with no return."""
+    decided = [phase for phase in phases if phase != "?"]
+    changes = [phase for k, phase in enumerate(decided) if k == 0 or phase != decided[k - 1]]
+    return changes == ["A", "B", "C"]
+
+
+def finding(data: pd.DataFrame) -> str:
+    """In how many runs the phases come in order, as a sentence."""
+    if data.empty:
+        return "No run has phases."
+    counts = []
+    for kind in KINDS.values():
+        strips = data[data["kind"] == kind].sort_values("step").groupby("run")["phase"].apply(list)
+        counts.append(f"{kind} phases in {sum(map(passes_in_order, strips))} of {len(strips)} runs")
+    return f"A, then B, then C with no return: {' and '.join(counts)}."

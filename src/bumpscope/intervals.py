@@ -1,0 +1,53 @@
+"""Estimates over seeds and their intervals, right for the few seeds that there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+
+def t_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean and Student t interval; the ends are NaN below two values, all three without any."""
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) == 0:
+        return math.nan, math.nan, math.nan
+    mean = float(sample.mean())
+    if len(sample) == 1:
+        return mean, math.nan, math.nan
+    half = float(stats.t.ppf((1 + confidence) / 2, len(sample) - 1) * stats.sem(sample))
+    return mean, mean - half, mean + half
+
+
+def fieller_interval(
+    numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Ratio of two means and its interval by Fieller's theorem, from pairs.
+
+    Returns:
+        ratio, low, high; all NaN below two pairs and when the interval of the denominator includes zero, where the
+        ratio's is unbounded.
+    """
+    pairs = np.array([numerator, denominator], dtype=np.float64)
+    n = pairs.shape[1]
+    if n < 2:
+        return math.nan, math.nan, math.nan
+    top, bottom = pairs.mean(axis=1)
+    # All ratios r with |top - r bottom| <= t * (standard error of numerator - r denominator): a quadratic in r.
+    spread = stats.t.ppf((1 + confidence) / 2, n - 1) ** 2 * np.cov(pairs) / n
+    a, b, c = bottom**2 - spread[1, 1], top * bottom - spread[0, 1], top**2 - spread[0, 0]
+    if a <= 0:
+        return math.nan, math.nan, math.nan
+    root = math.sqrt(max(b**2 - a * c, 0.0))
+    return float(top / bottom), float((b - root) / a), float((b + root) / a)
+
+
+def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Share of successes and its Clopper-Pearson interval; NaN without trials."""
+    if trials == 0:
+        return math.nan, math.nan, math.nan
+    result = stats.binomtest(successes, trials)
+    ends = result.proportion_ci(confidence, method="exact")
+    return successes / trials, float(ends.low), float(ends.high)

@@ -1,0 +1,155 @@
+"""The numbers of a run in one tidy table: a row a number of a checkpoint, its qualifiers in its name.
+
+Names, with ``split`` one of seen, heldout, between, all:
+
+- ``outcome/{outcome}/{split}``: share of the generated images that are none, multiple, misplaced, correct;
+- ``accuracy/{0.5px, 1px, 2px}/{split}``: share with exactly one bump, within this distance of the request;
+- ``accuracy_x/{split}``, ``accuracy_y/{split}``: among the images with one bump, share within the tolerance on
+  this axis. Divided by the images with one bump and not by all: a factor common to both axes would make them
+  rise together whatever the network learns;
+- ``error``, ``amplitude``, ``width`` ``/{split}``: medians over the images with one bump, px, intensity, px;
+- ``{column}/t={t}/{weights}`` for every column of the table ``effects``;
+- ``{metric}/{layer}/t={t}/{space}/{label}`` for every geometry number, without the label where none is used;
+- ``betti_{dimension}/{layer}/t={t}``: number of significant bars;
+- ``latent_phase``, ``behaviour_phase``: 0, 1, 2 for A, B, C, empty for ?;
+- ``loss``: at the last logged step up to the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeGuard
+
+import numpy as np
+import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
+
+OUTCOMES = ("none", "multiple", "misplaced", "correct")
+DISTANCES = (0.5, 1.0, 2.0)
+# With fewer images of a single bump their share on an axis is chance: of 16, guessing reaches one half in 1 of 400.
+FEWEST_SINGLE_BUMPS = 16
+PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
+COLUMNS = ["run", "dataset", "seed", "step", "metric", "value"]
+
+
+def run_metrics(
+    run: str,
+    dataset: str,
+    seed: int,
+    *,
+    losses: pd.DataFrame | None = None,
+    behaviour: pd.DataFrame | None = None,
+    geometry: pd.DataFrame | None = None,
+    topology: pd.DataFrame | None = None,
+    effects: pd.DataFrame | None = None,
+    phases: pd.DataFrame | None = None,
+    boundary: str = "plane",
+    image_size: int,
+    tolerance: float = 1.0,
+) -> pd.DataFrame:
+    """Rows of the table ``metrics`` for one run.
+
+    Args:
+        losses, behaviour, geometry, topology, effects, phases: the run's tables of these names, or None where one
+            was not made; its numbers are then left out.
+        boundary: plane, or torus, where the distance on an axis is the shorter way round.
+        image_size: side of the image, px.
+        tolerance: largest distance from the request on one axis, px, for ``accuracy_x`` and ``accuracy_y``.
+
+    Returns:
+        Columns run, dataset, seed, step, metric, value; ordered by step and name. Undefined numbers are NaN.
+    """
+    parts: list[pd.DataFrame] = []
+    if _given(behaviour):
+        period = float(image_size) if boundary == "torus" else None
+        parts.extend(_behaviour(behaviour, period, tolerance))
+    if _given(geometry):
+        parts.append(_geometry(geometry))
+    if _given(topology):
+        parts.append(_betti_numbers(topology))
+    if _given(effects):
+        parts.append(_effects(effects))
+    if _given(phases):
+        verdicts = ("latent_phase", "behaviour_phase")
+        parts.extend(_rows(phases["step"], column, phases[column].map(PHASES)) for column in verdicts)
+    if _given(losses) and parts:
+        parts.append(_loss(losses, np.unique(np.concatenate([part["step"].to_numpy() for part in parts]))))
+    if not parts:
+        empty = {"run": "str", "dataset": "str", "seed": "int64", "step": "int64", "metric": "str", "value": "float64"}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in empty.items()})
+    table = pd.concat(parts, ignore_index=True).astype({"step": "int64", "value": "float64"})
+    table = table.assign(run=run, dataset=dataset, seed=seed)[COLUMNS]
+    return table.sort_values(["step", "metric"], kind="stable", ignore_index=True)
+
+
+def _given(table: pd.DataFrame | None) -> TypeGuard[pd.DataFrame]:
+    return table is not None and len(table) > 0
+
+
+def _rows(step: object, metric: object, value: object) -> pd.DataFrame:
+    return pd.DataFrame({"step": step, "metric": metric, "value": value})
+
+
+def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) -> Iterator[pd.DataFrame]:
+    single = behaviour["bumps"] == 1
+    shares = {f"outcome/{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
+    shares |= {f"accuracy/{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
+    shares_of_single = {
+        f"accuracy_{axis}": _axis_distance(behaviour[axis] - behaviour[f"mu_{axis}"], period) <= tolerance
+        for axis in ("x", "y")
+    }
+    shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
+
+    def by_split(columns: dict[str, pd.Series], rows: pd.Series | None = None) -> DataFrameGroupBy:
+        values = pd.DataFrame(columns).astype("float64")
+        values = values if rows is None else values.where(rows)
+        placed = [values.assign(step=behaviour["step"], split=split) for split in (behaviour["split"], "all")]
+        return pd.concat(placed, ignore_index=True).groupby(["step", "split"])
+
+    yield _melt(by_split(shares).mean())
+    on_axis = by_split(shares_of_single, single)
+    yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS))
+    yield _melt(by_split(shape, single).median())
+
+
+def _axis_distance(difference: pd.Series, period: float | None) -> pd.Series:
+    if period is not None:
+        difference = (difference + period / 2) % period - period / 2
+    return difference.abs()
+
+
+def _melt(table: pd.DataFrame) -> pd.DataFrame:
+    """A table indexed by (step, split) with a column a metric, as rows named metric/split."""
+    long = table.reset_index().melt(["step", "split"], var_name="metric")
+    return _rows(long["step"], long["metric"].astype(str) + "/" + long["split"], long["value"])
+
+
+def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
+    name = geometry["metric"] + "/" + geometry["layer"] + "/t=" + geometry["t"].astype(str)
+    for column in ("space", "label"):
+        qualifier = geometry[column].fillna("").astype(str)
+        name = name + ("/" + qualifier).where(qualifier != "", "")
+    return _rows(geometry["step"], name, geometry["value"])
+
+
+def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:
+    counts = topology.groupby(["step", "layer", "t", "dimension"])["significant"].sum()
+    # A dimension without a bar has Betti number 0, which is a finding and not a gap.
+    table = counts.unstack("dimension").reindex(columns=[0, 1, 2]).fillna(0).reset_index()
+    long = table.melt(["step", "layer", "t"], var_name="dimension")
+    name = "betti_" + long["dimension"].astype(str) + "/" + long["layer"] + "/t=" + long["t"].astype(str)
+    return _rows(long["step"], name, long["value"])
+
+
+def _effects(effects: pd.DataFrame) -> pd.DataFrame:
+    long = effects.melt(["step", "t", "weights"], var_name="column")
+    name = long["column"].astype(str) + "/t=" + long["t"].astype(str) + "/" + long["weights"]
+    return _rows(long["step"], name, long["value"])
+
+
+def _loss(losses: pd.DataFrame, steps: np.ndarray) -> pd.DataFrame:
+    logged = losses.sort_values("step")
+    place = np.searchsorted(logged["step"].to_numpy(), steps, side="right") - 1
+    # The untrained network comes before the first logged step and has no loss.
+    known = place >= 0
+    return _rows(steps[known], "loss", logged["loss"].to_numpy()[place[known]])

@@ -1,0 +1,87 @@
+"""When a learning curve crosses a level: the time that densities, axes and phases are compared by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+LEVEL = 0.5
+# A crossing known only to lie between steps further apart than this cannot be timed.
+WIDEST_BRACKET = math.log(1.5)
+
+# A curve: dataset, seed, metric.
+Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Onset:
+    """When a curve first crossed a level: interpolated ``time``, infinite if never; and what it is known from.
+
+    Attributes:
+        time: optimiser steps, linear in log step between ``after`` and the next measured step.
+        after: last positive step measured below the level before it; 0 if there is none.
+        by: first step measured at or above the level; the last step measured if the curve never got there.
+    """
+
+    time: float
+    after: float
+    by: float
+
+    @property
+    def censored(self) -> bool:
+        return math.isinf(self.time)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the crossing is bracketed closely enough for its time to mean something."""
+        return not self.censored and self.after > 0 and math.log(self.by / self.after) <= WIDEST_BRACKET + 1e-9
+
+
+def onset(
+    steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, level: float = LEVEL
+) -> Onset | None:
+    """First crossing of ``level`` by a curve, linear in log step.
+
+    The untrained network, step 0, has no logarithm and is left out, and so are undefined values. A curve that is
+    already at the level at its first step has that step for a time and ``after`` = 0.
+
+    Returns:
+        None when no positive step has a value.
+    """
+    step, value = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    known = (step > 0) & np.isfinite(value)
+    order = np.argsort(step[known], kind="stable")
+    step, value = step[known][order], value[known][order]
+    if len(step) == 0:
+        return None
+    above = np.flatnonzero(value >= level)
+    if len(above) == 0:
+        return Onset(math.inf, float(step[-1]), float(step[-1]))
+    first = above[0]
+    if first == 0:
+        return Onset(float(step[0]), 0.0, float(step[0]))
+    share = (level - value[first - 1]) / (value[first] - value[first - 1])
+    time = step[first - 1] * (step[first] / step[first - 1]) ** share
+    return Onset(float(time), float(step[first - 1]), float(step[first]))
+
+
+def onset_time(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, level: float = LEVEL) -> float:
+    """Step of the first crossing as by :func:`onset`: infinite if it never came, NaN without any value."""
+    found = onset(steps, values, level)
+    return math.nan if found is None else found.time
+
+
+def curves(metrics: pd.DataFrame, names: Sequence[str]) -> dict[Key, tuple[np.ndarray, np.ndarray]]:
+    """The named metrics as (dataset, seed, metric) -> (steps, values), in the order of the steps."""
+    if metrics.empty:
+        return {}
+    rows = metrics[metrics["metric"].isin(list(names))].sort_values("step", kind="stable")
+    return {
+        cast("Key", key): (part["step"].to_numpy(), part["value"].to_numpy())
+        for key, part in rows.groupby(["dataset", "seed", "metric"])
+    }

@@ -1,0 +1,159 @@
+"""Phases of learning: A, no structure; B, a two-dimensional manifold in disorder; C, the manifold in order.
+
+Two verdicts, never mixed. The latent phase is read from geometry alone, from requested and shuffled labels: never
+from outcomes or from where the bumps came out, or that the two go together would be true by construction. The
+behaviour phase is read from outcomes alone. Between the phases the verdict is ``?``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ["step", "latent_phase", "behaviour_phase", "layer", "t", "reason"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where the phases begin and end. The first group was set on synthetic clouds of known phase.
+
+    Attributes:
+        ordered_trustworthiness: least trustworthiness of an ordered cloud; shuffled sheets have 0.5 to 0.6, ordered
+            ones 0.99, sheets cut into tiles 0.76 to 0.95, so alone it is not enough.
+        ordered_knn_r2: least kNN-probe R2 of an ordered cloud; shuffled ones are below 0, tiles at 0.4 to 0.9.
+        ordered_r2: least linear R2 of x and of y each in an ordered cloud. Tiles, neighbourly but in the wrong
+            place, rarely reach 0.4 in either; ordered sheets, flat, curved or closed to a torus, exceed 0.9.
+        above_control: by how much each of the three must exceed the same number of the untrained network and of
+            shuffled labels; twice the largest spread of either between seeds.
+        disordered_r2: a cloud whose mean linear R2 of x and y is at least this is not in disorder. An order in one
+            coordinate alone gives 0.5.
+        sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MLE, denoised) of a disordered sheet. A curve
+            has 1.0; images of one centre that nearly coincide pull a sheet down to 1.3, and noise that the threshold
+            leaves in pushes a torus up to 2.9.
+        unstructured_dimension: above this there is no low-dimensional manifold; random clouds of ten dimensions come
+            out at 6.5 to 8.5, latents of an untrained network near 30.
+        majority: share of the images that must behave alike for a behaviour phase; three kinds cannot both have it.
+    """
+
+    ordered_trustworthiness: float = 0.88
+    ordered_knn_r2: float = 0.6
+    ordered_r2: float = 0.6
+    above_control: float = 0.1
+    disordered_r2: float = 0.4
+    sheet_dimension_low: float = 1.2
+    sheet_dimension_high: float = 3.5
+    unstructured_dimension: float = 4.0
+    majority: float = 0.5
+
+
+THRESHOLDS = Thresholds()
+
+
+def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tuple[str, str]:
+    """The phase of one cloud of latents, and the numbers it rests on.
+
+    C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so
+    than by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in
+    disorder. A: nothing above noise, or too many dimensions, and in disorder. Order is asked first, since every
+    image has noise of its own, which an ordered manifold carries as further dimensions.
+
+    Args:
+        geometry: the cloud's numbers, columns space, label, metric, value, as from :func:`bumpscope.geometry.measure`.
+        untrained: the same of the cloud at step 0; without it the verdict is never C.
+
+    Returns:
+        (A, B, C or ?, reason).
+    """
+    rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mle_denoised"))
+    order = _order(geometry, "requested")
+    controls = {"shuffled labels": _order(geometry, "shuffled")}
+    if untrained is not None:
+        controls["the untrained network"] = _order(untrained, "requested")
+    least = np.array([THRESHOLDS.ordered_trustworthiness, THRESHOLDS.ordered_knn_r2, THRESHOLDS.ordered_r2])
+    # An undefined control is one without order.
+    beaten = [name for name, control in controls.items() if _exceeds(order, control)]
+    mean_r2 = _value(geometry, "requested", "r2")
+    numbers = (
+        f"trustworthiness {order[0]:.2f}, kNN R2 {order[1]:.2f}, linear R2 {order[2]:.2f} (weaker axis) and "
+        f"{mean_r2:.2f} (mean), dimension {dimension:.1f}, rank {rank:.0f}"
+    )
+    if (order >= least).all():
+        if untrained is None:
+            return "?", f"ordered, but there is no untrained control: {numbers}"
+        if len(beaten) < len(controls):
+            unbeaten = " and ".join(name for name in controls if name not in beaten)
+            return "?", f"ordered, but hardly more than {unbeaten}: {numbers}"
+        return "C", f"ordered: {numbers}"
+    if mean_r2 >= THRESHOLDS.disordered_r2:
+        return "?", f"partly ordered: {numbers}"
+    if rank == 0:
+        return "A", f"nothing above noise: {numbers}"
+    if not np.isfinite([dimension, mean_r2]).all():
+        return "?", f"too few images, or none that are finite: {numbers}"
+    if THRESHOLDS.sheet_dimension_low <= dimension <= THRESHOLDS.sheet_dimension_high:
+        return "B", f"two-dimensional, in disorder: {numbers}"
+    if dimension > THRESHOLDS.unstructured_dimension:
+        return "A", f"no low-dimensional structure: {numbers}"
+    return "?", f"neither two-dimensional nor without structure: {numbers}"
+
+
+def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:
+    """A number of the raw cloud; NaN where the table has none."""
+    of_label = geometry.label.isna() if label is None else geometry.label == label
+    found = geometry.value[(geometry.space == "raw") & of_label & (geometry.metric == metric)]
+    return float(found.iloc[0]) if len(found) else np.nan
+
+
+def _order(geometry: pd.DataFrame, label: str) -> np.ndarray:
+    """Trustworthiness, kNN-probe R2, and the linear R2 of the coordinate that is told worse."""
+    trustworthiness, knn_r2, r2_x, r2_y = (
+        _value(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised", "r2_x", "r2_y")
+    )
+    return np.array([trustworthiness, knn_r2, np.minimum(r2_x, r2_y)])
+
+
+def _exceeds(order: np.ndarray, control: np.ndarray) -> bool:
+    return bool((order >= np.nan_to_num(control) + THRESHOLDS.above_control).all())
+
+
+def behaviour_phase(outcomes: pd.Series) -> str:
+    """The phase of the generated images, by what at least half of them are.
+
+    C: correct. B: one bump, misplaced. A: several bumps or none, since images are without a bump before bumps are
+    single; so where many are empty, B begins only once half of all images show one bump. Else ``?``.
+    """
+    if len(outcomes) == 0:
+        return "?"
+    share = outcomes.value_counts(normalize=True)
+    phases = {"C": ("correct",), "B": ("misplaced",), "A": ("multiple", "none")}
+    for phase, kinds in phases.items():
+        if sum(share.get(kind, 0.0) for kind in kinds) >= THRESHOLDS.majority:
+            return phase
+    return "?"
+
+
+def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame) -> pd.DataFrame:
+    """Both verdicts at every checkpoint of a run: the table ``phases``.
+
+    The latent verdict is read at the first (layer, t) of the geometry table, against step 0 there. Step 0 has no
+    control but itself, so it is never C.
+
+    Args:
+        geometry, behaviour: the run's tables of these names.
+    """
+    if len(geometry) == 0:
+        raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")
+    layer, t = geometry.layer.iloc[0], int(geometry.t.iloc[0])
+    here = geometry[(geometry.layer == layer) & (geometry.t == t)]
+    clouds = dict(iter(here.groupby("step")))
+    outcomes = dict(iter(behaviour.groupby("step").outcome))
+    rows = []
+    for step in sorted(clouds.keys() | outcomes.keys()):
+        latent, reason = "?", "no activations were kept"
+        if step in clouds:
+            latent, reason = latent_phase(clouds[step], clouds.get(0) if step > 0 else None)
+        behaves = behaviour_phase(outcomes.get(step, pd.Series(dtype=str)))
+        rows.append((step, latent, behaves, layer, t, reason))
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,0 +1,132 @@
+"""What a finished experiment left in its output folder, read when it is first asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.schemas import TABLES
+from bumpscope.settings import LAYERS
+from bumpscope.tables import read_block, read_table
+
+
+class Run(NamedTuple):
+    """What tells a run from the others: a few columns of table ``runs``."""
+
+    run: str
+    dataset: str
+    seed: int
+    boundary: str
+    image_size: int
+
+
+class Results:
+    """The tables under an output folder.
+
+    Tables over all runs are read once and kept; the tables of a single run are read at each call and never kept, so
+    that memory does not grow with the number of runs.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Table ``runs``, in the order of the configuration.
+
+        Raises:
+            TableError: when it is missing or broken; without it nothing else can be found.
+        """
+        return read_table("runs", self._global("runs"))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame | None:
+        """Table ``metrics``, or None where the file is missing."""
+        path = self._global("metrics")
+        return read_table("metrics", path) if path.exists() else None
+
+    @cached_property
+    def claims(self) -> pd.DataFrame | None:
+        """Table ``claims``, or None where the file is missing."""
+        path = self._global("claims")
+        return read_table("claims", path) if path.exists() else None
+
+    @cached_property
+    def coupling(self) -> pd.DataFrame | None:
+        """Table ``coupling``, or None where the file is missing."""
+        path = self._global("coupling")
+        return read_table("coupling", path) if path.exists() else None
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets, in the order of the configuration."""
+        return list(self.runs["dataset"].unique())
+
+    def path(self, run: str, name: str) -> Path:
+        """Where table ``name`` of a run lies.
+
+        Raises:
+            KeyError: when there is no such run or table.
+        """
+        folders = self.runs.loc[self.runs["run"] == run, "path"]
+        if folders.empty:
+            raise KeyError(f"no run {run!r} in {self._global('runs')}")
+        return self.root / TABLES[name].path.format(path=folders.iloc[0])
+
+    def has(self, run: str, name: str) -> bool:
+        """Whether table ``name`` of a run is there; some are made for some runs only."""
+        return self.path(run, name).exists()
+
+    def having(self, name: str) -> list[Run]:
+        """Runs that have table ``name``, in the order of the configuration."""
+        rows = self.runs[list(Run._fields)].itertuples(index=False, name=None)
+        return [run for run in map(Run._make, rows) if self.has(run.run, name)]
+
+    def table(self, run: str, name: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
+        """Plain columns of a run's table, as :func:`bumpscope.tables.read_table`."""
+        return read_table(name, self.path(run, name), columns, filters)
+
+    def block(self, run: str, name: str, column: str, filters: Any = None) -> np.ndarray:
+        """An image or vector column of a run's table, shape (rows, numbers), as :func:`bumpscope.tables.read_block`."""
+        return read_block(name, self.path(run, name), column, filters)
+
+    def select(self, pattern: str) -> pd.DataFrame:
+        """Metrics whose name fits a pattern, its fields as columns.
+
+        Args:
+            pattern: a metric name with fields in braces, such as ``r2/{layer}/t={t}/pca3/{label}``; a field stands for
+                any text without a slash. Columns named t are made whole numbers.
+
+        Returns:
+            Columns run, dataset, seed, step, the fields, value; undefined values are left out, and without metrics
+            there are no rows.
+        """
+        fields = re.findall(r"{(\w+)}", pattern)
+        columns = ["run", "dataset", "seed", "step", *fields, "value"]
+        if self.metrics is None:
+            return pd.DataFrame(columns=columns)
+        # The odd pieces of the split are the fields, the even ones stand for themselves.
+        pieces = re.split(r"{(\w+)}", pattern)
+        text = "".join(f"(?P<{p}>[^/]+)" if k % 2 else re.escape(p) for k, p in enumerate(pieces))
+        matches = {name: re.fullmatch(text, name) for name in self.metrics["metric"].unique()}
+        fitting = {name: match.groupdict() for name, match in matches.items() if match}
+        rows = self.metrics[self.metrics["metric"].isin(list(fitting)) & self.metrics["value"].notna()]
+        for field in fields:
+            rows = rows.assign(**{field: rows["metric"].map({name: values[field] for name, values in fitting.items()})})
+        if "t" in fields:
+            rows = rows.assign(t=rows["t"].astype("int64"))
+        return rows[columns].reset_index(drop=True)
+
+    def _global(self, name: str) -> Path:
+        return self.root / TABLES[name].path
+
+
+def in_network_order(layers: Iterable[str]) -> list[str]:
+    """Different layers in the order in which the denoiser computes them."""
+    return sorted(set(layers), key=LAYERS.index)

@@ -1,0 +1,252 @@
+"""Training a denoiser so that it can be killed at any moment and resumed bit for bit.
+
+Everything random in step s comes from (run seed, purpose, s), so the state that a resumed run needs is the
+weights, their moving average, the optimiser's moments, the losses logged so far and s. It is written, whole or
+not at all, at every checkpoint and every half minute.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bumpscope.checkpoints import load_tensors, save_tensors
+from bumpscope.diffusion import Process
+from bumpscope.files import FileError
+from bumpscope.seeding import derived_seed
+from bumpscope.settings import Diffusion, Model, Training
+from bumpscope.unet import UNet
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_STATES = 30.0
+SECONDS_BETWEEN_REPORTS = 5.0
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on; one line that says why and what to change."""
+
+
+@dataclass
+class TrainingData:
+    """What training draws from: images (K, 1, N, N) in [-1, 1], mu (K, 2) in px (x, y), probability (K,)."""
+
+    images: Tensor
+    mu: Tensor
+    probability: Tensor
+
+    def to(self, device: torch.device) -> TrainingData:
+        return TrainingData(self.images.to(device), self.mu.to(device), self.probability.to(device))
+
+
+@dataclass
+class LossLog:
+    """Rows of the loss table; each loss is the mean since the row before."""
+
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Learning rate of optimiser step ``step`` (from 1): a linear warm-up, then constant or a cosine to zero."""
+    if step <= training.warmup_steps:
+        return training.learning_rate * step / training.warmup_steps
+    if training.learning_rate_schedule == "constant":
+        return training.learning_rate
+    progress = (step - training.warmup_steps) / max(1, training.steps - training.warmup_steps)
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def new_network(image_size: int, model: Model, seed: int) -> UNet:
+    """The untrained denoiser of a run; the same for the same seed, whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights"))
+        return UNet(image_size, model)
+
+
+class Trainer:
+    """One run's training state and the optimiser step.
+
+    Args:
+        seed: seed of the run.
+        data: on ``device`` already.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        data: TrainingData,
+        model: Model,
+        diffusion: Diffusion,
+        training: Training,
+        device: torch.device,
+    ):
+        self.seed, self.data, self.training, self.device = seed, data, training, device
+        self.process = Process.from_config(diffusion, device)
+        self.network = new_network(data.images.shape[-1], model, seed).to(device)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(training.ema_decay), use_buffers=False
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+        self.cumulative = data.probability.double().cumsum(0)
+        self.step = 0
+        self.log = LossLog()
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images, centres, timesteps and noise of optimiser step ``step``."""
+        draw = torch.Generator(self.device).manual_seed(derived_seed(self.seed, "batch", step))
+        size = self.training.batch_size
+        uniform = torch.rand(size, generator=draw, device=self.device, dtype=torch.float64)
+        index = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
+        index.clamp_(max=len(self.cumulative) - 1)
+        t = torch.randint(self.process.timesteps, (size,), generator=draw, device=self.device)
+        images = self.data.images[index]
+        noise = torch.randn(images.shape, generator=draw, device=self.device)
+        return images, self.data.mu[index], t, noise
+
+    def advance(self) -> None:
+        """One optimiser step: the DDPM loss at uniformly drawn timesteps (Ho et al. 2020, algorithm 1)."""
+        step = self.step + 1
+        images, mu, t, noise = self.batch(step)
+        prediction = self.network(self.process.noised(images, noise, t), t, mu)
+        loss = nn.functional.mse_loss(prediction, self.process.target(images, noise, t))
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.training)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        self._loss_sum += loss.detach()
+        self.step = step
+        if step % self.training.log_every == 0 or step == self.training.steps:
+            self._log_loss()
+
+    def _log_loss(self) -> None:
+        since = self.log.steps[-1] if self.log.steps else 0
+        loss = float(self._loss_sum) / (self.step - since)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is not finite between steps {since + 1} and {self.step}: lower training.learning_rate "
+                f"(now {self.training.learning_rate}) or training.gradient_clip (now {self.training.gradient_clip}); "
+                f"the last good state is kept"
+            )
+        self.log.steps.append(self.step)
+        self.log.losses.append(loss)
+        self._loss_sum.zero_()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Raw and averaged weights, under ``raw.`` and ``ema.``."""
+        raw = {f"raw.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        ema = {f"ema.{name}": tensor for name, tensor in self.average.module.state_dict().items()}
+        return raw | ema
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resumed training needs, as tensors."""
+        tensors = self.weights()
+        tensors["averaged"] = self.average.n_averaged
+        tensors["step"] = torch.tensor(self.step)
+        tensors["loss_sum"] = self._loss_sum
+        tensors["log.steps"] = torch.tensor(self.log.steps, dtype=torch.int64)
+        tensors["log.losses"] = torch.tensor(self.log.losses, dtype=torch.float64)
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            for name, tensor in moments.items():
+                tensors[f"optimizer.{index}.{name}"] = tensor
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from what :meth:`state` returned."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+        self.network.load_state_dict(part("raw."))
+        self.average.module.load_state_dict(part("ema."))
+        self.average.n_averaged.copy_(tensors["averaged"])
+        self.step = int(tensors["step"])
+        self._loss_sum.copy_(tensors["loss_sum"])
+        self.log = LossLog(tensors["log.steps"].tolist(), tensors["log.losses"].tolist())
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in part("optimizer.").items():
+            index, _, name = key.partition(".")
+            moments.setdefault(int(index), {})[name] = tensor
+        # The optimiser casts what it loads to each parameter's device and precision.
+        groups = copy.deepcopy(self.optimizer.state_dict()["param_groups"])
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def train(
+    trainer: Trainer,
+    state_folder: Path,
+    metadata: dict[str, str],
+    report: Callable[[str], None] = log.info,
+) -> LossLog:
+    """Train to the end, from the last state in ``state_folder`` if there is one.
+
+    Every checkpoint of the configuration is left in ``state_folder`` as ``step=S.safetensors``, with raw and
+    averaged weights under ``raw.`` and ``ema.``.
+
+    Args:
+        state_folder: of this run with exactly these settings, code and data; see the train command for its key.
+        metadata: written into every checkpoint beside its step.
+        report: told how far the training is, every few seconds.
+
+    Raises:
+        TrainingError: when the loss is not finite.
+        FileError: when the state cannot be written.
+    """
+    training = trainer.training
+    state_path = state_folder / "state.safetensors"
+    if state_path.exists():
+        try:
+            trainer.restore(load_tensors(state_path)[0])
+            report(f"resumed at step {trainer.step} of {training.steps}")
+        except FileError as error:
+            report(f"{error} (starting again from step 0)")
+    wanted = set(training.checkpoints)
+    if trainer.step == 0 and 0 in wanted:
+        _save_checkpoint(trainer, state_folder, metadata)
+    started, first_step = time.monotonic(), trainer.step
+    reported = saved = started
+    while trainer.step < training.steps:
+        trainer.advance()
+        now = time.monotonic()
+        checkpoint = trainer.step in wanted
+        if checkpoint:
+            _save_checkpoint(trainer, state_folder, metadata)
+        # A state is saved only where a loss was just found finite, so that the last state is always a good one.
+        just_logged = trainer.log.steps[-1:] == [trainer.step]
+        if just_logged and (checkpoint or now - saved >= SECONDS_BETWEEN_STATES or trainer.step == training.steps):
+            save_tensors(state_path, trainer.state(), metadata)
+            saved = now
+        if just_logged and (now - reported >= SECONDS_BETWEEN_REPORTS or trainer.step == training.steps):
+            rate = (trainer.step - first_step) / (now - started)
+            left = (training.steps - trainer.step) / rate
+            report(
+                f"step {trainer.step} of {training.steps}, loss {trainer.log.losses[-1]:.4g}, "
+                f"{rate:.1f} steps/s, {_duration(left)} left"
+            )
+            reported = now
+    return trainer.log
+
+
+def _save_checkpoint(trainer: Trainer, folder: Path, metadata: dict[str, str]) -> None:
+    path = folder / f"step={trainer.step}.safetensors"
+    save_tensors(path, trainer.weights(), metadata | {"step": str(trainer.step)})
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,176 @@
+"""Clouds whose dimension, topology and phase are known by construction.
+
+They stand for activations of images requested at centres of a lattice, two or three a centre with noise of their own,
+and at some centres between. Every cloud draws its own lattice, width, warp and bend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bumpscope.geometry import Components, decompose, measure
+
+NOISES = [(0.0, "whole"), (0.05, "whole"), (0.1, "whole"), (0.05, "coordinate"), (0.1, "coordinate")]
+IMAGE_SIZE = 20
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A cloud and what is true of it; ``dimension`` and ``betti`` are None where they are not defined."""
+
+    vectors: np.ndarray
+    mu_x: np.ndarray
+    mu_y: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    seen: np.ndarray
+    boundary: str
+    phase: str
+    dimension: float | None
+    betti: tuple[int, int, int] | None
+
+    def measured(self, seed: int = 0, components: Components | None = None):
+        """The geometry of the cloud; UMAP, which no verdict rests on, is left undefined."""
+        components = decompose(self.vectors) if components is None else components
+        undefined = np.full((len(self.vectors), 3), np.nan)
+        return measure(
+            components,
+            undefined,
+            undefined,
+            self.mu_x,
+            self.mu_y,
+            self.x,
+            self.y,
+            self.seen,
+            self.boundary,
+            IMAGE_SIZE,
+            seed,
+        )
+
+
+def _requests(rng: np.random.Generator, boundary: str) -> tuple[np.ndarray, np.ndarray]:
+    """Requested centres as shares of the support, shape (n, 2), and which lie on the lattice."""
+    columns, rows = rng.integers(10, 14, size=2)
+    offset = 0.0 if boundary == "torus" else 0.5
+    x, y = (np.arange(columns) + offset) / columns, (np.arange(rows) + offset) / rows
+    lattice = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    on = np.tile(lattice, (3, 1))[: int(len(lattice) * rng.uniform(2.2, 3))]
+    between = rng.uniform(size=(rng.integers(60, 130), 2))
+    return np.concatenate([on, between]), np.arange(len(on) + len(between)) < len(on)
+
+
+def _sheet(u: np.ndarray, rng: np.random.Generator, curved: bool) -> np.ndarray:
+    """Positions in the unit square on a stretched, unevenly spaced sheet; if curved, bent along random waves."""
+    warp = rng.uniform(-0.5, 0.5, size=2)
+    v = (2 * u - 1) * [1.0, rng.uniform(0.7, 1.0)]
+    v = v + warp * (v**2 - 1) / 3
+    if not curved:
+        return v
+    # Half a wave over the sheet at most, and less bend than breadth, so that it nowhere comes near itself.
+    waves = rng.normal(size=(2, 5))
+    waves *= rng.uniform(1.0, 2.0, size=5) / np.linalg.norm(waves, axis=0)
+    bend = 0.5 * np.sin(v @ waves + rng.uniform(0, 2 * np.pi, size=5))
+    return np.concatenate([v, bend], axis=1)
+
+
+def _torus(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions on a torus with one circle smaller than the other, each run through at uneven speed."""
+    angle = 2 * np.pi * u
+    angle = angle + rng.uniform(0, 0.3) * np.sin(angle + rng.uniform(0, 2 * np.pi, size=2))
+    radii = np.array([1.0, rng.uniform(0.8, 1.0)])
+    return np.concatenate([radii * np.cos(angle), radii * np.sin(angle)], axis=1)
+
+
+def _tiles(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The unit square cut into squares that change places and are turned by right angles."""
+    count = int(rng.integers(3, 6))
+    tile = np.minimum((u * count).astype(int), count - 1)
+    inside = u * count - tile - 0.5
+    number = tile[:, 0] * count + tile[:, 1]
+    place = rng.permutation(count**2)[number]
+    turn = rng.integers(4, size=count**2)[number] * np.pi / 2
+    cosine, sine = np.cos(turn), np.sin(turn)
+    turned = np.stack(
+        [cosine * inside[:, 0] - sine * inside[:, 1], sine * inside[:, 0] + cosine * inside[:, 1]], axis=1
+    )
+    return (np.stack([place // count, place % count], axis=1) + 0.5 + turned) / count
+
+
+def _permuted(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same positions, each centre's images moved together to where another centre was."""
+    centres, centre = np.unique(u, axis=0, return_inverse=True)
+    return centres[rng.permutation(len(centres))[centre.ravel()]]
+
+
+def _anywhere(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions that have nothing to do with the requests."""
+    return rng.beta(1.2, 1.2, size=u.shape)
+
+
+def _random(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Ten dimensions of unequal breadth without structure."""
+    return rng.normal(size=(n, 10)) * rng.uniform(0.6, 1.0, size=10)
+
+
+def _circle(n: int, rng: np.random.Generator) -> np.ndarray:
+    angle = rng.uniform(0, 2 * np.pi, size=n)
+    return np.stack([np.cos(angle), rng.uniform(0.8, 1) * np.sin(angle), 0.2 * np.cos(2 * angle)], axis=1)
+
+
+# Kind -> (boundary, phase, dimension, Betti numbers). A curve is none of the three phases.
+KINDS = {
+    "full-dimensional random": ("plane", "A", None, None),
+    "ten-dimensional random": ("plane", "A", 10.0, None),
+    "ordered flat sheet": ("plane", "C", 2.0, (1, 0, 0)),
+    "ordered curved sheet": ("plane", "C", 2.0, (1, 0, 0)),
+    "permuted flat sheet": ("plane", "B", 2.0, (1, 0, 0)),
+    "permuted curved sheet": ("plane", "B", 2.0, (1, 0, 0)),
+    "unrelated curved sheet": ("plane", "B", 2.0, (1, 0, 0)),
+    "scrambled tiles": ("plane", "B", 2.0, (1, 0, 0)),
+    "ordered torus": ("torus", "C", 2.0, (1, 2, 1)),
+    "permuted torus": ("torus", "B", 2.0, (1, 2, 1)),
+    "unrelated torus": ("torus", "B", 2.0, (1, 2, 1)),
+    "circle": ("plane", "?", 1.0, (1, 1, 0)),
+}
+
+
+def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
+    """A cloud of one of the ``KINDS``.
+
+    Args:
+        noise: as a share of the cloud's radius, of the whole noise vector (``spread="whole"``) or of each of its
+            coordinates (``"coordinate"``).
+    """
+    boundary, phase, dimension, betti = KINDS[kind]
+    rng = np.random.default_rng([list(KINDS).index(kind), round(1000 * noise), len(spread), seed])
+    u, seen = _requests(rng, boundary)
+    d = int(rng.integers(400, 1500))
+    moved = u
+    for word, move in (("permuted", _permuted), ("unrelated", _anywhere), ("scrambled", _tiles)):
+        moved = move(u, rng) if kind.startswith(word) else moved
+    if kind == "full-dimensional random":
+        points = rng.normal(size=(len(u), d))
+    elif kind == "ten-dimensional random":
+        points = _random(len(u), rng)
+    elif kind == "circle":
+        points = _circle(len(u), rng)
+    else:
+        points = _torus(moved, rng) if boundary == "torus" else _sheet(moved, rng, curved="flat" not in kind)
+    radius = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())
+    axes = np.linalg.qr(rng.normal(size=(d, points.shape[1])))[0]
+    scale = noise * radius / (np.sqrt(d) if spread == "whole" else 1.0)
+    vectors = rng.uniform(0.1, 10) * (points @ axes.T + scale * rng.normal(size=(len(u), d)) + rng.normal(size=d))
+    mu, realised = ((v * 16 + 2 if boundary == "plane" else v * IMAGE_SIZE).T for v in (u, moved))
+    return Cloud(vectors.astype(np.float32), *mu, *realised, seen, boundary, phase, dimension, betti)
+
+
+def untrained(like: Cloud, seed: int = 0) -> Cloud:
+    """A cloud at the same requests whose many directions are unequal and know nothing of them."""
+    rng = np.random.default_rng([99, seed])
+    n = len(like.vectors)
+    vectors = (rng.normal(size=(n, 300)) * np.exp(-np.arange(300) / 40)).astype(np.float32)
+    return Cloud(
+        vectors, like.mu_x, like.mu_y, like.x, like.y, like.seen, like.boundary, phase="A", dimension=None, betti=None
+    )

@@ -1,0 +1,278 @@
+"""The whole chain, run for real with the tiny preset, and what makes which of its steps stale."""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bumpscope.schemas import TABLES
+from bumpscope.tables import read_metadata, read_table
+from workflow import command, copy_project, planned, snakemake
+
+pytestmark = pytest.mark.xdist_group("workflow")
+SECONDS_FOR_TINY = 120
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A copy of the project in which the tiny preset has been run, and the seconds it took."""
+    project = copy_project(tmp_path_factory.mktemp("experiment"))
+    started = time.monotonic()
+    done = snakemake(project)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project, seconds
+
+
+@pytest.fixture
+def project(experiment: tuple[Path, float]) -> Path:
+    return experiment[0]
+
+
+def test_tiny_preset_ends_in_a_report_within_two_minutes(experiment: tuple[Path, float]) -> None:
+    project, seconds = experiment
+    assert (project / "results/report.html").stat().st_size > 10_000
+    assert seconds < SECONDS_FOR_TINY
+
+
+def test_every_table_of_the_contract_is_there_with_its_columns(project: Path) -> None:
+    runs = read_table("runs", project / "results/runs.parquet")
+    assert list(runs.run) == ["plane-seed0", "ring-seed0"]
+    for name, table in TABLES.items():
+        places = [{"path": run.path, "dataset": run.dataset} for run in runs.itertuples()]
+        for path in {project / "results" / table.path.format(**place) for place in places}:
+            # Reading checks every column's presence and type.
+            frame = read_table(name, path)
+            assert len(frame) or name == "coupling", path
+            assert read_metadata(path)["settings"], path
+
+
+def test_report_needs_no_network_and_shows_every_figure(project: Path) -> None:
+    page = (project / "results/report.html").read_text(encoding="utf-8")
+    figures = sorted((project / "results/figures").glob("*.png"))
+    assert len(figures) >= 5
+    assert page.count("data:image/png;base64,") >= len(figures)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*//[^"]*"', page)
+
+
+def test_no_temporary_file_or_training_state_is_left(project: Path) -> None:
+    results = project / "results"
+    assert not list(results.rglob("*.part"))
+    assert not list((results / ".state").glob("*/*"))
+
+
+def test_the_same_command_again_does_nothing(project: Path) -> None:
+    assert planned(project) == {}
+
+
+def _preset(project: Path, change: Callable[[dict], None]) -> Path:
+    preset = yaml.safe_load((project / "workflow/presets/tiny.yaml").read_text(encoding="utf-8"))
+    change(preset)
+    path = project / "changed.yaml"
+    path.write_text(yaml.safe_dump(preset), encoding="utf-8")
+    return path
+
+
+AGGREGATION = {"runs", "metrics", "coupling", "claims", "figure", "report", "all"}
+JUDGED = AGGREGATION - {"runs"}
+ANALYSIS = {"behaviour", "geometry", "phases"}
+PROBED = ANALYSIS | {"generate", "topology"} | JUDGED
+
+
+def _set(section: str, key: str, value: object) -> Callable[[dict], None]:
+    def change(preset: dict) -> None:
+        preset.setdefault(section, {})[key] = value
+
+    return change
+
+
+def _add_dataset(preset: dict) -> None:
+    preset["datasets"]["extra"] = {"image_size": 16, "dx": 4.0, "dy": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "rules", "trainings"),
+    [
+        (_set("analysis", "tolerance", 0.5), ANALYSIS | JUDGED, 0),
+        (_set("analysis", "faint", 0.3), ANALYSIS | JUDGED, 0),
+        (_set("probe", "samples", 48), PROBED, 0),
+        (_set("probe", "layers", ["up1"]), PROBED, 0),
+        (_set("probe", "timesteps", [500]), PROBED, 0),
+        (_set("probe", "effect_timesteps", [450]), {"effects"} | JUDGED, 0),
+        (_set("training", "learning_rate", 1.0e-3), PROBED | AGGREGATION | {"train", "effects"}, 2),
+        (_set("training", "batch_size", 8), PROBED | AGGREGATION | {"train", "effects"}, 2),
+    ],
+)
+def test_a_key_reruns_just_what_depends_on_it(
+    project: Path, change: Callable[[dict], None], rules: set[str], trainings: int
+) -> None:
+    plan = planned(project, preset=_preset(project, change))
+    assert set(plan) == rules
+    assert plan.get("train", 0) == trainings
+
+
+@pytest.mark.parametrize(
+    ("change", "trainings"),
+    [
+        (lambda preset: preset.update(seeds=[0, 1]), 2),
+        (_add_dataset, 1),
+    ],
+)
+def test_a_seed_or_dataset_added_runs_only_its_own_runs(
+    project: Path, change: Callable[[dict], None], trainings: int
+) -> None:
+    plan = planned(project, preset=_preset(project, change))
+    for rule in ("train", "generate", "effects", "behaviour", "geometry", "topology", "phases"):
+        assert plan.pop(rule) == trainings
+    plan.pop("dataset", None)
+    assert set(plan) == AGGREGATION
+
+
+def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
+    def change(preset: dict) -> None:
+        preset["datasets"]["ring"]["training"] = {"learning_rate": 1.0e-3}
+
+    assert planned(project, preset=_preset(project, change))["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "rules"),
+    [
+        ("src/bumpscope/figures/loss.py", {"figure", "report", "all"}),
+        ("src/bumpscope/geometry.py", {"geometry", "topology", "phases"} | JUDGED),
+        ("src/bumpscope/behaviour.py", ANALYSIS | JUDGED),
+        ("src/bumpscope/claims.py", {"claims", "figure", "report", "all"}),
+        ("src/bumpscope/training.py", PROBED | AGGREGATION | {"train", "effects"}),
+        ("src/bumpscope/report.py", {"report", "all"}),
+    ],
+)
+def test_an_edit_of_code_reruns_just_what_uses_it(project: Path, file: str, rules: set[str]) -> None:
+    path = project / file
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b"\n# changed\n")
+        assert set(planned(project)) == rules
+    finally:
+        path.write_bytes(before)
+    assert planned(project) == {}
+
+
+def test_an_edit_of_one_figure_redraws_only_that_figure(project: Path) -> None:
+    path = project / "src/bumpscope/figures/loss.py"
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b"\n# changed\n")
+        assert planned(project) == {"figure": 1, "report": 1, "all": 1}
+    finally:
+        path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--cores", "1"),
+        ("--resources", "gpu=2"),
+        ("--resources", "gpu=0"),
+        ("--set-threads", "train=2"),
+        ("--set-resources", "train:mem_mb=5000", "train:runtime=5"),
+        ("--default-resources", "slurm_partition=long"),
+        ("--config", "device=cpu"),
+    ],
+)
+def test_threads_memory_partition_and_gpus_rerun_nothing(project: Path, arguments: tuple[str, ...]) -> None:
+    assert planned(project, *arguments) == {}
+
+
+def test_touched_sources_and_a_changed_readme_rerun_nothing(project: Path) -> None:
+    for path in (project / "src").rglob("*.py"):
+        path.touch()
+    (project / "README.md").write_text("changed", encoding="utf-8")
+    assert planned(project) == {}
+
+
+def test_output_goes_where_it_is_told(project: Path) -> None:
+    done = snakemake(project, "--dry-run", "--config", "output=elsewhere")
+    assert done.returncode == 0
+    assert "elsewhere/report.html" in done.stdout + done.stderr
+    assert "results/report.html" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("preset", sorted(Path(__file__).parent.parent.glob("workflow/presets/*.yaml")))
+def test_every_preset_plans(project: Path, preset: Path) -> None:
+    plan = planned(project, "--config", "output=other", preset=preset)
+    assert plan["train"] + sum(plan.get(f"train_{k}", 0) for k in range(1, 9)) == plan["behaviour"] > 0
+
+
+def test_all_faults_of_a_config_are_told_before_any_job(project: Path) -> None:
+    path = project / "wrong.yaml"
+    path.write_text("training: {steps: none, learnin_rate: 1.0}\nseeds: []\n", encoding="utf-8")
+    done = snakemake(project, preset=path)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    for line in ("training.steps: holds", "training.learnin_rate: unknown key", "seeds: holds []"):
+        assert line in text
+    assert "Traceback" not in text
+    assert "Job stats" not in text
+
+
+def _checksums(folder: Path, pattern: str) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob(pattern))
+    }
+
+
+def _kill_and_restart(project: Path, output: str, moments: list[float]) -> int:
+    """Start the workflow, kill -9 all of it at each of these moments (seconds), then let it end; returns how often
+    it was really cut off."""
+    cut = 0
+    for moment in moments:
+        process = subprocess.Popen(
+            command("--config", f"output={output}"),
+            cwd=project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(moment)
+        if process.poll() is None:
+            cut += 1
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = snakemake(project, "--config", f"output={output}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cut
+
+
+def test_killed_at_random_moments_every_table_is_what_an_undisturbed_run_gives(project: Path) -> None:
+    moments = [random.Random(7).uniform(6, 30) for _ in range(3)]
+    assert _kill_and_restart(project, "killed", moments) >= 1
+    try:
+        for pattern in ("*.parquet", "*.safetensors"):
+            undisturbed = _checksums(project / "results", pattern)
+            assert _checksums(project / "killed", pattern) == undisturbed
+            assert len(undisturbed) > 5
+    finally:
+        shutil.rmtree(project / "killed")
+
+
+def test_a_run_alone_equals_the_same_run_in_a_grid(project: Path) -> None:
+    def alone(preset: dict) -> None:
+        del preset["datasets"]["plane"]
+
+    target = "alone/runs/ring/seed=0/losses.parquet"
+    done = snakemake(project, target, "--config", "output=alone", preset=_preset(project, alone))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for pattern in ("losses.parquet", "*.safetensors"):
+        found = _checksums(project / "alone/runs/ring", pattern)
+        assert found
+        assert found == _checksums(project / "results/runs/ring", pattern)

@@ -1,0 +1,102 @@
+# dataset -> seeds: short enough for a command line, also with thousands of runs.
+GRID = {}
+for run in RUNS.values():
+    GRID.setdefault(run.dataset, []).append(run.seed)
+
+
+def of_all_runs(table):
+    return [f"{OUT}/{path}/{table}" for path in RUNS]
+
+
+# The grid: a row for each run.
+rule runs:
+    input:
+        checkpoints=[f"{OUT}/{path}/checkpoints/step={run.training.checkpoints[-1]}.safetensors" for path, run in RUNS.items()],
+    output:
+        OUT + "/runs.parquet",
+    log:
+        OUT + "/logs/runs.log",
+    threads: 1
+    resources:
+        mem_mb=grown(1000),
+        runtime=grown(30),
+    params:
+        runs=canonical_json(GRID),
+        settings=fingerprint([step_settings(run, "train") for run in RUNS.values()]),
+        code=code_of("runs"),
+    message:
+        "Listing the runs"
+    shell:
+        "{COMMAND} --log {log:q} runs --runs {params.runs:q} --folder {OUT:q} --output {output:q}"
+
+
+# Every number of every checkpoint of every run, one a row.
+rule metrics:
+    input:
+        runs=OUT + "/runs.parquet",
+        losses=of_all_runs("losses.parquet"),
+        behaviour=of_all_runs("behaviour.parquet"),
+        geometry=of_all_runs("geometry.parquet"),
+        topology=of_all_runs("topology.parquet"),
+        effects=of_all_runs("effects.parquet"),
+        phases=of_all_runs("phases.parquet"),
+    output:
+        OUT + "/metrics.parquet",
+    log:
+        OUT + "/logs/metrics.log",
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(60),
+    params:
+        tolerance=CONFIG.analysis.tolerance,
+        code=code_of("metrics"),
+    message:
+        "Collecting the numbers of all runs"
+    shell:
+        "{COMMAND} --log {log:q} metrics --folder {OUT:q} --tolerance {params.tolerance}"
+        " --output {output:q}"
+
+
+# Imbalanced datasets against their nulls: are x and y learnt together?
+rule coupling:
+    input:
+        runs=OUT + "/runs.parquet",
+        metrics=OUT + "/metrics.parquet",
+    output:
+        OUT + "/coupling.parquet",
+    log:
+        OUT + "/logs/coupling.log",
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
+    params:
+        code=code_of("coupling"),
+    message:
+        "Measuring coupling"
+    shell:
+        "{COMMAND} --log {log:q} coupling --folder {OUT:q} --output {output:q}"
+
+
+# The claims, with verdicts and intervals.
+rule claims:
+    input:
+        runs=OUT + "/runs.parquet",
+        metrics=OUT + "/metrics.parquet",
+        coupling=OUT + "/coupling.parquet",
+        phases=of_all_runs("phases.parquet"),
+    output:
+        OUT + "/claims.parquet",
+    log:
+        OUT + "/logs/claims.log",
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
+    params:
+        code=code_of("claims"),
+    message:
+        "Judging the claims"
+    shell:
+        "{COMMAND} --log {log:q} claims --folder {OUT:q} --output {output:q}"

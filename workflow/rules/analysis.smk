@@ -1,0 +1,93 @@
+# Where the bumps of each generated image are, and whether they meet the request.
+rule behaviour:
+    input:
+        samples=RUN + "/samples.parquet",
+    output:
+        RUN + "/behaviour.parquet",
+    log:
+        OUT + "/logs/behaviour/{dataset}-seed{seed}.log",
+    benchmark:
+        OUT + "/benchmarks/behaviour/{dataset}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(60),
+    params:
+        settings=settings_for("behaviour"),
+        code=code_of("behaviour"),
+    message:
+        "Finding bumps in the images of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+    shell:
+        "{COMMAND} --log {log:q} behaviour --settings {params.settings:q} --samples {input.samples:q} --output {output:q}"
+
+
+# PCA, dimension, order and decodability of the activations, with controls; and their pictures.
+rule geometry:
+    input:
+        latents=RUN + "/latents.parquet",
+        behaviour=RUN + "/behaviour.parquet",
+    output:
+        geometry=RUN + "/geometry.parquet",
+        embedding=RUN + "/embedding.parquet",
+    log:
+        OUT + "/logs/geometry/{dataset}-seed{seed}.log",
+    benchmark:
+        OUT + "/benchmarks/geometry/{dataset}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(60),
+    params:
+        settings=settings_for("geometry"),
+        code=code_of("geometry"),
+    message:
+        "Measuring the activations of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+    shell:
+        "{COMMAND} --log {log:q} geometry --settings {params.settings:q} --latents {input.latents:q}"
+        " --behaviour {input.behaviour:q} --output {output.geometry:q} --embedding {output.embedding:q}"
+
+
+# Persistent homology of the activations.
+rule topology:
+    input:
+        latents=RUN + "/latents.parquet",
+    output:
+        RUN + "/topology.parquet",
+    log:
+        OUT + "/logs/topology/{dataset}-seed{seed}.log",
+    benchmark:
+        OUT + "/benchmarks/topology/{dataset}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(60),
+    params:
+        settings=settings_for("topology"),
+        code=code_of("topology"),
+    message:
+        "Computing persistent homology of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+    shell:
+        "{COMMAND} --log {log:q} topology --settings {params.settings:q} --latents {input.latents:q} --output {output:q}"
+
+
+# The latent phase and the behaviour phase of each checkpoint.
+rule phases:
+    input:
+        geometry=RUN + "/geometry.parquet",
+        behaviour=RUN + "/behaviour.parquet",
+    output:
+        RUN + "/phases.parquet",
+    log:
+        OUT + "/logs/phases/{dataset}-seed{seed}.log",
+    threads: 1
+    resources:
+        mem_mb=grown(1000),
+        runtime=grown(10),
+    params:
+        settings=settings_for("phases"),
+        code=code_of("phases"),
+    message:
+        "Judging the phases of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+    shell:
+        "{COMMAND} --log {log:q} phases --settings {params.settings:q} --geometry {input.geometry:q}"
+        " --behaviour {input.behaviour:q} --output {output:q}"

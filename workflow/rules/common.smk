@@ -1,0 +1,93 @@
+# What all rules share: the configuration, checked before anything starts, and where things lie.
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+SOURCE = ROOT / "src"
+sys.path.insert(0, str(SOURCE))
+# Jobs find the package of this very checkout, whatever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+
+from filelock import FileLock, Timeout
+from snakemake.exceptions import WorkflowError
+
+from bumpscope.config import STEP_KEYS, ConfigError, load, step_settings
+from bumpscope.provenance import code_fingerprint, module_path
+from bumpscope.settings import canonical_json, fingerprint
+
+# Snakemake's own `configfile:` would merge a preset's datasets into the default's; here they replace them. So
+# `config` holds only what the command line gives (--configfile, --config), laid over config.yaml by the package.
+try:
+    CONFIG = load(ROOT / "config.yaml", config)
+except ConfigError as error:
+    raise WorkflowError("The configuration cannot be run:\n  " + "\n  ".join(error.faults)) from None
+
+OUT = CONFIG.output.rstrip("/")
+RUNS = {run.path: run for run in CONFIG.runs()}
+RUN = "{output_folder}/runs/{{dataset}}/seed={{seed}}".format(output_folder=OUT)
+FIGURES = sorted(
+    path.stem for path in module_path("figures").parent.glob("*.py") if path.stem not in ("__init__", "style")
+)
+# One thread a process: repeatable results, and runs side by side use the cores better.
+COMMAND = f"{sys.executable} -m bumpscope"
+os.environ["BUMPSCOPE_DEVICE"] = CONFIG.device
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+
+wildcard_constraints:
+    dataset="[A-Za-z][A-Za-z0-9_-]*",
+    seed="[0-9]+",
+    figure="[a-z_]+",
+
+
+def run_of(wildcards):
+    """The run that a job's wildcards name."""
+    return RUNS[f"runs/{wildcards.dataset}/seed={wildcards.seed}"]
+
+
+def settings_for(step):
+    """An input function for `params`: just the keys that a step depends on, so that only they make it stale."""
+    return lambda wildcards: canonical_json(step_settings(run_of(wildcards), step))
+
+
+def code_of(command):
+    """Stands for all the code that a command uses, so that an edit makes just its results stale."""
+    return code_fingerprint(f"commands.{command}")
+
+
+def checkpoints_of(wildcards, steps):
+    return [f"{OUT}/{run_of(wildcards).path}/checkpoints/step={step}.safetensors" for step in steps]
+
+
+def grown(amount):
+    """A resource that grows with each attempt at a job."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def hold_output_folder():
+    """Keep other workflows out of the output folder while this one runs.
+
+    The operating system releases this lock however the process ends. Snakemake's own lock is switched off in the
+    profiles, since it outlives a kill and has to be removed by hand.
+    """
+    global output_lock
+    Path(OUT).mkdir(parents=True, exist_ok=True)
+    output_lock = FileLock(Path(OUT, ".lock"))
+    try:
+        output_lock.acquire(blocking=False)
+    except Timeout:
+        raise WorkflowError(
+            f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
+        ) from None
+
+
+def banner():
+    """What is about to run, in a few lines."""
+    datasets = ", ".join(CONFIG.datasets)
+    steps = sum(run.training.steps for run in RUNS.values())
+    return (
+        f"bumpscope: {len(RUNS)} runs ({datasets}), {steps:,} training steps in all; device {CONFIG.device}\n"
+        f"Progress of each training is told below as it goes; logs are under {OUT}/logs/, results under {OUT}/."
+    )

@@ -1,0 +1,51 @@
+# Images generated at each probed checkpoint, and activations on the way.
+rule generate:
+    input:
+        checkpoints=lambda wildcards: checkpoints_of(wildcards, run_of(wildcards).probe.checkpoints),
+    output:
+        samples=RUN + "/samples.parquet",
+        latents=RUN + "/latents.parquet",
+    log:
+        OUT + "/logs/generate/{dataset}-seed{seed}.log",
+    benchmark:
+        OUT + "/benchmarks/generate/{dataset}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=grown(3000),
+        runtime=grown(120),
+    params:
+        settings=settings_for("generate"),
+        code=code_of("generate"),
+        folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
+    message:
+        "Generating from the checkpoints of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+    shell:
+        "{COMMAND} --log {log:q} generate --settings {params.settings:q} --checkpoints {params.folder:q}"
+        " --samples {output.samples:q} --latents {output.latents:q} --gpus {resources.gpu}"
+
+
+# How much of each label the denoiser uses, against exact Bayes denoisers, at every checkpoint.
+rule effects:
+    input:
+        checkpoints=lambda wildcards: checkpoints_of(wildcards, run_of(wildcards).training.checkpoints),
+    output:
+        RUN + "/effects.parquet",
+    log:
+        OUT + "/logs/effects/{dataset}-seed{seed}.log",
+    benchmark:
+        OUT + "/benchmarks/effects/{dataset}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=grown(3000),
+        runtime=grown(60),
+    params:
+        settings=settings_for("effects"),
+        code=code_of("effects"),
+        folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
+    message:
+        "Measuring label effects in {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+    shell:
+        "{COMMAND} --log {log:q} effects --settings {params.settings:q} --checkpoints {params.folder:q}"
+        " --output {output:q} --gpus {resources.gpu}"

@@ -1,0 +1,49 @@
+# The steps at which weights are kept are known from the configuration; they differ between datasets that override
+# them, so each run has a rule of its own only in its outputs. Snakemake wants outputs without functions: a rule is
+# made for each set of steps, which is one rule for nearly every configuration.
+CHECKPOINT_SETS = {}
+for run in RUNS.values():
+    CHECKPOINT_SETS.setdefault(tuple(run.training.checkpoints), []).append(run.dataset)
+
+for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
+
+    # Training of one run. What a killed training resumes from lies outside the declared outputs, which Snakemake
+    # deletes before a job; it is kept until a whole workflow has ended well.
+    rule:
+        name:
+            "train" if number == 0 else f"train_{number}"
+        input:
+            dataset=OUT + "/datasets/{dataset}.parquet",
+        output:
+            losses=RUN + "/losses.parquet",
+            checkpoints=expand(RUN + "/checkpoints/step={step}.safetensors", step=steps, allow_missing=True),
+        log:
+            OUT + "/logs/train/{dataset}-seed{seed}.log",
+        benchmark:
+            OUT + "/benchmarks/train/{dataset}-seed{seed}.tsv"
+        wildcard_constraints:
+            dataset="|".join(sorted(set(datasets))),
+        retries: 2
+        threads: 1
+        resources:
+            gpu=1,
+            mem_mb=grown(3000),
+            runtime=grown(240),
+        params:
+            settings=settings_for("train"),
+            code=code_of("train"),
+            folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}",
+            state=lambda wildcards: f"{OUT}/.state/{run_of(wildcards).id}",
+        message:
+            "Training {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
+        shell:
+            "{COMMAND} --log {log:q} train --settings {params.settings:q} --dataset {input.dataset:q}"
+            " --output {params.folder:q} --state {params.state:q} --gpus {resources.gpu}"
+
+
+def forget_finished_states():
+    """Remove what finished trainings would have resumed from; their checkpoints are results now."""
+    import shutil
+
+    for marker in Path(OUT, ".state").glob("*/*/finished"):
+        shutil.rmtree(marker.parent, ignore_errors=True)
