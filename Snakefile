@@ -13,16 +13,20 @@ include: "workflow/rules/figures.smk"
 
 # Everything: the report stands on all tables and figures.
 rule all:
+    default_target: True
     input:
         OUT + "/report.html",
-    default_target: True
     localrule: True
 
 
 # Only the figures, from whatever tables are there.
 rule figures:
     input:
-        expand(OUT + "/figures/{figure}.{kind}", figure=FIGURES, kind=["pdf", "png", "csv"]),
+        expand(
+            OUT + "/figures/{figure}.{kind}",
+            figure=FIGURES,
+            kind=["pdf", "png", "csv"],
+        ),
     localrule: True
 
 
@@ -37,4 +41,7 @@ onsuccess:
 
 
 onerror:
-    print(f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {log}.", file=sys.stderr)
+    print(
+        f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {log}.",
+        file=sys.stderr,
+    )

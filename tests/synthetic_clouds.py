@@ -105,8 +105,8 @@ def _permuted(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _anywhere(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Positions that have nothing to do with the requests."""
-    return rng.beta(1.2, 1.2, size=u.shape)
+    """Positions that have nothing to do with the requests; even, since a torus has no edge."""
+    return rng.uniform(size=u.shape)
 
 
 def _random(n: int, rng: np.random.Generator) -> np.ndarray:

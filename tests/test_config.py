@@ -11,14 +11,25 @@ from hypothesis import strategies as st
 from bumpscope.config import STEP_KEYS, Config, ConfigError, load, merge, read_yaml, step_settings, validate
 from bumpscope.settings import LAYERS
 
-DEFAULT = Config().model_dump(mode="json", exclude_none=True)
+# Written out, so that these tests do not depend on what the default experiment happens to be.
+EXPERIMENT = {
+    "output": "results",
+    "seeds": [0, 1, 2, 3, 4],
+    "device": "auto",
+    "datasets": {"balanced": {"image_size": 16, "sigma": 1.0, "margin": 2.0, "dx": 1.0, "dy": 1.0}},
+    "model": {"base_width": 8, "channel_multipliers": [1, 2, 4], "attention_resolutions": [4, 2]},
+    "diffusion": {"timesteps": 1000, "schedule": "linear", "prediction": "v"},
+    "training": {"steps": 1500, "batch_size": 64, "warmup_steps": 50, "checkpoints": list(range(0, 1501, 50))},
+    "probe": {"checkpoints": [0, 100, 500, 1500], "samples": 512, "sampling_steps": 25, "timesteps": [239, 39]},
+    "analysis": {"tolerance": 1.0, "faint": 0.25},
+}
 B = "datasets.balanced"
 HOLDOUT = {"x": [5.0, 8.0], "y": [5.0, 8.0]}
 
 
 def altered(*changes):
-    """The default configuration with (dotted path, value) pairs laid in."""
-    plain = copy.deepcopy(DEFAULT)
+    """The experiment with (dotted path, value) pairs laid in."""
+    plain = copy.deepcopy(EXPERIMENT)
     for path, value in changes:
         *folders, last = path.split(".")
         place = plain
@@ -144,7 +155,7 @@ WRONG = [
     ("model.attention_resolutions", [4, 4], "model.attention_resolutions", "each once"),
     (f"{B}.model.attention_resolutions", [1], f"{B}.model.attention_resolutions", "from [16, 8, 4, 2]"),
     ("training.warmup_steps", 1501, "training.warmup_steps", "at most training.steps = 1500"),
-    ("training.checkpoints", [*DEFAULT["training"]["checkpoints"], 1501], "training.checkpoints", "steps = 1500"),
+    ("training.checkpoints", [*EXPERIMENT["training"]["checkpoints"], 1501], "training.checkpoints", "steps = 1500"),
     ("training.checkpoints", [0, 100, 50], "training.checkpoints", "increasing"),
     ("probe.checkpoints", [0, 100, 100], "probe.checkpoints", "increasing steps, each once"),
     ("probe.checkpoints", [0, 77], "probe.checkpoints", "in training.checkpoints"),
@@ -199,7 +210,7 @@ def test_several_contradictions_are_told_together():
 
 
 def test_a_fault_of_global_keys_is_told_once_and_one_of_an_override_for_its_dataset():
-    lattice = DEFAULT["datasets"]["balanced"]
+    lattice = EXPERIMENT["datasets"]["balanced"]
     shared = {"a": lattice, "b": lattice, "c": lattice | {"probe": {"timesteps": [2000]}}}
     told = faults_of(altered(("datasets", shared), ("probe.sampling_steps", 2000), ("probe.timesteps", [39])))
     assert [fault.partition(":")[0] for fault in told] == [
@@ -295,7 +306,7 @@ def test_a_dataset_overrides_just_the_keys_that_it_names():
         "model": {"base_width": 16},
         "diffusion": {"prediction": "epsilon"},
     }
-    config = validate(altered(("datasets.other", DEFAULT["datasets"]["balanced"] | own)))
+    config = validate(altered(("datasets.other", EXPERIMENT["datasets"]["balanced"] | own)))
     runs = {run.id: run for run in config.runs()}
     assert list(runs) == [*(f"balanced-seed{seed}" for seed in range(5)), "other-seed3"]
     balanced, other = runs["balanced-seed0"], runs["other-seed3"]
@@ -308,7 +319,7 @@ def test_a_dataset_overrides_just_the_keys_that_it_names():
 
 
 def test_contradictions_are_looked_for_in_overridden_settings():
-    own = DEFAULT["datasets"]["balanced"] | {"training": {"steps": 100}}
+    own = EXPERIMENT["datasets"]["balanced"] | {"training": {"steps": 100}}
     told = faults_of(altered(("datasets", {"short": own})))
     assert [fault.partition(":")[0] for fault in told] == ["datasets.short.training.checkpoints"]
 
@@ -333,7 +344,7 @@ CHANGES = {
     "analysis.faint": (0.5, {"behaviour"}),
     "training.learning_rate": (1.0e-3, {"train"}),
     "training.batch_size": (32, {"train"}),
-    "training.checkpoints": (DEFAULT["probe"]["checkpoints"], {"train", "effects"}),
+    "training.checkpoints": ([0, 100, 500, 1500], {"train", "effects"}),
     "model.base_width": (16, {"train", "generate", "effects"}),
     "diffusion.prediction": ("epsilon", {"train", "generate", "effects"}),
     f"{B}.dx": (0.5, {"dataset", "train", "generate", "effects", "behaviour", "geometry", "phases"}),
@@ -345,15 +356,16 @@ CHANGES = {
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_key_changes_the_settings_of_just_the_steps_that_depend_on_it(key):
     value, expected = CHANGES[key]
-    before = next(validate(DEFAULT).runs())
+    before = next(validate(EXPERIMENT).runs())
     after = next(validate(altered((key, value))).runs())
     changed = {step for step in STEP_KEYS if step_settings(before, step) != step_settings(after, step)}
     assert changed == expected
 
 
 def test_a_key_left_out_and_its_default_written_out_are_the_same_settings():
-    short = next(validate({"datasets": {"balanced": {}}}).runs())
-    written = next(validate(DEFAULT).runs())
+    short = validate({"datasets": {"balanced": {}}})
+    written = validate(short.model_dump(mode="json", exclude_none=True))
+    short, written = next(short.runs()), next(written.runs())
     for step in STEP_KEYS:
         assert json.dumps(step_settings(short, step)) == json.dumps(step_settings(written, step))
 
@@ -445,5 +457,5 @@ def test_any_value_at_any_key_is_accepted_or_told_to_be_wrong(path, value):
 
 
 def test_read_yaml_of_a_written_configuration_gives_it_back(tmp_path):
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(DEFAULT))
-    assert read_yaml(tmp_path / "config.yaml") == DEFAULT
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    assert read_yaml(tmp_path / "config.yaml") == EXPERIMENT

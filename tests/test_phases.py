@@ -102,7 +102,8 @@ def test_activations_that_cannot_be_judged_have_no_order(controls):
     assert latent_phase(dataclasses.replace(one, **arrays).measured(), controls["plane"])[0] == "?"
 
 
-def run_tables():
+@pytest.fixture(scope="module")
+def run():
     """Geometry and behaviour of a run: from A to C at layer down3, ordered from the start at up1."""
     kinds = {0: "ten-dimensional random", 100: "unrelated curved sheet", 200: "ordered curved sheet"}
     layers = {"down3": kinds, "up1": dict.fromkeys(kinds, "ordered curved sheet")}
@@ -117,8 +118,8 @@ def run_tables():
     return geometry, behaviour
 
 
-def test_a_run_is_judged_at_its_first_layer_against_its_step_0():
-    geometry, behaviour = run_tables()
+def test_a_run_is_judged_at_its_first_layer_against_its_step_0(run):
+    geometry, behaviour = run
     verdicts = phases(geometry, behaviour)
     assert list(verdicts.columns) == TABLES["phases"].names
     assert verdicts.step.tolist() == [0, 100, 200]
@@ -131,16 +132,16 @@ def test_a_run_is_judged_at_its_first_layer_against_its_step_0():
     assert "".join(other.latent_phase) == "???"
 
 
-def test_verdicts_survive_the_tables(tmp_path):
-    geometry, behaviour = run_tables()
+def test_verdicts_survive_the_tables(run, tmp_path):
+    geometry, behaviour = run
     write_table("geometry", tmp_path / "geometry.parquet", geometry, {})
     again = phases(read_table("geometry", tmp_path / "geometry.parquet"), behaviour)
     pd.testing.assert_frame_equal(again, phases(geometry, behaviour))
     write_table("phases", tmp_path / "phases.parquet", again, {})
 
 
-def test_latent_verdicts_never_look_at_outcomes_or_realised_positions():
-    geometry, behaviour = run_tables()
+def test_latent_verdicts_never_look_at_outcomes_or_realised_positions(run):
+    geometry, behaviour = run
     expected = phases(geometry, behaviour).drop(columns="behaviour_phase")
     poisoned = geometry.copy()
     poisoned.loc[poisoned.label == "realised", "value"] = np.nan
@@ -174,8 +175,8 @@ def test_behaviour_is_what_half_of_the_images_do(counts, phase):
     assert behaviour_phase(outcomes) == phase
 
 
-def test_without_geometry_there_is_nothing_to_judge():
-    geometry, behaviour = run_tables()
+def test_without_geometry_there_is_nothing_to_judge(run):
+    geometry, behaviour = run
     with pytest.raises(ValueError, match="no rows"):
         phases(geometry.iloc[:0], behaviour)
 

@@ -28,7 +28,8 @@ def align(clouds: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
         if successor is None:
             successor = centred
         else:
-            rotation, _ = orthogonal_procrustes(centred, successor)
+            # Clouds without components (a diverged network's) have no coordinates, and turn nothing.
+            rotation, _ = orthogonal_procrustes(np.nan_to_num(centred), np.nan_to_num(successor))
             successor = centred @ rotation
         aligned[step] = successor
     return aligned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,7 +30,17 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write tensors and text metadata, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(plain, metadata={**metadata, "digest": _digest(plain)}))
+        temporary.write_bytes(_repeatable(save(plain, metadata={**metadata, "digest": _digest(plain)})))
+
+
+def _repeatable(file: bytes) -> bytes:
+    """The same file with its metadata in alphabetical order; safetensors writes it in a random one."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at multiples of eight bytes
+    return len(text).to_bytes(8, "little") + text + file[8 + length :]
 
 
 def load_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, str]]:

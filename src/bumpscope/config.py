@@ -64,8 +64,8 @@ DatasetName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-# The datasets beside the balanced plane are shown with one seed and light probes: enough to see what they are for, within
-# fifty core-minutes. Verdicts on them need five seeds (docs/science.md).
+# The datasets beside the balanced plane are shown with one seed and light probes: enough to see what they are for,
+# within fifty core-minutes. Verdicts on them need five seeds (docs/science.md).
 _LIGHT = {"checkpoints": [0, 600, 1600], "samples": 256, "layers": ["down3"], "timesteps": [239]}
 
 
@@ -79,7 +79,8 @@ def _default_datasets() -> dict[str, Dataset]:
         "x_dense": plane | {"dx": 0.5, "dy": 2.0} | light,
         "y_dense": plane | {"dx": 2.0, "dy": 0.5} | light,
         "x_skewed": plane | {"dx": 1.0, "dy": 1.0, "skew": {"axis": "x", "alpha": 1.5}} | light,
-        "torus": {"image_size": 16, "sigma": 1.0, "margin": 0.0, "dx": 1.0, "dy": 1.0, "boundary": "torus"} | light,
+        # Wider bumps, since images of narrow ones are all equally far apart and hide the torus they lie on.
+        "torus": {"image_size": 16, "sigma": 2.0, "margin": 0.0, "dx": 1.0, "dy": 1.0, "boundary": "torus"} | light,
         "balanced_v": plane | {"dx": 1.0, "dy": 1.0, "diffusion": {"prediction": "v"}} | light,
     }
     return {name: Dataset.model_validate(lattice) for name, lattice in lattices.items()}
@@ -96,7 +97,10 @@ class Config(Section):
         "auto", description="auto takes a GPU where there is one; changing it reruns nothing"
     )
     datasets: dict[DatasetName, Dataset] = Field(
-        default_factory=_default_datasets, min_length=1, description="name -> lattice of bumps, trained with every seed"
+        default_factory=_default_datasets,
+        min_length=1,
+        description="name -> lattice of bumps, trained with every seed",
+        json_schema_extra={"additionalProperties": False},  # a name that does not fit the pattern is a fault
     )
     model: Model = Field(default_factory=Model, description="the denoiser")
     diffusion: Diffusion = Field(default_factory=Diffusion, description="the forward process")

@@ -66,7 +66,7 @@ def decompose(vectors: np.ndarray) -> Components:
     vectors = np.asarray(vectors, dtype=np.float64)
     n, d = vectors.shape
     if not np.isfinite(vectors).all():
-        return Components(np.full((n, 1), np.nan), 0)
+        return Components(np.full((n, 3), np.nan), 0)
     nothing = Components(np.zeros((n, 0)), 0)
     if n < 3 or d == 0:
         return nothing

@@ -17,24 +17,25 @@ COLUMNS = ["step", "latent_phase", "behaviour_phase", "layer", "t", "reason"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where the phases begin and end. The first group was set on synthetic clouds of known phase.
+    """Where the phases begin and end; set on synthetic clouds of known phase, as the numbers given with each say.
 
     Attributes:
-        ordered_trustworthiness: least trustworthiness of an ordered cloud; shuffled sheets have 0.5 to 0.6, ordered
-            ones 0.99, sheets cut into tiles 0.76 to 0.95, so alone it is not enough.
-        ordered_knn_r2: least kNN-probe R2 of an ordered cloud; shuffled ones are below 0, tiles at 0.4 to 0.9.
-        ordered_r2: least linear R2 of x and of y each in an ordered cloud. Tiles, neighbourly but in the wrong
-            place, rarely reach 0.4 in either; ordered sheets, flat, curved or closed to a torus, exceed 0.9.
-        above_control: by how much each of the three must exceed the same number of the untrained network and of
-            shuffled labels; twice the largest spread of either between seeds.
+        ordered_trustworthiness: least trustworthiness of an ordered cloud. Ordered sheets and tori have 0.98 and more,
+            shuffled ones 0.50 to 0.64; sheets cut into tiles, whose parts are in order, 0.76 to 0.95.
+        ordered_knn_r2: least kNN-probe R2 of an ordered cloud. Ordered ones have 0.94 and more, shuffled ones less
+            than 0, tiles 0.4 to 0.9.
+        ordered_r2: least linear R2 of x and of y, each, in an ordered cloud. Ordered sheets, flat, curved or closed to
+            a torus, have 0.9 and more. This is what excludes tiles, which are neighbourly in the wrong places.
+        above_control: by how much each of the three must exceed that of the untrained network and of shuffled labels,
+            which for 400 images scatter around chance by 0.02, 0.08 and 0.03.
         disordered_r2: a cloud whose mean linear R2 of x and y is at least this is not in disorder. An order in one
             coordinate alone gives 0.5.
         sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MLE, denoised) of a disordered sheet. A curve
-            has 1.0; images of one centre that nearly coincide pull a sheet down to 1.3, and noise that the threshold
-            leaves in pushes a torus up to 2.9.
-        unstructured_dimension: above this there is no low-dimensional manifold; random clouds of ten dimensions come
-            out at 6.5 to 8.5, latents of an untrained network near 30.
-        majority: share of the images that must behave alike for a behaviour phase; three kinds cannot both have it.
+            has 1.0; images of one centre that nearly coincide pull a sheet down to 1.24, and noise that denoising
+            leaves in pushes one up to 3.1.
+        unstructured_dimension: above this there is no low-dimensional manifold. Random clouds of ten dimensions have
+            6.5 to 8.7, latents of an untrained network 30.
+        majority: share of the images that must behave alike for a behaviour phase.
     """
 
     ordered_trustworthiness: float = 0.88

@@ -205,7 +205,7 @@ TABLES: dict[str, Table] = {
         _columns(
             "dataset | text | – | the imbalanced dataset\n"
             "measure | text | – | learning curves the times come from: effects or accuracy\n"
-            "coupling | float | – | 0 factorised, 1 coupled, above 1 reversed; empty where nulls are missing or do not differ\n"
+            "coupling | float | – | 0 factorised, 1 coupled, above 1 reversed; empty without nulls that differ\n"
             "low | float | – | lower end of its 95% interval\n"
             "high | float | – | upper end\n"
             "gap | float | ln steps | mean of ln tau_x - ln tau_y\n"

@@ -19,8 +19,9 @@ from bumpscope.geometry import denoise
 LANDMARKS = 256
 # Edges longer than this many median distances are left out; what they fill is far wider than any bar that counts.
 LONGEST_EDGE = 1.9
-# A loop or void counts if it is longer than this many median distances ...
-LEAST_PERSISTENCE = {1: 0.3, 2: 0.15}
+# A loop or void counts if it is longer than this many median distances (noise makes loops of up to 0.25 and voids of
+# up to 0.15) ...
+LEAST_PERSISTENCE = {1: 0.27, 2: 0.15}
 # ... and if it dies at more than this many times its birth, which noise between neighbours does not reach.
 LEAST_RATIO = {1: 2.0, 2: 1.3}
 # A piece counts if it stays this many median distances and this many usual gaps between landmarks away from the
@@ -43,7 +44,7 @@ def persistence(vectors: np.ndarray, seed: int) -> pd.DataFrame:
 
     Returns:
         Columns dimension (0 to 2), birth and death (in median distances between landmarks; inf where it never dies),
-        significant. A loop (dimension 1) is significant if it is longer than 0.3 and dies at over twice its birth, a
+        significant. A loop (dimension 1) is significant if it is longer than 0.27 and dies at over twice its birth, a
         void (2) likewise for 0.15 and 1.3; a piece (0) if it holds five landmarks and joins the rest at over 0.5 and
         over twice the median such length, and the last one always. Bars of at most 0.02 that are not significant are
         left out. A cloud without a component above noise is a point: one bar.

@@ -136,11 +136,12 @@ class Trainer:
     def _log_loss(self) -> None:
         since = self.log.steps[-1] if self.log.steps else 0
         loss = float(self._loss_sum) / (self.step - since)
-        if not math.isfinite(loss):
+        # A gradient can overflow where the loss did not, so the weights that it left are looked at too.
+        if not math.isfinite(loss + float(nn.utils.get_total_norm(self.network.parameters()))):
             raise TrainingError(
-                f"the loss is not finite between steps {since + 1} and {self.step}: lower training.learning_rate "
-                f"(now {self.training.learning_rate}) or training.gradient_clip (now {self.training.gradient_clip}); "
-                f"the last good state is kept"
+                f"the loss or the weights are not finite between steps {since + 1} and {self.step}: lower "
+                f"training.learning_rate (now {self.training.learning_rate}) or training.gradient_clip "
+                f"(now {self.training.gradient_clip}); the last good state is kept"
             )
         self.log.steps.append(self.step)
         self.log.losses.append(loss)
@@ -203,7 +204,7 @@ def train(
         report: told how far the training is, every few seconds.
 
     Raises:
-        TrainingError: when the loss is not finite.
+        TrainingError: when the loss or a weight is not finite.
         FileError: when the state cannot be written.
     """
     training = trainer.training
@@ -225,7 +226,7 @@ def train(
         checkpoint = trainer.step in wanted
         if checkpoint:
             _save_checkpoint(trainer, state_folder, metadata)
-        # A state is saved only where a loss was just found finite, so that the last state is always a good one.
+        # A state is saved only where loss and weights were just found finite, so that the last one is always good.
         just_logged = trainer.log.steps[-1:] == [trainer.step]
         if just_logged and (checkpoint or now - saved >= SECONDS_BETWEEN_STATES or trainer.step == training.steps):
             save_tensors(state_path, trainer.state(), metadata)

@@ -11,23 +11,29 @@ def of_all_runs(table):
 # The grid: a row for each run.
 rule runs:
     input:
-        checkpoints=[f"{OUT}/{path}/checkpoints/step={run.training.checkpoints[-1]}.safetensors" for path, run in RUNS.items()],
+        checkpoints=[
+            f"{OUT}/{path}/checkpoints/step={run.training.checkpoints[-1]}.safetensors"
+            for path, run in RUNS.items()
+        ],
     output:
         OUT + "/runs.parquet",
     log:
         OUT + "/logs/runs.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(1000),
         runtime=grown(30),
     params:
+        folder=output_folder,
         runs=canonical_json(GRID),
         settings=fingerprint([step_settings(run, "train") for run in RUNS.values()]),
         code=code_of("runs"),
     message:
         "Listing the runs"
     shell:
-        "{COMMAND} --log {log:q} runs --runs {params.runs:q} --folder {OUT:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} runs --runs {params.runs:q} --folder {params.folder:q} --output {output:q}"
 
 
 # Every number of every checkpoint of every run, one a row.
@@ -44,17 +50,20 @@ rule metrics:
         OUT + "/metrics.parquet",
     log:
         OUT + "/logs/metrics.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
+        folder=output_folder,
         tolerance=CONFIG.analysis.tolerance,
         code=code_of("metrics"),
     message:
         "Collecting the numbers of all runs"
     shell:
-        "{COMMAND} --log {log:q} metrics --folder {OUT:q} --tolerance {params.tolerance}"
+        "python -m bumpscope --log {log:q} metrics --folder {params.folder:q} --tolerance {params.tolerance}"
         " --output {output:q}"
 
 
@@ -67,16 +76,19 @@ rule coupling:
         OUT + "/coupling.parquet",
     log:
         OUT + "/logs/coupling.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
+        folder=output_folder,
         code=code_of("coupling"),
     message:
         "Measuring coupling"
     shell:
-        "{COMMAND} --log {log:q} coupling --folder {OUT:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} coupling --folder {params.folder:q} --output {output:q}"
 
 
 # The claims, with verdicts and intervals.
@@ -90,13 +102,16 @@ rule claims:
         OUT + "/claims.parquet",
     log:
         OUT + "/logs/claims.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
+        folder=output_folder,
         code=code_of("claims"),
     message:
         "Judging the claims"
     shell:
-        "{COMMAND} --log {log:q} claims --folder {OUT:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} claims --folder {params.folder:q} --output {output:q}"

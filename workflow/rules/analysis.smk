@@ -8,6 +8,8 @@ rule behaviour:
         OUT + "/logs/behaviour/{dataset}-seed{seed}.log",
     benchmark:
         OUT + "/benchmarks/behaviour/{dataset}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
@@ -18,7 +20,7 @@ rule behaviour:
     message:
         "Finding bumps in the images of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "{COMMAND} --log {log:q} behaviour --settings {params.settings:q} --samples {input.samples:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} behaviour --settings {params.settings:q} --samples {input.samples:q} --output {output:q}"
 
 
 # PCA, dimension, order and decodability of the activations, with controls; and their pictures.
@@ -33,6 +35,8 @@ rule geometry:
         OUT + "/logs/geometry/{dataset}-seed{seed}.log",
     benchmark:
         OUT + "/benchmarks/geometry/{dataset}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
@@ -43,7 +47,7 @@ rule geometry:
     message:
         "Measuring the activations of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "{COMMAND} --log {log:q} geometry --settings {params.settings:q} --latents {input.latents:q}"
+        "python -m bumpscope --log {log:q} geometry --settings {params.settings:q} --latents {input.latents:q}"
         " --behaviour {input.behaviour:q} --output {output.geometry:q} --embedding {output.embedding:q}"
 
 
@@ -57,6 +61,8 @@ rule topology:
         OUT + "/logs/topology/{dataset}-seed{seed}.log",
     benchmark:
         OUT + "/benchmarks/topology/{dataset}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
@@ -67,7 +73,7 @@ rule topology:
     message:
         "Computing persistent homology of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "{COMMAND} --log {log:q} topology --settings {params.settings:q} --latents {input.latents:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} topology --settings {params.settings:q} --latents {input.latents:q} --output {output:q}"
 
 
 # The latent phase and the behaviour phase of each checkpoint.
@@ -79,6 +85,8 @@ rule phases:
         RUN + "/phases.parquet",
     log:
         OUT + "/logs/phases/{dataset}-seed{seed}.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(1000),
@@ -89,5 +97,5 @@ rule phases:
     message:
         "Judging the phases of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "{COMMAND} --log {log:q} phases --settings {params.settings:q} --geometry {input.geometry:q}"
+        "python -m bumpscope --log {log:q} phases --settings {params.settings:q} --geometry {input.geometry:q}"
         " --behaviour {input.behaviour:q} --output {output:q}"

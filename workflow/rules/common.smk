@@ -7,7 +7,9 @@ ROOT = Path(workflow.basedir)
 SOURCE = ROOT / "src"
 sys.path.insert(0, str(SOURCE))
 # Jobs find the package of this very checkout, whatever is installed.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
+)
 
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
@@ -21,18 +23,28 @@ from bumpscope.settings import canonical_json, fingerprint
 try:
     CONFIG = load(ROOT / "config.yaml", config)
 except ConfigError as error:
-    raise WorkflowError("The configuration cannot be run:\n  " + "\n  ".join(error.faults)) from None
+    raise WorkflowError(
+        "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
+    ) from None
 
 OUT = CONFIG.output.rstrip("/")
 RUNS = {run.path: run for run in CONFIG.runs()}
 RUN = "{output_folder}/runs/{{dataset}}/seed={{seed}}".format(output_folder=OUT)
 FIGURES = sorted(
-    path.stem for path in module_path("figures").parent.glob("*.py") if path.stem not in ("__init__", "style")
+    path.stem
+    for path in module_path("figures").parent.glob("*.py")
+    if path.stem not in ("__init__", "style")
 )
-# One thread a process: repeatable results, and runs side by side use the cores better.
-COMMAND = f"{sys.executable} -m bumpscope"
+# Jobs run the Python that runs Snakemake, also where its environment was not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ["BUMPSCOPE_DEVICE"] = CONFIG.device
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+# One thread a process: repeatable results, and runs side by side use the cores better.
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+):
     os.environ[variable] = "1"
 
 
@@ -58,7 +70,14 @@ def code_of(command):
 
 
 def checkpoints_of(wildcards, steps):
-    return [f"{OUT}/{run_of(wildcards).path}/checkpoints/step={step}.safetensors" for step in steps]
+    return [
+        f"{OUT}/{run_of(wildcards).path}/checkpoints/step={step}.safetensors"
+        for step in steps
+    ]
+
+
+def output_folder(wildcards):
+    return OUT
 
 
 def grown(amount):

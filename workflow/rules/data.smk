@@ -10,6 +10,8 @@ rule dataset:
         OUT + "/datasets/{dataset}.parquet",
     log:
         OUT + "/logs/dataset/{dataset}.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(1000),
@@ -20,4 +22,4 @@ rule dataset:
     message:
         "Drawing the lattice of {wildcards.dataset}"
     shell:
-        "{COMMAND} --log {log:q} dataset --settings {params.settings:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} dataset --settings {params.settings:q} --output {output:q}"

@@ -1,10 +1,15 @@
+import ast
+
+
 def caption(figure):
     """The caption a figure's module gives, read without importing it."""
-    import ast
-
     tree = ast.parse(module_path(f"figures.{figure}").read_text(encoding="utf-8"))
     values = {
-        target.id: node.value for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
     }
     return ast.literal_eval(values["CAPTION"])
 
@@ -28,17 +33,21 @@ rule figure:
         csv=OUT + "/figures/{figure}.csv",
     log:
         OUT + "/logs/figures/{figure}.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
+        folder=output_folder,
         caption=lambda wildcards: caption(wildcards.figure),
-        code=lambda wildcards: code_fingerprint(f"figures.{wildcards.figure}") + code_of("figure"),
+        code=lambda wildcards: code_fingerprint(f"figures.{wildcards.figure}")
+        + code_of("figure"),
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "{COMMAND} --log {log:q} figure {wildcards.figure} --folder {OUT:q} --pdf {output.pdf:q} --png {output.png:q}"
+        "python -m bumpscope --log {log:q} figure {wildcards.figure} --folder {params.folder:q} --pdf {output.pdf:q} --png {output.png:q}"
         " --csv {output.csv:q}"
 
 
@@ -52,14 +61,21 @@ rule report:
         OUT + "/report.html",
     log:
         OUT + "/logs/report.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
-        settings=canonical_json(CONFIG.model_dump(mode="json", exclude={"output", "device"}, exclude_none=True)),
+        folder=output_folder,
+        settings=canonical_json(
+            CONFIG.model_dump(
+                mode="json", exclude={"output", "device"}, exclude_none=True
+            )
+        ),
         code=code_of("report"),
     message:
         "Writing {output}"
     shell:
-        "{COMMAND} --log {log:q} report --settings {params.settings:q} --folder {OUT:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} report --settings {params.settings:q} --folder {params.folder:q} --output {output:q}"

@@ -1,7 +1,9 @@
 # Images generated at each probed checkpoint, and activations on the way.
 rule generate:
     input:
-        checkpoints=lambda wildcards: checkpoints_of(wildcards, run_of(wildcards).probe.checkpoints),
+        checkpoints=lambda wildcards: checkpoints_of(
+            wildcards, run_of(wildcards).probe.checkpoints
+        ),
     output:
         samples=RUN + "/samples.parquet",
         latents=RUN + "/latents.parquet",
@@ -9,6 +11,8 @@ rule generate:
         OUT + "/logs/generate/{dataset}-seed{seed}.log",
     benchmark:
         OUT + "/benchmarks/generate/{dataset}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=1,
@@ -21,20 +25,24 @@ rule generate:
     message:
         "Generating from the checkpoints of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "{COMMAND} --log {log:q} generate --settings {params.settings:q} --checkpoints {params.folder:q}"
+        "python -m bumpscope --log {log:q} generate --settings {params.settings:q} --checkpoints {params.folder:q}"
         " --samples {output.samples:q} --latents {output.latents:q} --gpus {resources.gpu}"
 
 
 # How much of each label the denoiser uses, against exact Bayes denoisers, at every checkpoint.
 rule effects:
     input:
-        checkpoints=lambda wildcards: checkpoints_of(wildcards, run_of(wildcards).training.checkpoints),
+        checkpoints=lambda wildcards: checkpoints_of(
+            wildcards, run_of(wildcards).training.checkpoints
+        ),
     output:
         RUN + "/effects.parquet",
     log:
         OUT + "/logs/effects/{dataset}-seed{seed}.log",
     benchmark:
         OUT + "/benchmarks/effects/{dataset}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=1,
@@ -47,5 +55,5 @@ rule effects:
     message:
         "Measuring label effects in {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "{COMMAND} --log {log:q} effects --settings {params.settings:q} --checkpoints {params.folder:q}"
+        "python -m bumpscope --log {log:q} effects --settings {params.settings:q} --checkpoints {params.folder:q}"
         " --output {output:q} --gpus {resources.gpu}"

@@ -16,7 +16,11 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
             dataset=OUT + "/datasets/{dataset}.parquet",
         output:
             losses=RUN + "/losses.parquet",
-            checkpoints=expand(RUN + "/checkpoints/step={step}.safetensors", step=steps, allow_missing=True),
+            checkpoints=expand(
+                RUN + "/checkpoints/step={step}.safetensors",
+                step=steps,
+                allow_missing=True,
+            ),
         log:
             OUT + "/logs/train/{dataset}-seed{seed}.log",
         benchmark:
@@ -24,6 +28,8 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
         wildcard_constraints:
             dataset="|".join(sorted(set(datasets))),
         retries: 2
+        conda:
+            "../../environment.yml"
         threads: 1
         resources:
             gpu=1,
@@ -37,7 +43,7 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
         message:
             "Training {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
         shell:
-            "{COMMAND} --log {log:q} train --settings {params.settings:q} --dataset {input.dataset:q}"
+            "python -m bumpscope --log {log:q} train --settings {params.settings:q} --dataset {input.dataset:q}"
             " --output {params.folder:q} --state {params.state:q} --gpus {resources.gpu}"
 
 

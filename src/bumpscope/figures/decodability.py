@@ -14,10 +14,11 @@ CAPTION = (
     "Cross-validated linear R² of centres from the first three principal components of the activations, beside "
     "the share of images with one bump in the right place. Requested: the centre that was asked for. Realised: "
     "the centre of the bump that was drawn. Shuffled: requested centres dealt out at random. Untrained: "
-    "requested, at step 0. Thick lines: mean over seeds; thin lines: each seed. The layer's name and the "
-    "sampler's timestep t stand above each panel."
+    "requested, at step 0. Thick lines: mean over seeds; thin lines: each seed. Rows: datasets; columns: layers, "
+    "with the sampler's timestep t."
 )
-MOST_DATASETS, MOST_LAYERS = 3, 4
+MOST_DATASETS = 3
+MOST_LAYERS = 4
 LOWEST = -0.3
 ACCURACY = "correct images"
 UNTRAINED: style.Look = {"color": style.BLACK, "linestyle": (0, (6, 3))}

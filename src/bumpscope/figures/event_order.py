@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from bumpscope.figures import style
+from bumpscope.intervals import t_interval
+from bumpscope.onsets import onset_time
 from bumpscope.results import Results, in_network_order
 
 CAPTION = (
@@ -19,7 +20,7 @@ CAPTION = (
     "say how many of the runs remain. Label effects: of the averaged weights, at the middle of the diffusion "
     "timesteps probed. R²: requested centre from three principal components, at the noisiest timestep read."
 )
-LIMIT = 3
+LIMIT = 6
 SMALLEST_RISE = 0.1
 FEWEST_SEEDS = 3
 EFFECTS = {"effect_x": "effect of x", "effect_y": "effect of y", "effect_xy": "effect of x and y together"}
@@ -49,8 +50,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     present = [name for name in results.datasets if name in set(data["dataset"])]
     names, note = style.capped(present, LIMIT, "balanced datasets")
     tallest = max(data[data["dataset"].isin(names)].groupby("dataset")["event"].nunique())
-    figure, axes = style.panels(len(names), 1, 0.7 + 0.21 * tallest, sharex=True)
-    figure.set_figwidth(style.WIDTH)
+    figure, axes = style.panels(len(names), 1, 0.5 + 0.17 * tallest, sharex=True)
     for axis, name in zip(axes, names, strict=True):
         _panel(axis, data[data["dataset"] == name])
         axis.set_title(name)
@@ -77,30 +77,21 @@ def _curves(results: Results) -> pd.DataFrame:
 def halfway(steps: np.ndarray, values: np.ndarray) -> float:
     """The step at which a curve first reaches the mean of its first and its last value.
 
-    Interpolated linearly in the logarithm of the step; from step 0, which has none, linearly in the step.
+    Interpolated as by :func:`bumpscope.onsets.onset`, in the logarithm of the step.
 
     Returns:
         The step, or NaN where the last value is not at least 0.1 above the first.
     """
-    level = (values[0] + values[-1]) / 2
     if values[-1] - values[0] < SMALLEST_RISE:
         return float("nan")
-    k = int(np.argmax(values >= level))
-    part = (level - values[k - 1]) / (values[k] - values[k - 1])
-    before, after = float(steps[k - 1]), float(steps[k])
-    if before == 0:
-        return part * after
-    return float(np.exp(np.log(before) + part * np.log(after / before)))
+    return onset_time(steps, values, (values[0] + values[-1]) / 2)
 
 
 def geometric_interval(steps: np.ndarray) -> tuple[float, float, float]:
     """Geometric mean of steps and its 95% Student t interval; the interval is NaN below three."""
-    logarithms = np.log(steps)
-    mean, count = logarithms.mean(), len(logarithms)
-    if count < FEWEST_SEEDS:
-        return float(np.exp(mean)), float("nan"), float("nan")
-    half = stats.t.ppf(0.975, count - 1) * logarithms.std(ddof=1) / np.sqrt(count)
-    return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
+    mean, low, high = np.exp(t_interval(np.log(steps)))
+    # The interval of two is so wide that nothing else could be seen beside it.
+    return (mean, low, high) if len(steps) >= FEWEST_SEEDS else (mean, float("nan"), float("nan"))
 
 
 def _means(data: pd.DataFrame) -> pd.Series:

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bumpscope.figures import style
 from bumpscope.results import Results
 
 CAPTION = (
-    "Top: label effects of the averaged weights at one diffusion timestep t: how much of the x label, of the y "
+    "Left: label effects of the averaged weights at one diffusion timestep t: how much of the x label, of the y "
     "label and of what needs both at once the estimate of the clean image uses (0: none, 1: like the Bayes-"
-    "optimal denoiser that knows it), with the share of generated images with one bump in the right place. Below:"
-    " the label-independent residual and the whole excess error at every t, both relative to the error of the "
-    "best denoiser that knows no label (dashed line at 1). Thick lines: mean over seeds; thin lines: each seed."
+    "optimal denoiser that knows it), with the share of generated images with one bump in the right place. Middle"
+    " and right: the label-independent residual and the whole excess error at every t, both relative to the error"
+    " of the best denoiser that knows no label (dashed line at 1). Thick lines: mean over seeds; thin lines: each"
+    " seed."
 )
-LIMIT = 4
+LIMIT = 8
 ACCURACY = "correct"
 EFFECTS: dict[str, tuple[str, style.Look]] = {
     "effect_x": ("effect x", {"color": style.BLUE, "linestyle": "-"}),
     "effect_y": ("effect y", {"color": style.ORANGE, "linestyle": "--"}),
     "effect_xy": ("effect xy", {"color": style.PURPLE, "linestyle": ":"}),
-    ACCURACY: ("correct", {"color": style.BLACK, "linestyle": "-."}),
+    ACCURACY: ("correct images", {"color": style.BLACK, "linestyle": "-."}),
 }
 ERRORS = {"residual": "residual error", "excess": "excess error"}
+# Looks of the timesteps, none of them an effect's.
+TIMES: tuple[style.Look, ...] = (
+    {"color": style.GREEN, "linestyle": "-"},
+    {"color": style.VERMILLION, "linestyle": "--"},
+    {"color": style.SKY, "linestyle": "-."},
+)
 
 
 @style.apply()
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
-    """Effects with accuracy, residual and excess: a column a dataset; effects at the middle of the timesteps probed.
+    """Effects with accuracy, residual and excess: a row a dataset; effects at the middle of the timesteps probed.
 
     Returns:
         The figure, and columns run, dataset, seed, step, t, quantity, value; t is -1 for the accuracy.
@@ -44,30 +54,26 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     names, note = style.capped(present, LIMIT, "datasets")
     data = pd.concat([rows, accuracy], ignore_index=True)[columns]
     data = data[data["dataset"].isin(names)].reset_index(drop=True)
-    figure, axes = style.panels(3 * len(names), len(names), 1.75, sharex="col", sharey="row")
-    times = sorted(rows["t"].unique())
-    looks = style.line_styles([str(t) for t in times])
-    for column, name in enumerate(names):
+    figure, axes = style.panels(3 * len(names), 3, 1.75 if len(names) <= 4 else 1.25, sharex="row", sharey="col")
+    looks = dict(zip(sorted(rows["t"].unique()), itertools.cycle(TIMES), strict=False))
+    for row, name in enumerate(names):
         own = data[data["dataset"] == name]
-        top, *below = axes[column :: len(names)]
-        last = column == len(names) - 1
-        _effects(top, own, middle_timestep(own), last)
-        top.set_title(f"{style.shortened(name)}\neffects at t = {middle_timestep(own)}")
-        for panel, (quantity, text) in zip(below, ERRORS.items(), strict=True):
-            ends = []
-            for t in times:
-                value = _lines(panel, own[(own["quantity"] == quantity) & (own["t"] == t)], looks[str(t)])
-                ends.append((value, f"t = {t}", looks[str(t)]))
-            panel.axhline(1, color=style.BLACK, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
-            panel.set_yscale("log")
-            if column == 0:
-                panel.set_ylabel(f"{text}\n(1: blind optimum)")
-            style.plain_logarithm(panel.yaxis)
-            if last:
-                style.label_ends(panel, ends)
-        style.step_axis(below[-1], own["step"].to_numpy())
-        if column == 0:
-            top.set_ylabel("effect, or share of images")
+        left, *others = axes[3 * row : 3 * row + 3]
+        last_row = row == len(names) - 1
+        _effects(left, own)
+        left.set_title(f"{style.shortened(name)}, effects at t = {middle_timestep(own)}")
+        left.set_ylabel("effect, or share")
+        style.step_axis(left, own["step"].to_numpy(), label=last_row)
+        for panel, (quantity, text) in zip(others, ERRORS.items(), strict=True):
+            ends = _errors(panel, own[own["quantity"] == quantity], looks)
+            panel.set_title(text)
+            style.step_axis(panel, own["step"].to_numpy(), label=last_row)
+            if quantity == list(ERRORS)[-1]:
+                style.label_ends(panel, ends, gap=0.14)
+    for panel in axes[1:3]:
+        style.plain_logarithm(panel.yaxis)
+    handles = [Line2D([], [], **look) for _, look in EFFECTS.values()]
+    figure.legend(handles, [text for text, _ in EFFECTS.values()], loc="outside lower left", ncols=4, handlelength=3)
     style.heading(figure, finding(data), note)
     return figure, data
 
@@ -78,14 +84,17 @@ def middle_timestep(data: pd.DataFrame) -> int:
     return int(times[(len(times) - 1) // 2])
 
 
-def _effects(axes: Axes, own: pd.DataFrame, t: int, named: bool) -> None:
-    ends = []
-    for quantity, (text, look) in EFFECTS.items():
-        value = _lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([t, -1])], look)
-        ends.append((value, text, look))
+def _effects(axes: Axes, own: pd.DataFrame) -> None:
+    for quantity, (_, look) in EFFECTS.items():
+        _lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([middle_timestep(own), -1])], look)
     axes.axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
-    if named:
-        style.label_ends(axes, ends)
+
+
+def _errors(axes: Axes, rows: pd.DataFrame, looks: dict[int, style.Look]) -> list[tuple[float, str, style.Look]]:
+    """Draw an error at every timestep; returns where the lines end, for their names."""
+    axes.axhline(1, color=style.BLACK, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
+    axes.set_yscale("log")
+    return [(_lines(axes, rows[rows["t"] == t], look), f"t = {t}", look) for t, look in looks.items()]
 
 
 def _lines(axes: Axes, rows: pd.DataFrame, look: style.Look) -> float:

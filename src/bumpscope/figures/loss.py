@@ -10,11 +10,13 @@ from bumpscope.figures import style
 from bumpscope.results import Results
 
 CAPTION = (
-    "Mean squared error of the network's prediction on training images, mean over the steps since the point "
-    "before; both axes are logarithmic. One line a run. The loss of a model that ignores the requested centre is "
-    "not zero, so how low a line gets says little without the figures of behaviour and label effects."
+    "Mean squared error of the network's prediction on training images, averaged over twentieths of a decade of "
+    "steps; both axes are logarithmic. One line a run. Errors of networks that predict the noise and of those "
+    "that predict v are not comparable. The loss of a model that ignores the requested centre is not zero, so how"
+    " low a line gets says little without the figures of behaviour and label effects."
 )
 LIMIT = 14
+STRETCHES = 20  # a decade of steps
 
 
 @style.apply()
@@ -37,9 +39,10 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     styles = style.line_styles(shown)
     figure, (axes,) = style.panels(1, 1, 3.2)
     for _, curve in data.groupby("run", sort=False):
+        steps, means = averaged(curve["step"].to_numpy(), curve["loss"].to_numpy())
+        marker = "o" if len(steps) == 1 else ""  # a line needs two points
         look = styles[curve["dataset"].iloc[0]]
-        marker = "o" if len(curve) == 1 else ""  # a line needs two points
-        axes.plot(curve["step"], curve["loss"], linewidth=0.8, alpha=0.85, marker=marker, markersize=4, **look)
+        axes.plot(steps, means, linewidth=0.9, alpha=0.85, marker=marker, markersize=4, **look)
     axes.set(xscale="log", yscale="log", xlabel="optimiser step", ylabel="mean squared error of the prediction")
     style.plain_logarithm(axes.xaxis)
     style.plain_logarithm(axes.yaxis)
@@ -48,6 +51,17 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     style.label_ends(axes, [(ends[name], name, styles[name]) for name in named], gap=0.05)
     style.heading(figure, finding(data), note)
     return figure, data
+
+
+def averaged(steps: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Geometric mean of the step and mean of the loss over stretches of equal length in the logarithm of the step.
+
+    Late in training a logarithmic axis would otherwise show nothing but the noise of many lines.
+    """
+    logarithms = np.log10(steps)
+    stretch = np.floor(logarithms * STRETCHES)
+    rows = pd.DataFrame({"step": logarithms, "loss": losses}).groupby(stretch).mean()
+    return 10.0 ** rows["step"].to_numpy(), rows["loss"].to_numpy()
 
 
 def _last(data: pd.DataFrame) -> pd.DataFrame:

@@ -13,17 +13,19 @@ from bumpscope.figures import style
 from bumpscope.results import Results, in_network_order
 
 CAPTION = (
-    "Upper rows: one point a generated image, placed by the first two of three principal components of the "
-    "activations (bases turned onto each other, so that nothing flips between checkpoints) and coloured by the "
-    "centre that was requested. Each panel has its own zoom; the bar gives its scale, in units of activation. R²:"
-    " share of the requested x or y that a linear fit to the two coordinates drawn explains (on a torus: of its "
-    "sine and cosine). Bottom: images for the same requests and the same noise at every checkpoint; a ring marks "
-    "the centre that was requested; x runs right, y down. Checkpoints lie evenly along the way that the mix of "
-    "outcomes goes from the first to the last."
+    "Upper rows: one point a generated image, placed by the first three principal components of its activations "
+    "and coloured by the centre that was requested. All checkpoints are turned onto each other and seen from one "
+    "side: the one from which, at the last checkpoint, requested x runs most to the right and y down (on a torus:"
+    " along the third component). Each panel has its own zoom; the bar gives its scale, in units of activation. "
+    "R²: share of the requested x or y that a linear fit to the two coordinates drawn explains (on a torus: of "
+    "its sine and cosine). Bottom: images for the same requests and the same noise at every checkpoint; a ring "
+    "marks the centre that was requested; x runs right, y down. The checkpoints shown lie close together where "
+    "the mix of outcomes changes."
 )
 COLUMNS = 5
 GRID = 3  # thumbnails a side
 COORDINATES = ["aligned_1", "aligned_2", "aligned_3"]
+VIEW = ["view_1", "view_2"]  # to the right and up
 
 
 @style.apply()
@@ -31,11 +33,11 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """Latents coloured by requested x and y above thumbnails, a column a checkpoint; the first run that has them.
 
     Returns:
-        The figure, and columns run, dataset, seed, layer, t, step, sample, mu_x, mu_y, aligned_1 to aligned_3, r2_x,
-        r2_y; thumbnail says whether the sample's image is shown.
+        The figure, and columns run, dataset, seed, layer, t, step, sample, mu_x, mu_y, aligned_1 to aligned_3, view_1,
+        view_2 (what is drawn), r2_x, r2_y; thumbnail says whether the sample's image is shown.
     """
     columns = ["run", "dataset", "seed", "layer", "t", "step", "sample", "mu_x", "mu_y"]
-    columns += [*COORDINATES, "r2_x", "r2_y", "thumbnail"]
+    columns += [*COORDINATES, *VIEW, "r2_x", "r2_y", "thumbnail"]
     embedded = [run for run in results.having("embedding") if results.has(run.run, "samples")]
     if not embedded:
         return style.without_data("No run has an embedding of its latents."), pd.DataFrame(columns=columns)
@@ -50,6 +52,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     steps = _choose_steps(results, run.run, np.unique(points["step"]))
     points = points[points["step"].isin(steps)].assign(run=run.run, dataset=run.dataset, seed=run.seed)
     period = float(run.image_size) if run.boundary == "torus" else None
+    side = viewpoint(points[points["step"] == steps[-1]]) if period is None else np.eye(3)[:, :2]
+    points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
     shown = _thumbnail_samples(points)
     points["thumbnail"] = points["sample"].isin([sample for row in shown for sample in row])
 
@@ -95,16 +99,19 @@ def _choose_steps(results: Results, run: str, available: np.ndarray) -> list[int
 
 
 def spaced_by_change(steps: np.ndarray, shares: np.ndarray, count: int) -> list[int]:
-    """At most ``count`` steps, first and last among them, spaced evenly along the path of ``shares``.
+    """At most ``count`` steps, first and last among them, close where ``shares`` change and far apart where not.
+
+    They lie evenly along a way that is the change of the shares for the most part and the number of the step for the
+    rest, so that stretches without change are seen too.
 
     Args:
         steps: increasing, shape (n,).
-        shares: what changes over them, shape (n, k). Where nothing does, the steps are spaced by their number.
+        shares: what changes over them, shape (n, k).
     """
     count = min(count, len(steps))
-    way = np.concatenate([[0.0], np.abs(np.diff(shares, axis=0)).sum(axis=1).cumsum()]) if shares.size else np.zeros(1)
-    if way[-1] == 0:
-        way = np.arange(len(steps), dtype=float)
+    change = np.abs(np.diff(shares, axis=0)).sum(axis=1)
+    change = change / change.sum() if change.sum() > 0 else change
+    way = np.concatenate([[0.0], np.cumsum(0.8 * change + 0.2 / max(len(steps) - 1, 1))])
     chosen: list[int] = []
     for k in range(count):
         # Leaves enough later steps for the places that follow.
@@ -112,6 +119,23 @@ def spaced_by_change(steps: np.ndarray, shares: np.ndarray, count: int) -> list[
         target = way[-1] * k / max(count - 1, 1)
         chosen.append(first + int(np.argmin(np.abs(way[first : last + 1] - target))))
     return [int(steps[k]) for k in chosen]
+
+
+def viewpoint(points: pd.DataFrame) -> np.ndarray:
+    """Two perpendicular directions in the space of the three coordinates: the right and the top of the picture.
+
+    Right is the direction of the least-squares fit of requested x, down as much of that of requested y as is
+    perpendicular to it. One view for all checkpoints cannot make order where there is none: it has three free angles.
+
+    Returns:
+        Shape (3, 2), orthonormal; the first two coordinates where the fits have no two directions.
+    """
+    place, request = (points[names].to_numpy(dtype=float) for names in (COORDINATES, ["mu_x", "mu_y"]))
+    slopes = np.linalg.lstsq(place - place.mean(axis=0), request - request.mean(axis=0), rcond=None)[0]
+    if np.linalg.matrix_rank(slopes) < 2:
+        return np.eye(3)[:, :2]
+    directions, lengths = np.linalg.qr(slopes * [1.0, -1.0])
+    return directions * np.sign(np.diag(lengths))
 
 
 def explained_variance(points: pd.DataFrame, target: str, period: float | None) -> float:
@@ -124,14 +148,14 @@ def explained_variance(points: pd.DataFrame, target: str, period: float | None) 
     if period:
         values = np.concatenate([np.cos(2 * np.pi * values / period), np.sin(2 * np.pi * values / period)], axis=1)
     values = values - values.mean(axis=0)
-    predictors = np.column_stack([np.ones(len(points)), points[COORDINATES[:2]].to_numpy(dtype=float)])
+    predictors = np.column_stack([np.ones(len(points)), points[VIEW].to_numpy(dtype=float)])
     rest = values - predictors @ np.linalg.lstsq(predictors, values, rcond=None)[0]
     total = float((values**2).sum())
     return 1.0 - float((rest**2).sum()) / total if total > 0 else float("nan")
 
 
 def _cloud(axes: Axes, rows: pd.DataFrame, colour: str, colours: str, limits: tuple[float, float]) -> Any:
-    first, second = (rows[name].to_numpy(dtype=float) for name in COORDINATES[:2])
+    first, second = (rows[name].to_numpy(dtype=float) for name in VIEW)
     drawn = axes.scatter(
         first, second, c=rows[colour], cmap=colours, vmin=limits[0], vmax=limits[1], s=4, linewidths=0, rasterized=True
     )

@@ -12,18 +12,16 @@ from matplotlib.lines import Line2D
 
 from bumpscope.figures import style
 from bumpscope.results import Results, in_network_order
+from bumpscope.topology import LEAST_GAP, LEAST_GAP_RATIO, LEAST_PERSISTENCE, LEAST_RATIO, betti_numbers
 
 CAPTION = (
     "Each mark is a feature of the cloud of latents: the radius at which it appears (birth) and at which it fills"
-    " (death), in units of the median distance between points; those that never fill lie on the dotted line at "
-    "the top. H0: separate pieces, H1: loops, H2: enclosed voids. Filled: counted as a feature; hollow: taken for"
-    " noise. Lines in the marks' colours: the rule, above which a feature counts (H0: filled later than 0.5; H1: "
-    "persistence above 0.3 and death over birth above 2; H2: above 0.15 and above 1.3). Betti numbers count the "
-    "filled marks; a sheet has 1, 0, 0 and a torus 1, 2, 1. On a plane these are the same in every phase, so only"
-    " a torus shows that the method can see."
+    " (death), in units of the median distance between points; those still open at the largest radius looked at "
+    "lie on the dotted line at the top. H0: separate pieces, H1: loops, H2: enclosed voids. Filled: counted as a "
+    "feature; hollow: taken for noise. Lines in the marks' colours: the rule, above which a loop or a void "
+    "counts; a piece must also hold a few points. Betti numbers count the filled marks; a sheet has 1, 0, 0 and a"
+    " torus 1, 2, 1. On a plane these are the same in every phase, so only a torus shows that the method can see."
 )
-# Persistence, and ratio of death to birth, that a feature must exceed, by dimension.
-RULE = {0: (0.5, 0.0), 1: (0.3, 2.0), 2: (0.15, 1.3)}
 TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
 RULE_DASHES: dict[int, Any] = {0: "-", 1: "--", 2: "-."}
 MARKS = {0: ("o", style.GREY), 1: ("^", style.VERMILLION), 2: ("s", style.BLUE)}
@@ -61,7 +59,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         Line2D([], [], linestyle=RULE_DASHES[k], marker=mark, markersize=4.5, color=colour, linewidth=0.8)
         for k, (mark, colour) in MARKS.items()
     ]
-    names = ["H0 pieces and their rule", "H1 loops and their rule", "H2 voids and their rule"]
+    rules = {k: f"longer than {LEAST_PERSISTENCE[k]:g}, death > {LEAST_RATIO[k]:g} birth" for k in (1, 2)}
+    names = ["H0 pieces", f"H1 loops: {rules[1]}", f"H2 voids: {rules[2]}"]
     figure.legend(handles, names, loc="outside lower left", ncols=3, handlelength=3)
     style.heading(figure, finding(data))
     return figure, data
@@ -79,9 +78,14 @@ def _one_place(results: Results, run: str, bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def rule_border(dimension: int, birth: np.ndarray) -> np.ndarray:
-    """The death above which a feature of ``dimension`` born at ``birth`` counts, in the units of ``birth``."""
-    persistence, ratio = RULE[dimension]
-    return np.maximum(birth + persistence, ratio * birth)
+    """The death above which a loop (1) or void (2) born at ``birth`` counts, in the units of ``birth``."""
+    return np.maximum(birth + LEAST_PERSISTENCE[dimension], LEAST_RATIO[dimension] * birth)
+
+
+def piece_border(bars: pd.DataFrame) -> float:
+    """The death above which a piece counts if it is large enough: it depends on how far apart points usually are."""
+    deaths = bars.loc[(bars["dimension"] == 0) & np.isfinite(bars["death"]), "death"]
+    return max(LEAST_GAP, LEAST_GAP_RATIO * float(deaths.median())) if len(deaths) else LEAST_GAP
 
 
 def _diagram(axes: Axes, bars: pd.DataFrame, top: float) -> None:
@@ -91,8 +95,8 @@ def _diagram(axes: Axes, bars: pd.DataFrame, top: float) -> None:
     for dimension in (1, 2):
         look: style.Look = {"color": MARKS[dimension][1], "linestyle": RULE_DASHES[dimension]}
         axes.plot(births, rule_border(dimension, births), linewidth=0.8, **look)
-    # Pieces are all born at 0, so their rule is one point of the axis.
-    axes.plot([0, 0.03 * top], [RULE[0][0]] * 2, color=MARKS[0][1], linewidth=1.6)
+    # Pieces are all born at 0, so their rule is one point of the axis; above the top it cannot be met.
+    axes.plot([0, 0.03 * top], [piece_border(bars)] * 2, color=MARKS[0][1], linewidth=1.6)
     for dimension, (mark, colour) in MARKS.items():
         own = bars[bars["dimension"] == dimension]
         for significant in (False, True):
@@ -101,24 +105,17 @@ def _diagram(axes: Axes, bars: pd.DataFrame, top: float) -> None:
                 rows["birth"],
                 rows["death"].clip(upper=top),
                 marker=mark,
-                s=26 if significant else 10,
+                s=26 if significant else 7,
                 facecolors=colour if significant else "none",
                 edgecolors=colour if not significant else style.BLACK,
-                linewidths=0.6,
+                linewidths=0.6 if significant else 0.4,
                 zorder=3,
                 clip_on=False,
             )
-    axes.text(1, top, " never", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=style.GREY)
+    axes.text(1, top, " open", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=style.GREY)
     limit = float(bars["birth"].max()) * 1.1 if len(bars) else top
     axes.set(xlim=(-0.02 * top, max(limit, 0.5 * top)), ylim=(0, 1.03 * top))
     axes.set(xlabel="birth, median distances", ylabel="death, median distances")
-
-
-def betti_numbers(bars: pd.DataFrame) -> tuple[int, int, int]:
-    """Significant features of dimension 0, 1 and 2."""
-    counts = bars.loc[bars["significant"].astype(bool), "dimension"].value_counts()
-    zero, one, two = (int(counts.get(dimension, 0)) for dimension in (0, 1, 2))
-    return zero, one, two
 
 
 def _numbers(values: tuple[int, ...]) -> str:

@@ -15,10 +15,11 @@ CAPTION = (
     "Two verdicts at each checkpoint (ticks along the axis), made by rules that never see each other's evidence. "
     "Latent phase, from geometry: A no structure, B a two-dimensional manifold in disorder, C an ordered one. "
     "Behaviour phase, from outcomes: A several bumps or none, B one bump in the wrong place, C one bump in the "
-    "right place. Hatched: no verdict. A verdict is drawn from halfway to the checkpoint before to halfway to the"
-    " one after."
+    "right place. Of each run's two strips the upper one is latent. Hatched: no verdict. A verdict is drawn from "
+    "halfway to the checkpoint before to halfway to the one after."
 )
-LIMIT = 24
+LIMIT = 40
+ROOMY = 24  # runs up to which the strips have room for their names
 KINDS = {"latent_phase": "latent", "behaviour_phase": "behaviour"}
 
 
@@ -41,8 +42,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         return style.without_data("No run has phases."), pd.DataFrame(columns=columns)
     data = pd.concat(parts, ignore_index=True)[columns].fillna({"phase": "?"})
 
-    figure, (axes,) = style.panels(1, 1, 0.6 + 0.36 * len(shown))
-    figure.set_figwidth(style.WIDTH)
+    roomy = len(shown) <= ROOMY
+    figure, (axes,) = style.panels(1, 1, 0.6 + (0.36 if roomy else 0.21) * len(shown))
     drawn: list[tuple[float, float, float, str]] = []
     for row, name in enumerate(shown):
         for offset, kind in enumerate(KINDS.values()):
@@ -62,14 +63,14 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         axes.annotate(
             f"{available[name].dataset}, seed {available[name].seed}",
             (0, row + 0.18),
-            (-46, 0),  # left of the names of the two strips
+            (-46 if roomy else -4, 0),  # left of the names of the two strips
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
             ha="right",
             va="center",
         )
     places = [row + 0.37 * offset for row in range(len(shown)) for offset in (0, 1)]
-    axes.set_yticks(places, list(KINDS.values()) * len(shown), fontsize=6.5)
+    axes.set_yticks(places, list(KINDS.values()) * len(shown) if roomy else [""] * len(places), fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(shown) - 0.4, -0.3)
     steps = np.unique(data.loc[data["run"].isin(shown), "step"])
@@ -77,7 +78,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.set_xticks(steps, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
-    _name_stretches(axes, drawn)
+    _name_stretches(axes, drawn, 6.5 if roomy else 5)
     handles = [
         Patch(facecolor=colour, edgecolor=style.GREY, hatch="////" if phase == "?" else None)
         for phase, colour in style.PHASES.items()
@@ -87,7 +88,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     return figure, data
 
 
-def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
+def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]], size: float) -> None:
     """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
     across = axes.transData + axes.transAxes.inverted()
     for start, end, height, phase in drawn:
@@ -95,7 +96,7 @@ def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) ->
         if phase != "?" and right - left > 0.02:
             place, _ = across.inverted().transform(((left + right) / 2, 0.0))
             colour = "black" if phase == "A" else "white"
-            axes.text(place, height, phase, ha="center", va="center", fontsize=6.5, color=colour)
+            axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=size, color=colour)
 
 
 def segments(steps: np.ndarray, phases: list[str]) -> list[tuple[float, float, str]]:

@@ -29,7 +29,7 @@ BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILLION, SKY, GREY = "#CC79A7", "#D55E00", "#56B4E9", "#767676"
 # From light to dark as behaviour improves, so that they stay in order when printed in grey. The phases share the
 # colours of the behaviours that the paper pairs them with.
-OUTCOMES = {"none": "#dcdcdc", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
+OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
 PHASES = {"A": OUTCOMES["multiple"], "B": OUTCOMES["misplaced"], "C": OUTCOMES["correct"], "?": "#ffffff"}
 _CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, BLACK)
 _DASHES = ("-", "--", "-.", ":")

@@ -1,0 +1,143 @@
+"""The report stands alone, is well formed, and says what the tables say."""
+
+import base64
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bumpscope import report
+from bumpscope.figures import style
+from bumpscope.provenance import PACKAGE, closure
+from bumpscope.results import Results
+from bumpscope.schemas import TABLES
+from bumpscope.tables import write_table
+from synthetic_results import BALANCED, CONFIGURATION, METADATA, claims, write_results
+
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; refuses tags that are not closed in their order."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self._open = "", []
+        self.feed(html)
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.text += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = write_results(
+        tmp_path_factory.mktemp("report"), {"NA": BALANCED}, seeds=(0, 1), steps=(0, 600, 1500), samples=32
+    )
+    (root / "figures").mkdir()
+    for module in report.figure_modules()[:3]:
+        name = module.__name__.rpartition(".")[2]
+        figure, data = module.draw(Results(root))
+        style.save(figure, root / f"figures/{name}.pdf", root / f"figures/{name}.png")
+        data.to_csv(root / f"figures/{name}.csv", index=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def html(folder):
+    return report.build(Results(folder), folder / "figures", CONFIGURATION, {"Processor": "two cores"})
+
+
+def test_every_figure_of_the_package_has_its_place_in_the_report():
+    modules = {path.stem for path in (PACKAGE / "figures").glob("*.py")} - {"__init__", "style"}
+    assert {module.__name__.rpartition(".")[2] for module in report.figure_modules()} == modules
+
+
+def test_a_change_of_the_template_counts_as_a_change_of_the_report():
+    assert PACKAGE / report.TEMPLATE in closure("report")
+
+
+def test_the_page_is_well_formed_and_refers_to_nothing_outside(html):
+    page = Page(html)
+    assert not page.of("script") and not page.of("link") and not page.of("iframe")
+    assert "url(" not in html and "@import" not in html and "http" not in html
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.of("img"))
+    inside = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert {link["href"].removeprefix("#") for link in page.of("a")} <= inside
+
+
+def test_pictures_are_the_files_and_say_in_words_what_they_show(html, folder):
+    images = Page(html).of("img")
+    assert len(images) == 3
+    for image, module in zip(images, report.figure_modules(), strict=False):
+        name = module.__name__.rpartition(".")[2]
+        content = base64.b64decode(image["src"].partition(",")[2])
+        assert content == (folder / f"figures/{name}.png").read_bytes()
+        assert image["alt"].endswith(module.finding(report._read(folder / f"figures/{name}.csv")))
+
+
+def test_a_dataset_may_be_called_na(html):
+    assert "NA 97%" in Page(html).text or "NA 98%" in Page(html).text
+
+
+def test_a_figure_that_was_not_drawn_is_said_to_be_missing(html):
+    assert Page(html).text.count("This figure has not been drawn.") == len(report.figure_modules()) - 3
+
+
+def test_verdicts_come_from_the_claims_table(html):
+    text = " ".join(Page(html).text.split())
+    assert "Of 3 claims, 1 supported, 1 contradicted, 1 undetermined." in text
+    assert "✗ contradicted" in text and "In no run R² exceeds its controls." in text
+    assert "−0.1 [−0.3, 0.1]" in text
+
+
+def test_other_verdicts_make_another_page(folder, tmp_path):
+    table = claims().assign(verdict="contradicted", statement="<b>bold & open", estimate=np.nan)
+    root = write_results(tmp_path, {"d": BALANCED}, (0,), (0,), samples=32, without=("claims",))
+    write_table("claims", root / TABLES["claims"].path, table, METADATA)
+    html = report.build(Results(root), root / "figures", CONFIGURATION)
+    page = Page(html)
+    assert "Of 3 claims, 0 supported, 3 contradicted, 0 undetermined." in page.text
+    assert "<b>bold & open" in page.text and not page.of("b") and "✓" not in page.text
+    assert "Circumstances" not in page.text
+
+
+def test_missing_tables_are_said_to_be_missing(tmp_path):
+    without = ("claims", "coupling", "metrics")
+    root = write_results(tmp_path, {"d": BALANCED}, (0,), (0,), samples=32, without=without)
+    text = Page(report.build(Results(root), root / "figures", {})).text
+    assert "No claim has been judged." in text and text.count("There is no such table") == 2
+
+
+def test_methods_tell_configuration_versions_runs_and_circumstances(html):
+    text = Page(html).text
+    assert "batch_size: 64" in text and "numpy " + np.__version__ in text and "pandas " + pd.__version__ in text
+    assert "0, 1" in text and "370000" in text and "two cores" in text
+
+
+def test_the_same_tables_give_the_same_page(html, folder):
+    again = report.build(Results(folder), folder / "figures", CONFIGURATION, {"Processor": "two cores"})
+    assert again == html
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (-0.5, "−0.5"), (3.0, "3"), (12345.6, "12346"), (1e-7, "1e-07"), (np.nan, "–"), (None, "–")],
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert report.number(value) == text
