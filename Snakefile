@@ -15,7 +15,7 @@ include: "workflow/rules/figures.smk"
 rule all:
     default_target: True
     input:
-        OUT + "/report.html",
+        f"{OUT}/report.html",
     localrule: True
 
 
@@ -23,7 +23,7 @@ rule all:
 rule figures:
     input:
         expand(
-            OUT + "/figures/{figure}.{kind}",
+            f"{OUT}/figures/{{figure}}.{{kind}}",
             figure=FIGURES,
             kind=["pdf", "png", "csv"],
         ),

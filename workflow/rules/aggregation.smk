@@ -1,13 +1,3 @@
-# dataset -> seeds: short enough for a command line, also with thousands of runs.
-GRID = {}
-for run in RUNS.values():
-    GRID.setdefault(run.dataset, []).append(run.seed)
-
-
-def of_all_runs(table):
-    return [f"{OUT}/{path}/{table}" for path in RUNS]
-
-
 # The grid: a row for each run.
 rule runs:
     input:
@@ -16,9 +6,9 @@ rule runs:
             for path, run in RUNS.items()
         ],
     output:
-        OUT + "/runs.parquet",
+        f"{OUT}/runs.parquet",
     log:
-        OUT + "/logs/runs.log",
+        f"{OUT}/logs/runs.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -39,7 +29,7 @@ rule runs:
 # Every number of every checkpoint of every run, one a row.
 rule metrics:
     input:
-        runs=OUT + "/runs.parquet",
+        runs=f"{OUT}/runs.parquet",
         losses=of_all_runs("losses.parquet"),
         behaviour=of_all_runs("behaviour.parquet"),
         geometry=of_all_runs("geometry.parquet"),
@@ -47,9 +37,9 @@ rule metrics:
         effects=of_all_runs("effects.parquet"),
         phases=of_all_runs("phases.parquet"),
     output:
-        OUT + "/metrics.parquet",
+        f"{OUT}/metrics.parquet",
     log:
-        OUT + "/logs/metrics.log",
+        f"{OUT}/logs/metrics.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -70,12 +60,12 @@ rule metrics:
 # Imbalanced datasets against their nulls: are x and y learnt together?
 rule coupling:
     input:
-        runs=OUT + "/runs.parquet",
-        metrics=OUT + "/metrics.parquet",
+        runs=f"{OUT}/runs.parquet",
+        metrics=f"{OUT}/metrics.parquet",
     output:
-        OUT + "/coupling.parquet",
+        f"{OUT}/coupling.parquet",
     log:
-        OUT + "/logs/coupling.log",
+        f"{OUT}/logs/coupling.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -94,14 +84,14 @@ rule coupling:
 # The claims, with verdicts and intervals.
 rule claims:
     input:
-        runs=OUT + "/runs.parquet",
-        metrics=OUT + "/metrics.parquet",
-        coupling=OUT + "/coupling.parquet",
+        runs=f"{OUT}/runs.parquet",
+        metrics=f"{OUT}/metrics.parquet",
+        coupling=f"{OUT}/coupling.parquet",
         phases=of_all_runs("phases.parquet"),
     output:
-        OUT + "/claims.parquet",
+        f"{OUT}/claims.parquet",
     log:
-        OUT + "/logs/claims.log",
+        f"{OUT}/logs/claims.log",
     conda:
         "../../environment.yml"
     threads: 1

@@ -1,13 +1,13 @@
 # Where the bumps of each generated image are, and whether they meet the request.
 rule behaviour:
     input:
-        samples=RUN + "/samples.parquet",
+        samples=f"{RUN}/samples.parquet",
     output:
-        RUN + "/behaviour.parquet",
+        f"{RUN}/behaviour.parquet",
     log:
-        OUT + "/logs/behaviour/{dataset}-seed{seed}.log",
+        f"{OUT}/logs/behaviour/{{dataset}}-seed{{seed}}.log",
     benchmark:
-        OUT + "/benchmarks/behaviour/{dataset}-seed{seed}.tsv"
+        f"{OUT}/benchmarks/behaviour/{{dataset}}-seed{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -26,15 +26,15 @@ rule behaviour:
 # PCA, dimension, order and decodability of the activations, with controls; and their pictures.
 rule geometry:
     input:
-        latents=RUN + "/latents.parquet",
-        behaviour=RUN + "/behaviour.parquet",
+        latents=f"{RUN}/latents.parquet",
+        behaviour=f"{RUN}/behaviour.parquet",
     output:
-        geometry=RUN + "/geometry.parquet",
-        embedding=RUN + "/embedding.parquet",
+        geometry=f"{RUN}/geometry.parquet",
+        embedding=f"{RUN}/embedding.parquet",
     log:
-        OUT + "/logs/geometry/{dataset}-seed{seed}.log",
+        f"{OUT}/logs/geometry/{{dataset}}-seed{{seed}}.log",
     benchmark:
-        OUT + "/benchmarks/geometry/{dataset}-seed{seed}.tsv"
+        f"{OUT}/benchmarks/geometry/{{dataset}}-seed{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -54,13 +54,13 @@ rule geometry:
 # Persistent homology of the activations.
 rule topology:
     input:
-        latents=RUN + "/latents.parquet",
+        latents=f"{RUN}/latents.parquet",
     output:
-        RUN + "/topology.parquet",
+        f"{RUN}/topology.parquet",
     log:
-        OUT + "/logs/topology/{dataset}-seed{seed}.log",
+        f"{OUT}/logs/topology/{{dataset}}-seed{{seed}}.log",
     benchmark:
-        OUT + "/benchmarks/topology/{dataset}-seed{seed}.tsv"
+        f"{OUT}/benchmarks/topology/{{dataset}}-seed{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -79,12 +79,12 @@ rule topology:
 # The latent phase and the behaviour phase of each checkpoint.
 rule phases:
     input:
-        geometry=RUN + "/geometry.parquet",
-        behaviour=RUN + "/behaviour.parquet",
+        geometry=f"{RUN}/geometry.parquet",
+        behaviour=f"{RUN}/behaviour.parquet",
     output:
-        RUN + "/phases.parquet",
+        f"{RUN}/phases.parquet",
     log:
-        OUT + "/logs/phases/{dataset}-seed{seed}.log",
+        f"{OUT}/logs/phases/{{dataset}}-seed{{seed}}.log",
     conda:
         "../../environment.yml"
     threads: 1

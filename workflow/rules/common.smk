@@ -1,16 +1,13 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
+import ast
 import os
+import shutil
 import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 SOURCE = ROOT / "src"
 sys.path.insert(0, str(SOURCE))
-# Jobs find the package of this very checkout, whatever is installed.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
-)
-
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
@@ -29,23 +26,31 @@ except ConfigError as error:
 
 OUT = CONFIG.output.rstrip("/")
 RUNS = {run.path: run for run in CONFIG.runs()}
-RUN = "{output_folder}/runs/{{dataset}}/seed={{seed}}".format(output_folder=OUT)
+RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
 FIGURES = sorted(
     path.stem
     for path in module_path("figures").parent.glob("*.py")
     if path.stem not in ("__init__", "style")
 )
-# Jobs run the Python that runs Snakemake, also where its environment was not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-os.environ["BUMPSCOPE_DEVICE"] = CONFIG.device
-# One thread a process: repeatable results, and runs side by side use the cores better.
-for variable in (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-):
-    os.environ[variable] = "1"
+
+
+def before(name, folder):
+    """A search path with ``folder`` put first."""
+    return os.pathsep.join(filter(None, [str(folder), os.getenv(name)]))
+
+
+os.environ.update(
+    # Jobs run the Python that runs Snakemake, also where its environment was not activated, and find the package of
+    # this very checkout, whatever is installed.
+    PATH=before("PATH", Path(sys.executable).parent),
+    PYTHONPATH=before("PYTHONPATH", SOURCE),
+    BUMPSCOPE_DEVICE=CONFIG.device,
+    # One thread a process: repeatable results, and runs side by side use the cores better.
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    NUMBA_NUM_THREADS="1",
+)
 
 
 wildcard_constraints:
@@ -100,6 +105,41 @@ def hold_output_folder():
         raise WorkflowError(
             f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
         ) from None
+
+
+def lattice_settings(wildcards):
+    """Settings of a dataset are those of any of its runs: they share the lattice."""
+    run = next(run for run in RUNS.values() if run.dataset == wildcards.dataset)
+    return canonical_json(step_settings(run, "dataset"))
+
+
+def forget_finished_states():
+    """Remove what finished trainings would have resumed from; their checkpoints are results now."""
+    for marker in Path(OUT, ".state").glob("*/*/finished"):
+        shutil.rmtree(marker.parent, ignore_errors=True)
+
+
+# dataset -> seeds: short enough for a command line, also with thousands of runs.
+GRID = {}
+for run in RUNS.values():
+    GRID.setdefault(run.dataset, []).append(run.seed)
+
+
+def of_all_runs(table):
+    return [f"{OUT}/{path}/{table}" for path in RUNS]
+
+
+def caption(figure):
+    """The caption a figure's module gives, read without importing it."""
+    tree = ast.parse(module_path(f"figures.{figure}").read_text(encoding="utf-8"))
+    values = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return ast.literal_eval(values["CAPTION"])
 
 
 def banner():

@@ -1,15 +1,9 @@
-def lattice_settings(wildcards):
-    """Settings of a dataset are those of any of its runs: they share the lattice."""
-    run = next(run for run in RUNS.values() if run.dataset == wildcards.dataset)
-    return canonical_json(step_settings(run, "dataset"))
-
-
 # The lattice of a dataset: its centres, how often each is drawn, and the images.
 rule dataset:
     output:
-        OUT + "/datasets/{dataset}.parquet",
+        f"{OUT}/datasets/{{dataset}}.parquet",
     log:
-        OUT + "/logs/dataset/{dataset}.log",
+        f"{OUT}/logs/dataset/{{dataset}}.log",
     conda:
         "../../environment.yml"
     threads: 1

@@ -1,38 +1,22 @@
-import ast
-
-
-def caption(figure):
-    """The caption a figure's module gives, read without importing it."""
-    tree = ast.parse(module_path(f"figures.{figure}").read_text(encoding="utf-8"))
-    values = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return ast.literal_eval(values["CAPTION"])
-
-
 # One figure, as vector and as pixels, with its data beside it.
 rule figure:
     input:
-        runs=OUT + "/runs.parquet",
-        metrics=OUT + "/metrics.parquet",
-        claims=OUT + "/claims.parquet",
-        coupling=OUT + "/coupling.parquet",
+        runs=f"{OUT}/runs.parquet",
+        metrics=f"{OUT}/metrics.parquet",
+        claims=f"{OUT}/claims.parquet",
+        coupling=f"{OUT}/coupling.parquet",
         embedding=of_all_runs("embedding.parquet"),
     output:
-        pdf=OUT + "/figures/{figure}.pdf",
+        pdf=f"{OUT}/figures/{{figure}}.pdf",
         png=report(
-            OUT + "/figures/{figure}.png",
+            f"{OUT}/figures/{{figure}}.png",
             caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
-        csv=OUT + "/figures/{figure}.csv",
+        csv=f"{OUT}/figures/{{figure}}.csv",
     log:
-        OUT + "/logs/figures/{figure}.log",
+        f"{OUT}/logs/figures/{{figure}}.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -54,13 +38,13 @@ rule figure:
 # One page with the claims, the figures and how they were made.
 rule report:
     input:
-        claims=OUT + "/claims.parquet",
-        metrics=OUT + "/metrics.parquet",
-        figures=expand(OUT + "/figures/{figure}.png", figure=FIGURES),
+        claims=f"{OUT}/claims.parquet",
+        metrics=f"{OUT}/metrics.parquet",
+        figures=expand(f"{OUT}/figures/{{figure}}.png", figure=FIGURES),
     output:
-        OUT + "/report.html",
+        f"{OUT}/report.html",
     log:
-        OUT + "/logs/report.log",
+        f"{OUT}/logs/report.log",
     conda:
         "../../environment.yml"
     threads: 1

@@ -5,12 +5,12 @@ rule generate:
             wildcards, run_of(wildcards).probe.checkpoints
         ),
     output:
-        samples=RUN + "/samples.parquet",
-        latents=RUN + "/latents.parquet",
+        samples=f"{RUN}/samples.parquet",
+        latents=f"{RUN}/latents.parquet",
     log:
-        OUT + "/logs/generate/{dataset}-seed{seed}.log",
+        f"{OUT}/logs/generate/{{dataset}}-seed{{seed}}.log",
     benchmark:
-        OUT + "/benchmarks/generate/{dataset}-seed{seed}.tsv"
+        f"{OUT}/benchmarks/generate/{{dataset}}-seed{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -36,11 +36,11 @@ rule effects:
             wildcards, run_of(wildcards).training.checkpoints
         ),
     output:
-        RUN + "/effects.parquet",
+        f"{RUN}/effects.parquet",
     log:
-        OUT + "/logs/effects/{dataset}-seed{seed}.log",
+        f"{OUT}/logs/effects/{{dataset}}-seed{{seed}}.log",
     benchmark:
-        OUT + "/benchmarks/effects/{dataset}-seed{seed}.tsv"
+        f"{OUT}/benchmarks/effects/{{dataset}}-seed{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -13,18 +13,18 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
         name:
             "train" if number == 0 else f"train_{number}"
         input:
-            dataset=OUT + "/datasets/{dataset}.parquet",
+            dataset=f"{OUT}/datasets/{{dataset}}.parquet",
         output:
-            losses=RUN + "/losses.parquet",
+            losses=f"{RUN}/losses.parquet",
             checkpoints=expand(
-                RUN + "/checkpoints/step={step}.safetensors",
+                f"{RUN}/checkpoints/step={{step}}.safetensors",
                 step=steps,
                 allow_missing=True,
             ),
         log:
-            OUT + "/logs/train/{dataset}-seed{seed}.log",
+            f"{OUT}/logs/train/{{dataset}}-seed{{seed}}.log",
         benchmark:
-            OUT + "/benchmarks/train/{dataset}-seed{seed}.tsv"
+            f"{OUT}/benchmarks/train/{{dataset}}-seed{{seed}}.tsv"
         wildcard_constraints:
             dataset="|".join(sorted(set(datasets))),
         retries: 2
@@ -45,11 +45,3 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
         shell:
             "python -m bumpscope --log {log:q} train --settings {params.settings:q} --dataset {input.dataset:q}"
             " --output {params.folder:q} --state {params.state:q} --gpus {resources.gpu}"
-
-
-def forget_finished_states():
-    """Remove what finished trainings would have resumed from; their checkpoints are results now."""
-    import shutil
-
-    for marker in Path(OUT, ".state").glob("*/*/finished"):
-        shutil.rmtree(marker.parent, ignore_errors=True)
