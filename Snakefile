@@ -30,9 +30,12 @@ rule figures:
     localrule: True
 
 
+if workflow.is_main_process:
+    print(banner(), file=sys.stderr)
+
+
 onstart:
     hold_output_folder()
-    print(banner(), file=sys.stderr)
 
 
 onsuccess:

@@ -142,6 +142,7 @@ WRONG = [
     (f"{B}.dx", 0.7, f"{B}.dx", "divides image_size - 2 margin = 12 into a whole number"),
     (f"{B}.dy", 5.0, f"{B}.dy", "divides image_size - 2 margin = 12 into a whole number"),
     (f"{B}.dx", 24.0, f"{B}.dx", "divides image_size - 2 margin = 12 into a whole number"),
+    (f"{B}.dx", 1e8, f"{B}.dx", "divides image_size - 2 margin = 12 into a whole number"),
     (f"{B}.dx", 5e-324, f"{B}.dx", "divides image_size - 2 margin = 12 into a whole number"),
     (f"{B}.dx", 0.00001, f"{B}.dx, dy", "at most 250000 lattice points"),
     (f"{B}.skew", {"axis": "none", "alpha": 1.0}, f"{B}.skew.alpha", "0 while skew.axis is none"),

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
 from bumpscope.config import STEP_KEYS, ConfigError, load, step_settings
+from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path
 from bumpscope.settings import canonical_json, fingerprint
 
@@ -143,10 +144,9 @@ def caption(figure):
 
 
 def banner():
-    """What is about to run, in a few lines."""
-    datasets = ", ".join(CONFIG.datasets)
-    steps = sum(run.training.steps for run in RUNS.values())
+    """What is configured, what it costs and where its progress is told."""
     return (
-        f"bumpscope: {len(RUNS)} runs ({datasets}), {steps:,} training steps in all; device {CONFIG.device}\n"
-        f"Progress of each training is told below as it goes; logs are under {OUT}/logs/, results under {OUT}/."
+        f"bumpscope: {len(RUNS)} runs of {len(CONFIG.datasets)} datasets; device {CONFIG.device}\n"
+        f"{describe(CONFIG)}\n"
+        f"Logs are under {OUT}/logs/, results under {OUT}/."
     )

@@ -1,0 +1,52 @@
+"""The planned cost rests on a count of operations that torch's own counter confirms."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bumpscope.config import Config, validate
+from bumpscope.plan import describe, multiply_adds, planned_cost
+from bumpscope.settings import Model
+from bumpscope.unet import UNet
+
+
+@pytest.mark.parametrize(
+    ("image_size", "keys"),
+    [
+        (16, {}),
+        (32, {"base_width": 16, "attention_resolutions": [8, 4]}),
+        (16, {"blocks_per_level": 2, "channel_multipliers": [1, 1, 2], "attention_resolutions": []}),
+    ],
+)
+def test_multiply_adds_are_those_torch_counts(image_size, keys):
+    model = Model(**keys)
+    network = UNet(image_size, model)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.randn(1, 1, image_size, image_size), torch.zeros(1), torch.zeros(1, 2))
+    embedding = sum(
+        layer.weight.numel()
+        for name, layer in network.named_modules()
+        if isinstance(layer, torch.nn.Linear) and ("embed" in name or "modulation" in name)
+    )
+    counted = counter.get_total_flops() / 2 - embedding
+    assert multiply_adds(image_size, model) == pytest.approx(counted, rel=0.02)
+
+
+def test_default_experiment_is_planned_within_fifty_core_minutes():
+    assert planned_cost(Config().runs()).to_numpy().sum() <= 50
+
+
+def test_cost_grows_in_proportion_to_seeds_and_training_steps():
+    base = {"seeds": [0], "datasets": {"one": {}}}
+    one = planned_cost(validate(base).runs()).loc["one"]
+    seeds = planned_cost(validate(base | {"seeds": [0, 1, 2]}).runs()).loc["one"]
+    longer = planned_cost(validate(base | {"training": {"steps": 16_000}}).runs()).loc["one"]
+    assert seeds.sum() == pytest.approx(3 * one.sum())
+    assert longer.train == pytest.approx(10 * one.train, rel=0.1)
+
+
+def test_plan_names_every_dataset_and_the_sum():
+    text = describe(Config())
+    for name in Config().datasets:
+        assert name in text
+    assert "In all" in text
