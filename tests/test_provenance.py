@@ -152,9 +152,9 @@ def test_an_edit_of_an_analysis_changes_that_analysis_and_no_training(copied):
 
 
 @pytest.mark.parametrize("name", FIGURES[::3])
-def test_an_edit_of_a_figure_changes_that_figure_and_the_report_only(copied, name):
-    changed = changed_by(copied, f"figures/{name}.py", '"""', '"""Edited. ')
-    assert changed == {f"figures.{name}", "commands.report"}
+def test_an_edit_of_a_figure_changes_that_figure_only(copied, name):
+    # The report is made again because a figure that it shows is.
+    assert changed_by(copied, f"figures/{name}.py", '"""', '"""Edited. ') == {f"figures.{name}"}
 
 
 def test_an_edit_of_the_figures_style_changes_no_table(copied):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bumpscope.config import Config, Dataset
 
 LATTICE_LIMIT = 250_000
+LEAST_SIGMA = 0.1
 
 
 def show(value: Any) -> str:
@@ -127,6 +128,8 @@ def contradictions(config: Config) -> Iterator[str]:
 
 def _lattice_faults(here: str, dataset: Dataset) -> Iterator[str]:
     size, margin = dataset.image_size, dataset.free_margin
+    if dataset.sigma < LEAST_SIGMA:
+        yield f"{here}.sigma: holds {dataset.sigma}; allowed: at least {LEAST_SIGMA} px, or no pixel sees the bump"
     if dataset.sigma > size / 4:
         yield f"{here}.sigma: holds {dataset.sigma}; allowed: at most image_size / 4 = {size / 4}"
     if dataset.boundary == "torus" and margin != 0:
