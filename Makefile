@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: results test environment lint reference clean
 
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+CORES ?= all
 # Where pip finds torch. Empty: the platform's default build (on Linux with a GPU, that is a CUDA build).
 # See docs/installation.md for how to ask for a particular CUDA version or for the small CPU build.
 TORCH_INDEX ?=

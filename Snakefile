@@ -40,7 +40,8 @@ onstart:
 
 onsuccess:
     forget_finished_states()
-    print(f"Done. Open {OUT}/report.html", file=sys.stderr)
+    if Path(OUT, "report.html").exists():
+        print(f"Done. The report is {OUT}/report.html", file=sys.stderr)
 
 
 onerror:

@@ -60,6 +60,15 @@ def test_c3_one_run_that_fails_is_enough_to_withhold_support():
     assert row.verdict == "undetermined" and "5 of 6" in row.reason
 
 
+def test_c3_a_dataset_with_fewer_seeds_does_not_blur_the_one_with_the_most():
+    curves = {"outcome/correct/seen": rise(900), f"{NAME}/requested": rise(500), f"{NAME}/shuffled": 0.0}
+    experiment = every(5, curves=curves)
+    # One seed of another balanced dataset that is accurate without any order.
+    experiment.add("shown", 0, dx=0.5, dy=0.5, curves=curves | {f"{NAME}/requested": 0.0})
+    row = experiment.judge("C3")
+    assert row.verdict == "supported" and row.runs == 5
+
+
 def test_c3_runs_that_never_get_accurate_are_left_out():
     row = c3(rise(500), accuracy=5000)
     assert row.verdict == "undetermined" and row.runs == 0 and "0 of 5" in row.reason

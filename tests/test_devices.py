@@ -124,10 +124,17 @@ def test_a_killed_job_gives_its_gpu_back(gpus, monkeypatch):
         assert place.index == 0
 
 
-def test_under_slurm_the_scheduler_has_chosen(gpus, monkeypatch):
+def test_under_slurm_the_one_gpu_of_a_job_is_taken_without_asking(gpus, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with device("cuda") as first, device("cuda") as second:
         assert first == second == torch.device("cuda:0")
+
+
+def test_inside_one_allocation_of_two_gpus_each_is_handed_out_once(gpus, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with device("cuda") as first, device("cuda") as second:
+        assert {first, second} == {torch.device("cuda:0"), torch.device("cuda:1")}
 
 
 def test_processes_that_see_different_gpus_do_not_wait_for_each_other(gpus, monkeypatch):

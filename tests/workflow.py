@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "src")
+PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "src", "environment.yml")
 
 
 def copy_project(target: Path) -> Path:

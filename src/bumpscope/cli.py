@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from bumpscope import commands
-from bumpscope.commands.interface import execute
+from bumpscope.commands.interface import execute, leave_with_workflow
 from bumpscope.version import __version__
 
 
@@ -79,6 +79,7 @@ def main() -> None:
     except OSError as error:
         print(f"bumpscope: {log_path}: cannot be written ({error.strerror}); check the folder", file=sys.stderr)
         sys.exit(1)
+    leave_with_workflow()
     module = importlib.import_module(f"bumpscope.commands.{name}")
     sys.argv = [f"bumpscope {name}", *arguments[1:]]
     execute(getattr(module, name))

@@ -258,13 +258,18 @@ def validate(raw: Mapping[str, Any]) -> Config:
     """Turn plain data into a :class:`Config`.
 
     Raises:
-        ConfigError: with every fault that was found, types and ranges first; what only makes sense
-            for well-typed values is looked at once those are right.
+        ConfigError: with every fault that was found. Keys that only make sense together are compared where all of them
+            are well-typed.
     """
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(faults.translate(error, Config)) from None
+        lines = faults.translate(error, Config)
+        try:
+            sound = Config.model_validate(faults.sound_parts(raw, error))
+        except ValidationError:
+            raise ConfigError(lines) from None
+        raise ConfigError(lines + list(faults.contradictions(sound, sections_too=False))) from None
     contradictions = list(faults.contradictions(config))
     if contradictions:
         raise ConfigError(contradictions)

@@ -23,8 +23,8 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
 
     On the CPU one thread is used, since results depend on the number of threads and runs side by side use the
     cores better. On a machine with several GPUs a lock file for each hands them out, because a workflow manager
-    does not; the operating system releases a lock however its process ends. Under SLURM the scheduler has assigned
-    the device already.
+    does not; the operating system releases a lock however its process ends. Where SLURM shows a job just one,
+    the scheduler has assigned it already.
 
     Args:
         gpus: GPUs granted to this job; 0 means the CPU where ``name`` is auto.
@@ -48,7 +48,7 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
     # TF32 rounds float32 products to ten bits; the exact yardsticks would see it.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    if "SLURM_JOB_ID" in os.environ:
+    if "SLURM_JOB_ID" in os.environ and available == 1:
         yield torch.device("cuda:0")
         return
     with _slot(available) as index:

@@ -100,23 +100,43 @@ def _increasing(values: Sequence[int]) -> bool:
     return all(a < b for a, b in pairwise(values))
 
 
-def contradictions(config: Config) -> Iterator[str]:
-    """Faults of values that are each well-typed but cannot work, or cannot work together."""
+def sound_parts(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """What is left of a configuration without the top-level keys and datasets that ``error`` is about."""
+    broken = [fault["loc"] for fault in error.errors()]
+    whole = {location[0] for location in broken if location[0] != "datasets" or len(location) == 1}
+    names = {location[1] for location in broken if location[0] == "datasets" and len(location) > 1}
+    parts = {key: value for key, value in raw.items() if key not in whole}
+    if names and isinstance(parts.get("datasets"), Mapping):
+        parts["datasets"] = {name: value for name, value in parts["datasets"].items() if name not in names}
+    return parts
+
+
+def contradictions(config: Config, sections_too: bool = True) -> Iterator[str]:
+    """Faults of values that are each well-typed but cannot work, or cannot work together.
+
+    Args:
+        sections_too: look at model, diffusion, training, probe and analysis as well, which only makes sense where
+            none of them has been left out for a fault of its own.
+    """
     if len(set(config.seeds)) < len(config.seeds):
         yield f"seeds: holds {config.seeds}; allowed: each seed once"
     if len({name.lower() for name in config.datasets}) < len(config.datasets):
         yield f"datasets: holds {list(config.datasets)}; allowed: names that differ in more than case"
+    if not re.fullmatch(r"[^{}~*?\[\]\n]*[^{}~*?\[\]\n/][^{}~*?\[\]\n]*", config.output):
+        yield f"output: holds {show(config.output)}; allowed: a folder other than /, without {{ }} ~ * ? [ ]"
     told = set()
     for name, dataset in config.datasets.items():
         here = f"datasets.{name}"
         if dataset.seeds is not None and len(set(dataset.seeds)) < len(dataset.seeds):
             yield f"{here}.seeds: holds {dataset.seeds}; allowed: each seed once"
-        lattice_faults = list(_lattice_faults(here, dataset))
-        yield from lattice_faults
+        yield from _lattice_faults(here, dataset)
+        if not sections_too:
+            continue
         sections = {section: config.section(section, dataset) for section in OVERRIDABLE}
+        overridden = any(getattr(dataset, section) is not None for section in OVERRIDABLE)
         for section, fault in _section_faults(dataset.image_size, **sections):
             # A fault of the global keys is told once, not once for every dataset that shares them.
-            where = f"{here}.{section}" if getattr(dataset, section.partition(".")[0]) is not None else section
+            where = f"{here}.{section}" if overridden else section
             line = f"{where}: {fault}"
             if line not in told:
                 told.add(line)
@@ -138,37 +158,35 @@ def _lattice_faults(here: str, dataset: Dataset) -> Iterator[str]:
     if length <= 0:
         yield f"{here}.margin: holds {margin}; allowed: less than image_size / 2 = {size / 2}"
         return
+    whole = True
     for key, spacing in (("dx", dataset.dx), ("dy", dataset.dy)):
         if spacing > length or math.isinf(length / spacing) or not _whole(length / spacing):
             yield (
                 f"{here}.{key}: holds {spacing}; allowed: a spacing that divides "
                 f"image_size - 2 margin = {length:g} into a whole number of centres"
             )
-            return
-    points = round(length / dataset.dx) * round(length / dataset.dy)
-    if points > LATTICE_LIMIT:
+            whole = False
+    if whole and (points := round(length / dataset.dx) * round(length / dataset.dy)) > LATTICE_LIMIT:
         at_most = f"at most {LATTICE_LIMIT} lattice points (these make {points})"
         yield f"{here}.dx, dy: hold {dataset.dx}, {dataset.dy}; allowed: {at_most}"
-        return
+        whole = False
     if dataset.skew.axis == "none" and dataset.skew.alpha != 0:
         yield f"{here}.skew.alpha: holds {dataset.skew.alpha}; allowed: 0 while skew.axis is none (or name the axis)"
-    if dataset.holdout is not None:
+    if whole and dataset.holdout is not None:
         yield from _holdout_faults(here, dataset, dataset.holdout)
 
 
 def _holdout_faults(here: str, dataset: Dataset, holdout: Holdout) -> Iterator[str]:
     low = dataset.free_margin - 0.5
     high = dataset.image_size - 0.5 - dataset.free_margin
-    withheld = []
     for axis, interval, spacing in (("x", holdout.x, dataset.dx), ("y", holdout.y, dataset.dy)):
         if interval[0] > interval[1] or interval[0] < low or interval[1] > high:
             order = f"[low, high] with {low:g} <= low <= high <= {high:g}"
             yield f"{here}.holdout.{axis}: holds {interval}; allowed: {order}"
-            return
+            continue
         count = round((high - low) / spacing)
         centres = [low + (k + 0.5) * spacing for k in range(count)]
-        withheld.append((sum(interval[0] - 1e-9 <= c <= interval[1] + 1e-9 for c in centres), count))
-    for axis, interval, (inside, count) in zip("xy", (holdout.x, holdout.y), withheld, strict=True):
+        inside = sum(interval[0] - 1e-9 <= centre <= interval[1] + 1e-9 for centre in centres)
         if inside in (0, count):
             need = (
                 "with at least one lattice position in it" if inside == 0 else "that leaves at least one position out"

@@ -115,19 +115,21 @@ class Probe(Section):
         min_length=1,
         description="training checkpoints at which images are generated and activations read, increasing",
     )
-    samples: int = Field(512, ge=16, le=100_000, description="images generated at a checkpoint")
+    samples: int = Field(512, ge=16, le=10_000, description="images generated at a checkpoint")
     sampler: Literal["ddim", "ancestral"] = Field(
         "ddim", description="deterministic DDIM, or the ancestral sampler of DDPM (over the same number of steps)"
     )
     sampling_steps: int = Field(25, ge=2, description="denoising steps from pure noise to an image")
     weights: Literal["ema", "raw"] = Field("ema", description="weights that generate: moving average or raw")
     layers: list[LayerName] = Field(
-        ["down3", "up1"], min_length=1, description=f"blocks whose activations are kept: {', '.join(LAYERS)}"
+        ["down3", "up1"],
+        min_length=1,
+        description=f"blocks whose activations are kept ({', '.join(LAYERS)}); phases are judged at the first",
     )
     timesteps: list[Annotated[int, Field(ge=0)]] = Field(
         [239, 39],
         min_length=1,
-        description="t at which activations are kept; the sampler's nearest steps are read and named in the table",
+        description="t at which activations are kept; the sampler's nearest are read; phases are judged at the first",
     )
     effect_timesteps: list[Annotated[int, Field(ge=0)]] = Field(
         [300, 450, 600], min_length=1, description="t at which label effects are measured"

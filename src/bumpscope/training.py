@@ -2,7 +2,7 @@
 
 Everything random in step s comes from (run seed, purpose, s), so the state that a resumed run needs is the
 weights, their moving average, the optimiser's moments, the losses logged so far and s. It is written, whole or
-not at all, at every checkpoint and every half minute.
+not at all, at every logged step that is a checkpoint, and at the first one after every half minute.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ rule runs:
         runtime=grown(30),
     params:
         folder=output_folder,
-        runs=canonical_json(GRID),
+        runs=json.dumps(GRID),
         settings=fingerprint([step_settings(run, "train") for run in RUNS.values()]),
         code=code_of("runs"),
     message:

@@ -1,5 +1,6 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
 import ast
+import json
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
-from bumpscope.config import STEP_KEYS, ConfigError, load, step_settings
+from bumpscope.config import STEP_KEYS, ConfigError, load, read_yaml, step_settings
 from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path
 from bumpscope.settings import canonical_json, fingerprint
@@ -19,6 +20,8 @@ from bumpscope.settings import canonical_json, fingerprint
 # Snakemake's own `configfile:` would merge a preset's datasets into the default's; here they replace them. So
 # `config` holds only what the command line gives (--configfile, --config), laid over config.yaml by the package.
 try:
+    for preset in workflow.overwrite_configfiles or []:
+        read_yaml(preset)  # Snakemake's own reader lets the last of two equal keys win
     CONFIG = load(ROOT / "config.yaml", config)
 except ConfigError as error:
     raise WorkflowError(
@@ -46,6 +49,8 @@ os.environ.update(
     PATH=before("PATH", Path(sys.executable).parent),
     PYTHONPATH=before("PYTHONPATH", SOURCE),
     BUMPSCOPE_DEVICE=CONFIG.device,
+    # A step ends when the process that started it is gone, so that it cannot write over the results of the next one.
+    BUMPSCOPE_WORKFLOW_PID=str(os.getpid()),
     # One thread a process: repeatable results, and runs side by side use the cores better.
     OMP_NUM_THREADS="1",
     OPENBLAS_NUM_THREADS="1",
@@ -57,7 +62,7 @@ os.environ.update(
 wildcard_constraints:
     dataset="[A-Za-z][A-Za-z0-9_-]*",
     seed="[0-9]+",
-    figure="[a-z_]+",
+    figure="|".join(FIGURES),
 
 
 def run_of(wildcards):
@@ -102,6 +107,11 @@ def hold_output_folder():
     output_lock = FileLock(Path(OUT, ".lock"))
     try:
         output_lock.acquire(blocking=False)
+    except NotImplementedError:
+        print(
+            f"{OUT}: cannot be locked; make sure that no other workflow uses it",
+            file=sys.stderr,
+        )
     except Timeout:
         raise WorkflowError(
             f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
@@ -130,6 +140,10 @@ def of_all_runs(table):
     return [f"{OUT}/{path}/{table}" for path in RUNS]
 
 
+# What figures read beside the numbers of all runs.
+TABLES_OF_FIGURES = ["embedding", "losses", "phases", "samples", "topology"]
+
+
 def caption(figure):
     """The caption a figure's module gives, read without importing it."""
     tree = ast.parse(module_path(f"figures.{figure}").read_text(encoding="utf-8"))
@@ -140,6 +154,10 @@ def caption(figure):
         for target in node.targets
         if isinstance(target, ast.Name)
     }
+    if "CAPTION" not in values:
+        raise WorkflowError(
+            f"src/bumpscope/figures/{figure}.py: has no CAPTION; add one (docs/extending.md)"
+        )
     return ast.literal_eval(values["CAPTION"])
 
 

@@ -3,9 +3,7 @@ rule figure:
     input:
         runs=f"{OUT}/runs.parquet",
         metrics=f"{OUT}/metrics.parquet",
-        claims=f"{OUT}/claims.parquet",
-        coupling=f"{OUT}/coupling.parquet",
-        embedding=of_all_runs("embedding.parquet"),
+        tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_FIGURES],
     output:
         pdf=f"{OUT}/figures/{{figure}}.pdf",
         png=report(
@@ -35,12 +33,37 @@ rule figure:
         " --csv {output.csv:q}"
 
 
+# The configuration in force, with every default written out.
+rule configuration:
+    output:
+        f"{OUT}/config.json",
+    log:
+        f"{OUT}/logs/configuration.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        text=CONFIG.model_dump_json(
+            indent=2, exclude={"output", "device"}, exclude_none=True
+        ),
+    message:
+        "Writing {output}"
+    run:
+        Path(output[0]).write_text(params.text, encoding="utf-8")
+
+
 # One page with the claims, the figures and how they were made.
 rule report:
     input:
+        runs=f"{OUT}/runs.parquet",
         claims=f"{OUT}/claims.parquet",
+        coupling=f"{OUT}/coupling.parquet",
         metrics=f"{OUT}/metrics.parquet",
-        figures=expand(f"{OUT}/figures/{{figure}}.png", figure=FIGURES),
+        figures=expand(
+            f"{OUT}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["png", "csv"]
+        ),
+        config=f"{OUT}/config.json",
     output:
         f"{OUT}/report.html",
     log:
@@ -53,13 +76,11 @@ rule report:
         runtime=grown(30),
     params:
         folder=output_folder,
-        settings=canonical_json(
-            CONFIG.model_dump(
-                mode="json", exclude={"output", "device"}, exclude_none=True
-            )
-        ),
-        code=code_of("report"),
+        code=[
+            code_of("report"),
+            *(code_fingerprint(f"figures.{name}") for name in FIGURES),
+        ],
     message:
         "Writing {output}"
     shell:
-        "python -m bumpscope --log {log:q} report --settings {params.settings:q} --folder {params.folder:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} report --settings {input.config:q} --folder {params.folder:q} --output {output:q}"

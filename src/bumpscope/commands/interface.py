@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +19,7 @@ from bumpscope.files import FileError
 from bumpscope.settings import StepSettings
 
 log = logging.getLogger("bumpscope")
+SECONDS_BETWEEN_LOOKS = 0.5
 
 SettingsOption = Annotated[
     str,
@@ -58,6 +62,28 @@ def _at(settings: StepSettings, name: str) -> Any:
     section, _, key = name.partition(".")
     value = getattr(settings, section)
     return getattr(value, key) if key and value is not None else value
+
+
+def leave_with_workflow() -> None:
+    """End this process soon after the workflow that started it was killed.
+
+    A step that outlived its workflow could else write old results over those of the next one. The workflow names its
+    process in the environment; a step run alone watches nothing.
+    """
+    workflow = os.environ.get("BUMPSCOPE_WORKFLOW_PID", "")
+    if not workflow.isdecimal():
+        return
+
+    def watch() -> None:
+        while True:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            try:
+                os.kill(int(workflow), 0)
+            except ProcessLookupError:
+                log.error("the workflow that started this step is gone; leaving")
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def execute(command: Callable[..., None]) -> None:

@@ -4,27 +4,47 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.files import atomic_path
 from bumpscope.report import build
 from bumpscope.results import Results
+from bumpscope.tables import read_checkpoint_metadata
 
 
 def report(
-    settings: Annotated[str, typer.Option(help="configuration of the experiment as JSON")],
+    settings: Annotated[Path, typer.Option(help="file with the configuration of the experiment as JSON")],
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="page to write")],
 ) -> None:
     """Write the page a reader opens first: claims, figures, methods, in one file."""
     try:
-        config = json.loads(settings)
-    except ValueError as error:
-        raise CommandError(f"--settings: is not JSON ({error})") from None
-    page = build(Results(folder), folder / "figures", config)
+        config = json.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--settings: is not a file with JSON ({error})") from None
+    results = Results(folder)
+    page = build(results, folder / "figures", config, _facts(results))
     with atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _facts(results: Results) -> dict[str, str]:
+    """Hardware and versions of the trainings, and the time that the steps took, as far as they are on record."""
+    checkpoints = [next((results.root / path / "checkpoints").glob("step=*.safetensors")) for path in results.runs.path]
+    described = [read_checkpoint_metadata(path) for path in checkpoints]
+    facts = {
+        name: ", ".join(sorted({one[key] for one in described}))
+        for name, key in (("Trained on", "device"), ("torch at training", "torch"), ("Python at training", "python"))
+    }
+    seconds = {}
+    for step in sorted((results.root / "benchmarks").glob("*/")):
+        seconds[step.name] = sum(pd.read_csv(file, sep="\t")["s"].sum() for file in step.glob("*.tsv"))
+    if seconds:
+        each = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
+        facts["Minutes of all jobs, added up"] = f"{sum(seconds.values()) / 60:.0f} ({each})"
+    return facts
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Train a denoiser, or go on where a killed training stopped."""
 
+import hashlib
 import platform
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from bumpscope.devices import device as hold_device
 from bumpscope.files import FileError, atomic_path
 from bumpscope.provenance import code_fingerprint
 from bumpscope.settings import Training, canonical_json, fingerprint
-from bumpscope.tables import provenance, read_block, read_metadata, read_table, write_table
+from bumpscope.tables import provenance, read_block, read_table, write_table
 from bumpscope.training import LossLog, Trainer, TrainingData, learning_rate
 from bumpscope.training import train as train_to_the_end
 
@@ -37,23 +38,14 @@ def train(
     training = Training(**chosen.training.model_dump(exclude_none=True))
     metadata = provenance(plain, dataset, run=chosen.run or "")
     with hold_device(device, gpus) as place:
+        data = _training_data(dataset)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
-        key = fingerprint(
-            plain, read_metadata(dataset)["settings"], code_fingerprint("commands.train"), torch.__version__, place.type
-        )
+        key = fingerprint(plain, _digest(data), code_fingerprint("commands.train"), torch.__version__, place.type)
         folder = state / key
-        if place.type == "cpu" and device != "cpu":
-            log.info("%s: no GPU granted, training on the CPU", chosen.run)
-        # A training that outlived its killed workflow is left to finish; this one then only publishes its results.
-        folder.mkdir(parents=True, exist_ok=True)
-        state_lock = FileLock(folder / "lock")
-        if not _acquire(state_lock):
-            log.info("%s: another process is training this run; waiting for it", chosen.run)
-            state_lock.acquire()
-        trainer = Trainer(
-            chosen.seed, _training_data(dataset).to(place), chosen.model, chosen.diffusion, training, place
-        )
         hardware = torch.cuda.get_device_name(place) if place.type == "cuda" else platform.processor() or "CPU"
+        log.info("%s: training on %s (%s)", chosen.run, place, hardware)
+        run_lock = _hold(state, chosen.run or "this run")
+        trainer = Trainer(chosen.seed, data.to(place), chosen.model, chosen.diffusion, training, place)
         described = metadata | {
             "config": canonical_json(plain),
             "torch": torch.__version__,
@@ -72,16 +64,42 @@ def train(
         raise
     for path in finished:
         _publish(path, output / "checkpoints" / path.name)
+    # Checkpoints of an earlier training of this run would pass for this one's.
+    for path in (output / "checkpoints").glob("step=*.safetensors"):
+        if path.name not in {kept.name for kept in finished}:
+            path.unlink()
     _write_losses(output / "losses.parquet", losses, training, metadata)
     (folder / "finished").touch()
+    if run_lock is not None:
+        run_lock.release()
 
 
-def _acquire(lock: FileLock) -> bool:
+def _hold(state: Path, run: str) -> FileLock | None:
+    """Keep other trainings of a run out; waits for one that is still ending. None where files cannot be locked."""
+    lock = FileLock(state / "lock")
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
+        state.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            log.info("%s: another process is training this run; waiting for it", run)
+            lock.acquire()
+    except NotImplementedError:
+        log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
+        return None
+    except OSError as error:
+        raise FileError(
+            f"{state}: cannot be written ({error.strerror}); check the folder and its permissions"
+        ) from None
+    return lock
+
+
+def _digest(data: TrainingData) -> str:
+    """Stands for what training draws from, whatever made it."""
+    digest = hashlib.sha256()
+    for tensor in (data.images, data.mu, data.probability):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _training_data(path: Path) -> TrainingData:
