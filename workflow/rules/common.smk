@@ -128,6 +128,9 @@ def forget_finished_states():
     """Remove what finished trainings would have resumed from; their checkpoints are results now."""
     for marker in Path(OUT, ".state").glob("*/*/finished"):
         shutil.rmtree(marker.parent, ignore_errors=True)
+        run = marker.parent.parent
+        if not any(path.is_dir() for path in run.iterdir()):
+            shutil.rmtree(run, ignore_errors=True)
 
 
 # dataset -> seeds: short enough for a command line, also with thousands of runs.

@@ -1,6 +1,5 @@
-# The steps at which weights are kept are known from the configuration; they differ between datasets that override
-# them, so each run has a rule of its own only in its outputs. Snakemake wants outputs without functions: a rule is
-# made for each set of steps, which is one rule for nearly every configuration.
+# Snakemake wants outputs that are known without looking at wildcards, but a dataset may override the steps at which
+# weights are kept. So there is a training rule for each set of steps: `train`, and `train_1`, … where sets differ.
 CHECKPOINT_SETS = {}
 for run in RUNS.values():
     CHECKPOINT_SETS.setdefault(tuple(run.training.checkpoints), []).append(run.dataset)
