@@ -91,7 +91,9 @@ def execute(command: Callable[..., None]) -> None:
     # Heavy modules are imported by the command alone, so their errors are known by name only here.
     mendable = {"CommandError", "ConfigError", "DeviceError", "TrainingError"}
     try:
-        typer.run(command)
+        app = typer.Typer(add_completion=False)
+        app.command()(command)
+        app(prog_name=f"bumpscope {command.__name__}")
     except Exception as error:
         if isinstance(error, FileError) or type(error).__name__ in mendable:
             message = str(error)
