@@ -15,7 +15,7 @@ from bumpscope.results import Results
 CAPTION = (
     "Share of generated images with no bump, several bumps, one bump in the wrong place and one bump in the right"
     " place, for centres that training has seen. Areas: mean over seeds. White lines: share in the right place, "
-    "one line a seed."
+    "one line a seed. Marks along the top: the checkpoints that were measured; between them lines are straight."
 )
 LIMIT = 9
 # From the bottom up, so that the share of correct images can be read off the axis.
@@ -63,6 +63,7 @@ def _panel(axes: Axes, data: pd.DataFrame) -> None:
         for _, run in correct.groupby("run"):
             axes.plot(run["step"], run["share"], color="white", linewidth=0.6, path_effects=OUTLINE)
     style.step_axis(axes, mean.index.to_numpy())
+    axes.plot(steps, np.ones(len(steps)), "k|", markersize=5, clip_on=False)
     axes.set(xlim=(steps[0], steps[-1]), ylim=(0, 1))
     _name_areas(axes, steps, heights)
 

@@ -9,15 +9,16 @@ from matplotlib.figure import Figure
 
 from bumpscope.figures import style
 from bumpscope.intervals import t_interval
-from bumpscope.onsets import onset_time
+from bumpscope.onsets import onset
 from bumpscope.results import Results, in_network_order
 
 CAPTION = (
     "For each balanced run (equal spacing, no skew) the step at which a curve first reaches half of the way from "
     "its value at the first checkpoint to its value at the last, interpolated in the logarithm of the step. Small"
     " marks: one a seed; large mark and bar: geometric mean and 95% Student t interval over seeds (from three "
-    "seeds on). A curve that rises by less than 0.1 has no such step and is left out; the numbers at the right "
-    "say how many of the runs remain. Label effects: of the averaged weights, at the middle of the diffusion "
+    "seeds on). A curve that rises by less than 0.1 has no such step, and one whose checkpoints around it lie more "
+    "than a factor of 1.5 apart cannot be timed; both are left out, and the numbers at the right say how many of "
+    "the runs remain. Label effects: of the averaged weights, at the middle of the diffusion "
     "timesteps probed. R²: requested centre from three principal components, at the noisiest timestep read."
 )
 LIMIT = 6
@@ -80,11 +81,13 @@ def halfway(steps: np.ndarray, values: np.ndarray) -> float:
     Interpolated as by :func:`bumpscope.onsets.onset`, in the logarithm of the step.
 
     Returns:
-        The step, or NaN where the last value is not at least 0.1 above the first.
+        The step, or NaN where the last value is not at least 0.1 above the first, or where the checkpoints around the
+        step are too far apart to time it.
     """
     if values[-1] - values[0] < SMALLEST_RISE:
         return float("nan")
-    return onset_time(steps, values, (values[0] + values[-1]) / 2)
+    found = onset(steps, values, (values[0] + values[-1]) / 2)
+    return found.time if found is not None and found.timed else float("nan")
 
 
 def geometric_interval(steps: np.ndarray) -> tuple[float, float, float]:
