@@ -296,9 +296,15 @@ def test_phases_of_a_run_that_returns_are_not_counted_as_in_order():
 
 
 def test_halfway_is_exact_for_a_curve_linear_in_the_logarithm_of_the_step():
+    steps = np.array([0, 100, 120, 144])
+    assert event_order.halfway(steps, np.array([0.0, 0.0, 0.5, 1.0])) == pytest.approx(120)
+    assert event_order.halfway(steps, np.array([0.2, 0.2, 0.2, 1.0])) == pytest.approx(120 * 1.2**0.5)
+
+
+def test_a_crossing_between_checkpoints_far_apart_has_no_halfway():
     steps = np.array([0, 10, 100, 1000])
-    assert event_order.halfway(steps, np.array([0.0, 0.0, 0.5, 1.0])) == pytest.approx(100)
-    assert event_order.halfway(steps, np.array([0.2, 0.2, 0.2, 1.0])) == pytest.approx(10**2.5)
+    assert np.isnan(event_order.halfway(steps, np.array([0.2, 0.2, 0.2, 1.0])))
+    assert np.isnan(event_order.halfway(steps, np.array([0.0, 1.0, 1.0, 1.0])))
 
 
 def test_a_curve_that_hardly_rises_has_no_halfway():
