@@ -19,7 +19,7 @@ rule all:
     localrule: True
 
 
-# Only the figures, from whatever tables are there.
+# Only the figures, and what they still need.
 rule figures:
     input:
         expand(
