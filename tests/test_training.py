@@ -223,7 +223,7 @@ def test_the_average_is_the_recursion_by_hand():
         raw = {name: tensor.double().clone() for name, tensor in one.network.state_dict().items()}
         # The average starts from the weights after the first step.
         expected = raw if expected is None else {n: 0.9 * expected[n] + 0.1 * raw[n] for n in raw}
-    for name, tensor in one.average.module.state_dict().items():
+    for name, tensor in one.average.state_dict().items():
         torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-7)
 
 
@@ -244,6 +244,22 @@ def test_an_optimiser_step_is_adamw_on_the_clipped_gradient():
         plain.step()
     for name, tensor in one.network.state_dict().items():
         torch.testing.assert_close(tensor, other.network.state_dict()[name], rtol=1e-3, atol=2e-5)
+
+
+def test_bfloat16_takes_nearly_the_same_steps():
+    plain, half = advanced(trainer(), 12), advanced(trainer(precision="bfloat16"), 12)
+    assert half.network.first.weight.dtype == torch.float32
+    assert half.log.losses != plain.log.losses
+    # bfloat16 has eight significant bits.
+    assert half.log.losses == pytest.approx(plain.log.losses, rel=2e-2)
+
+
+@pytest.mark.slow  # the compiler takes a minute or two
+def test_a_compiled_step_is_the_plain_one_up_to_rounding():
+    plain, compiled = advanced(trainer(), 12), advanced(trainer(compile=True), 12)
+    assert compiled.log.losses == pytest.approx(plain.log.losses, rel=1e-4)
+    for name, tensor in compiled.weights().items():
+        torch.testing.assert_close(tensor, plain.weights()[name], rtol=1e-2, atol=2e-4, msg=name)
 
 
 RATES = Training(steps=100, warmup_steps=20, learning_rate=0.01, checkpoints=[0])

@@ -44,7 +44,7 @@ def multiply_adds(image_size: int, model: Model) -> int:
         channels = width
     total += stage(channels, channels, sizes[3], blocks + 1)
     for width, size in reversed(list(zip(widths, sizes, strict=False))):
-        total += 9 * channels * width * size**2 + stage(2 * width, width, size, blocks)
+        total += 9 * channels * width * (size // 2) ** 2 + stage(2 * width, width, size, blocks)
         channels = width
     return total
 

@@ -99,6 +99,12 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0.0, le=1.0, description="decoupled weight decay of AdamW")
     gradient_clip: float = Field(1.0, gt=0.0, description="largest L2 norm of the gradient")
     ema_decay: float = Field(0.995, ge=0.0, lt=1.0, description="decay of the moving average of the weights")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="arithmetic of the network's matrix products in training; bfloat16 is for GPUs"
+    )
+    compile: bool = Field(
+        False, description="compile the training step first (minutes; worth it for hours of training on a GPU)"
+    )
     log_every: int = Field(10, ge=1, description="a row of losses.parquet is the mean over this many steps")
     checkpoints: list[Annotated[int, Field(ge=0)]] = Field(
         [*range(0, 400, 100), *range(400, 1000, 50), *range(1000, 1601, 100)],

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bumpscope.checkpoints import load_tensors, save_tensors
 from bumpscope.diffusion import Process
 from bumpscope.files import FileError
+from bumpscope.flat import flatten_parameters
 from bumpscope.seeding import derived_seed
 from bumpscope.settings import Diffusion, Model, Training
 from bumpscope.unet import UNet
@@ -92,20 +92,25 @@ class Trainer:
         self.seed, self.data, self.training, self.device = seed, data, training, device
         self.process = Process.from_config(diffusion, device)
         self.network = new_network(data.images.shape[-1], model, seed).to(device)
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(training.ema_decay), use_buffers=False
+        self.average = copy.deepcopy(self.network)
+        # Convolutions backwards on a CPU, and those of half precision on a GPU, are faster with the channels last.
+        channels_last = device.type == "cpu" or training.precision == "bfloat16"
+        self.weights_flat, self.average_flat = (
+            flatten_parameters(network, channels_last) for network in (self.network, self.average)
         )
+        self.predict = torch.compile(self.network, dynamic=False) if training.compile else self.network
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+            [self.weights_flat], lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
         self.cumulative = data.probability.double().cumsum(0)
+        self._draw = torch.Generator(device)
         self.step = 0
         self.log = LossLog()
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images, centres, timesteps and noise of optimiser step ``step``."""
-        draw = torch.Generator(self.device).manual_seed(derived_seed(self.seed, "batch", step))
+        draw = self._draw.manual_seed(derived_seed(self.seed, "batch", step))
         size = self.training.batch_size
         uniform = torch.rand(size, generator=draw, device=self.device, dtype=torch.float64)
         index = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
@@ -119,15 +124,20 @@ class Trainer:
         """One optimiser step: the DDPM loss at uniformly drawn timesteps (Ho et al. 2020, algorithm 1)."""
         step = self.step + 1
         images, mu, t, noise = self.batch(step)
-        prediction = self.network(self.process.noised(images, noise, t), t, mu)
-        loss = nn.functional.mse_loss(prediction, self.process.target(images, noise, t))
-        self.optimizer.zero_grad()
+        half = self.training.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            prediction = self.predict(self.process.noised(images, noise, t), t, mu)
+        loss = nn.functional.mse_loss(prediction.float(), self.process.target(images, noise, t))
+        self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip, foreach=True)
+        nn.utils.clip_grad_norm_([self.weights_flat], self.training.gradient_clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.training)
         self.optimizer.step()
-        self.average.update_parameters(self.network)
+        with torch.no_grad():
+            # The average starts from the weights after the first step.
+            weight = 1 - self.training.ema_decay if step > 1 else 1.0
+            self.average_flat.lerp_(self.weights_flat, weight)
         self._loss_sum += loss.detach()
         self.step = step
         if step % self.training.log_every == 0 or step == self.training.steps:
@@ -137,7 +147,7 @@ class Trainer:
         since = self.log.steps[-1] if self.log.steps else 0
         loss = float(self._loss_sum) / (self.step - since)
         # A gradient can overflow where the loss did not, so the weights that it left are looked at too.
-        if not math.isfinite(loss + float(nn.utils.get_total_norm(self.network.parameters()))):
+        if not math.isfinite(loss + float(self.weights_flat.detach().norm())):
             raise TrainingError(
                 f"the loss or the weights are not finite between steps {since + 1} and {self.step}: lower "
                 f"training.learning_rate (now {self.training.learning_rate}) or training.gradient_clip "
@@ -150,20 +160,18 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """Raw and averaged weights, under ``raw.`` and ``ema.``."""
         raw = {f"raw.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        ema = {f"ema.{name}": tensor for name, tensor in self.average.module.state_dict().items()}
+        ema = {f"ema.{name}": tensor for name, tensor in self.average.state_dict().items()}
         return raw | ema
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed training needs, as tensors."""
         tensors = self.weights()
-        tensors["averaged"] = self.average.n_averaged
         tensors["step"] = torch.tensor(self.step)
         tensors["loss_sum"] = self._loss_sum
         tensors["log.steps"] = torch.tensor(self.log.steps, dtype=torch.int64)
         tensors["log.losses"] = torch.tensor(self.log.losses, dtype=torch.float64)
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            for name, tensor in moments.items():
-                tensors[f"optimizer.{index}.{name}"] = tensor
+        for moments in self.optimizer.state_dict()["state"].values():
+            tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -173,18 +181,14 @@ class Trainer:
             return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
         self.network.load_state_dict(part("raw."))
-        self.average.module.load_state_dict(part("ema."))
-        self.average.n_averaged.copy_(tensors["averaged"])
+        self.average.load_state_dict(part("ema."))
         self.step = int(tensors["step"])
         self._loss_sum.copy_(tensors["loss_sum"])
         self.log = LossLog(tensors["log.steps"].tolist(), tensors["log.losses"].tolist())
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in part("optimizer.").items():
-            index, _, name = key.partition(".")
-            moments.setdefault(int(index), {})[name] = tensor
-        # The optimiser casts what it loads to each parameter's device and precision.
+        moments = part("optimizer.")
+        # The optimiser casts what it loads to the parameter's device and precision.
         groups = copy.deepcopy(self.optimizer.state_dict()["param_groups"])
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": {0: moments} if moments else {}, "param_groups": groups})
 
 
 def train(

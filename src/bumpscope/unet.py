@@ -66,7 +66,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         h = self.conv1(functional.silu(self.norm1(x)))
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-        h = self.norm2(h) * (1 + scale) + shift
+        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
         return self.skip(x) + self.conv2(functional.silu(h))
 
 
@@ -167,8 +167,9 @@ class UNet(nn.Module):
         h = self.bottleneck(h, embedding)
         kept["bottleneck"] = h
         for level, (upsample, stage) in enumerate(zip(self.upsample, self.up, strict=True), start=1):
-            # Nearest, since bilinear upsampling has no deterministic gradient on CUDA.
-            h = upsample(functional.interpolate(h, scale_factor=2.0, mode="nearest"))
+            # Convolved before it is enlarged: a quarter of the work. Nearest, since bilinear upsampling has no
+            # deterministic gradient on CUDA.
+            h = functional.interpolate(upsample(h), scale_factor=2.0, mode="nearest")
             h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
             kept[f"up{level}"] = h
         return self.last(functional.silu(self.last_norm(h)))
