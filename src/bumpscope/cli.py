@@ -45,9 +45,10 @@ def _usage() -> str:
 
 
 def _start_log(path: Path | None) -> None:
-    """Tell progress on the terminal, and in ``path`` with times."""
+    """Tell progress on the terminal, and in ``path`` with times and details."""
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [terminal]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ def _start_log(path: Path | None) -> None:
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
     logging.basicConfig(level=logging.WARNING, handlers=handlers)
-    logging.getLogger("bumpscope").setLevel(logging.INFO)
+    logging.getLogger("bumpscope").setLevel(logging.DEBUG)
 
 
 def main() -> None:

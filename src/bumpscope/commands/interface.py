@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -86,13 +87,25 @@ def leave_with_workflow() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _timed(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which also leaves in its log how long it worked, and how long imports took before."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        starting, started = time.process_time(), time.monotonic()
+        command(*arguments, **options)
+        log.debug("%s: worked %.2f s after %.2f s of starting", command.__name__, time.monotonic() - started, starting)
+
+    return run
+
+
 def execute(command: Callable[..., None]) -> None:
     """Run a command's function on the command line; an error that a user can mend is one line and exit status 1."""
     # Heavy modules are imported by the command alone, so their errors are known by name only here.
     mendable = {"CommandError", "ConfigError", "DeviceError", "TrainingError"}
     try:
         app = typer.Typer(add_completion=False)
-        app.command()(command)
+        app.command()(_timed(command))
         app(prog_name=f"bumpscope {command.__name__}")
     except Exception as error:
         if isinstance(error, FileError) or type(error).__name__ in mendable:
