@@ -23,6 +23,7 @@ DATASETS: dict[str, dict] = {
     "balanced": BALANCED,
     "torus": {**BALANCED, "boundary": "torus"},
     "fine-x": {"dx": 0.5, "dy": 1.0},
+    "balanced-epsilon": {**BALANCED, "prediction": "epsilon"},
     "skew-y": {**BALANCED, "skew_axis": "y", "skew_alpha": 1.0},
 }
 

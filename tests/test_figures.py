@@ -20,6 +20,7 @@ from bumpscope.figures import (
     manifold,
     persistence,
     phases,
+    prediction,
     style,
 )
 from bumpscope.results import Results
@@ -32,8 +33,8 @@ FEW_STEPS = (0, 300, 600, 900, 1500)
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Results:
-    """Three datasets, one of them a torus and one imbalanced, three seeds."""
-    datasets = {name: DATASETS[name] for name in ("balanced", "torus", "fine-x")}
+    """Four datasets: a torus, an imbalanced one and a pair that differs in what the network predicts; three seeds."""
+    datasets = {name: DATASETS[name] for name in ("balanced", "torus", "fine-x", "balanced-epsilon")}
     return Results(write_results(tmp_path_factory.mktemp("full"), datasets, steps=FEW_STEPS, samples=64))
 
 
@@ -322,7 +323,7 @@ def test_interval_of_steps_is_students_on_the_logarithm():
 
 def test_order_of_events_uses_balanced_runs_alone_and_every_seed(full):
     _, data = event_order.draw(full)
-    assert set(data["dataset"]) == {"balanced", "torus"}
+    assert set(data["dataset"]) == {"balanced", "torus", "balanced-epsilon"}
     assert (data.groupby(["dataset", "event"])["seed"].nunique() == 3).all()
 
 
@@ -352,3 +353,27 @@ def test_loss_in_the_finding_is_the_geometric_mean_over_runs():
     rows = [("a", 10, 1.0), ("a", 20, 0.1), ("b", 10, 4.0), ("b", 20, 0.4)]
     data = pd.DataFrame(rows, columns=["run", "step", "loss"]).assign(dataset="d", seed=0)
     assert "d 2 to 0.2" in loss.finding(data)
+
+
+def test_predictions_are_compared_only_between_datasets_that_differ_in_nothing_else(full, tmp_path):
+    _, data = prediction.draw(full)
+    assert set(data["dataset"]) == {"balanced", "balanced-epsilon"}
+    assert set(data["pair"]) == {"balanced-epsilon and balanced"}
+    assert set(zip(data["dataset"], data["prediction"], strict=True)) == {
+        ("balanced", "v"),
+        ("balanced-epsilon", "epsilon"),
+    }
+    assert set(data["quantity"]) == set(prediction.QUANTITIES)
+    assert set(data.loc[data["quantity"] == "residual", "t"]) == {600}
+    other = {"epsilon": {**BALANCED, "prediction": "epsilon"}, "v": {**BALANCED, "n_parameters": 1}}
+    results = Results(write_results(tmp_path, other, steps=FEW_STEPS, samples=32, seeds=(0,)))
+    _, nothing = prediction.draw(results)
+    assert nothing.empty and prediction.finding(nothing) == prediction.NONE
+
+
+def test_the_finding_of_predictions_is_the_geometric_mean_of_half_times():
+    rows = [("epsilon", f"e{seed}", step, value) for seed, half in ((0, 200), (1, 800)) for step, value in
+            ((half // 2, 0.0), (half, 0.5), (2 * half, 1.0))]  # fmt: skip
+    rows += [("v", "v0", step, 0.1) for step in (100, 200)]
+    data = pd.DataFrame(rows, columns=["prediction", "run", "step", "value"]).assign(pair="a and b", quantity="correct")
+    assert "a and b: epsilon at step 400 (n = 2), v never (n = 1)" in prediction.finding(data)

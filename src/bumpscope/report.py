@@ -31,12 +31,26 @@ READING_ORDER = (
     "phases",
     "event_order",
     "label_effects",
+    "prediction",
     "persistence",
     "loss",
 )
 VERDICTS = {"supported": "✓", "contradicted": "✗", "undetermined": "?"}
 # Columns of the tables of figures that hold names, whatever they look like.
-NAMES = ("run", "dataset", "boundary", "layer", "outcome", "line", "quantity", "event", "kind", "phase")
+NAMES = (
+    "run",
+    "dataset",
+    "boundary",
+    "layer",
+    "outcome",
+    "line",
+    "quantity",
+    "event",
+    "kind",
+    "phase",
+    "pair",
+    "prediction",
+)
 
 
 def build(results: Results, figures_dir: Path, config: dict[str, Any], facts: Mapping[str, str] | None = None) -> str:
