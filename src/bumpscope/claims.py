@@ -8,8 +8,8 @@ Every claim is a function from tables to a row; its docstring is its rule. Rules
 - Below five seeds a verdict is undetermined and the estimate descriptive.
 - A run that was stopped before it could show what is asked neither supports nor contradicts.
 - C1, C2, C3, C4 and C6 are judged on balanced datasets on a plane (dx = dy, no skew); all but C4, which compares
-  datasets, on those of them that were trained with the most seeds. A dataset shown with one seed and few checkpoints
-  would else blur the onsets of one that was made to time them.
+  datasets, on those of them with the most seeds, and of these on those probed at the most checkpoints. A dataset shown
+  with one seed or few checkpoints would else blur the onsets of one that was made to time them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def claims(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coup
         coupling: table ``coupling``.
     """
     planes = _balanced_planes(runs)
-    judged = _most_seeds(planes, runs)
+    judged = _best_timed(planes, runs, phases)
     passed = histories(phases, judged.index)
     rows = [
         passes_in_order(passed),
@@ -99,12 +99,13 @@ def claims(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coup
     return pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(Claim)])
 
 
-def _most_seeds(planes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of those datasets that were trained with the most seeds."""
-    if planes.empty:
-        return planes
-    seeds = runs.groupby("dataset")["seed"].nunique().reindex(planes.index)
-    return planes[seeds.to_numpy() == seeds.max()]
+def _best_timed(planes: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those datasets with the most seeds, and of these with the most probed checkpoints."""
+    for table, counted in ((runs, "seed"), (phases, "step")):
+        if not (planes.empty or table.empty):
+            counts = table.groupby("dataset")[counted].nunique().reindex(planes.index, fill_value=0)
+            planes = planes[counts.to_numpy() == counts.max()]
+    return planes
 
 
 def _balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:

@@ -117,7 +117,7 @@ class Probe(Section):
     """What is asked of a checkpoint."""
 
     checkpoints: list[Annotated[int, Field(ge=0)]] = Field(
-        [0, 200, 400, 500, 600, 700, 800, 900, 1000, 1200, 1600],
+        [0, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1600],
         min_length=1,
         description="training checkpoints at which images are generated and activations read, increasing",
     )
@@ -133,14 +133,14 @@ class Probe(Section):
         description=f"blocks whose activations are kept ({', '.join(LAYERS)}); phases are judged at the first",
     )
     timesteps: list[Annotated[int, Field(ge=0)]] = Field(
-        [239, 39],
+        [239],
         min_length=1,
         description="t at which activations are kept; the sampler's nearest are read; phases are judged at the first",
     )
     effect_timesteps: list[Annotated[int, Field(ge=0)]] = Field(
         [300, 450, 600], min_length=1, description="t at which label effects are measured"
     )
-    effect_samples: int = Field(512, ge=32, le=100_000, description="noised images of a label-effect probe at each t")
+    effect_samples: int = Field(256, ge=32, le=100_000, description="noised images of a label-effect probe at each t")
 
 
 class Analysis(Section):
