@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test environment lint reference clean
+.PHONY: results test environment lint reference benchmarks clean
 
 PYTHON ?= python3
 CORES ?= all
@@ -32,6 +32,14 @@ lint: environment
 # config.yaml, the JSON schema and the reference pages, made again from the typed model and the table schemas.
 reference: environment
 	$(BIN)/python -m bumpscope reference
+
+# Throughput against other people's code, and what it costs to grow: half an hour on a quiet machine, written to docs/.
+# Needs the results of the default experiment.
+benchmarks: environment
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target benchmarks/.packages \
+		--requirement benchmarks/requirements.lock
+	for name in engine training sampling limit growth; do $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/page.py
 
 environment: $(VENV)/complete
 

@@ -1,0 +1,128 @@
+"""What each change to the training step is worth: the plain step, one change after another, and those left out.
+
+    python benchmarks/engine.py [--compile]
+
+All variants take the same step up to rounding (tests/test_training.py, tests/test_flat.py). Enlarging before convolving
+is another network of the same size, shown since the choice was made for speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pandas as pd
+import torch
+from peers import Size, our_trainer
+from record import RESULTS, paired_seconds, save
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bumpscope.bumps import lattice_points
+from bumpscope.settings import Lattice, Model
+from bumpscope.training import Trainer, new_network
+
+Step = Callable[[], None]
+DEFAULT = Size("default", Lattice(margin=2.0), Model(), 0, 0, 64)
+enlarge = functional.interpolate
+
+
+class EnlargedFirst(nn.Module):
+    """A convolution of the image enlarged, where ours enlarges what was convolved."""
+
+    def __init__(self, convolution: nn.Module):
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(enlarge(x, scale_factor=2.0, mode="nearest"))
+
+
+def plain_step(size: Size, enlarged_first: bool) -> Step:
+    """The step with an optimiser, a clipping and an average that go over the parameters one by one."""
+    trainer = our_trainer(size, torch.device("cpu"))
+    network = new_network(size.lattice.image_size, size.model, 0)
+    if enlarged_first:
+        network.upsample = nn.ModuleList(EnlargedFirst(convolution) for convolution in network.upsample)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(trainer.training.ema_decay))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=trainer.training.learning_rate, weight_decay=0, fused=True)
+
+    def step() -> None:
+        trainer.step += 1
+        images, mu, t, noise = trainer.batch(trainer.step)
+        as_is = mock.patch.object(functional, "interpolate", lambda x, **_: x) if enlarged_first else mock.MagicMock()
+        with as_is:
+            prediction = network(trainer.process.noised(images, noise, t), t, mu)
+        loss = functional.mse_loss(prediction, trainer.process.target(images, noise, t))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), trainer.training.gradient_clip, foreach=True)
+        optimizer.step()
+        average.update_parameters(network)
+
+    return step
+
+
+def channels_first(size: Size) -> Step:
+    """Our step with kernels laid out as torch does by itself."""
+    with mock.patch("bumpscope.training.flatten_parameters", _flat_channels_first):
+        return our_trainer(size, torch.device("cpu")).advance
+
+
+def _flat_channels_first(network: nn.Module, channels_last: bool) -> nn.Parameter:
+    from bumpscope.flat import flatten_parameters
+
+    return flatten_parameters(network, channels_last=False)
+
+
+def stored_or_drawn(size: Size) -> tuple[Step, Step]:
+    """Fetching a batch of images from memory, and drawing it from its centres."""
+    trainer: Trainer = our_trainer(size, torch.device("cpu"))
+    pixels = torch.arange(size.lattice.image_size, dtype=torch.float32)
+    index = torch.arange(size.batch) % len(lattice_points(size.lattice).mu_x)
+
+    def fetch() -> None:
+        trainer.data.images[index]
+
+    def draw() -> None:
+        mu = trainer.data.mu[index]
+        along = torch.exp(-((pixels - mu[:, :, None]) ** 2) / (2 * size.lattice.sigma**2))
+        2 * along[:, 1, :, None] * along[:, 0, None, :] - 1
+
+    return fetch, draw
+
+
+def measure(rounds: int, compiled: bool) -> pd.DataFrame:
+    """A row a variant: its seconds, and the ratio of the plain step's to it."""
+    cpu = torch.device("cpu")
+    variants: dict[str, tuple[str, Step]] = {
+        "plain": ("start", plain_step(DEFAULT, enlarged_first=True)),
+        "+ convolve, then enlarge": ("kept", plain_step(DEFAULT, enlarged_first=False)),
+        "+ all parameters in one tensor": ("kept", channels_first(DEFAULT)),
+        "+ channels last": ("kept", our_trainer(DEFAULT, cpu).advance),
+        "and bfloat16": ("option", our_trainer(DEFAULT, cpu, precision="bfloat16").advance),
+    }
+    if compiled:
+        variants["and torch.compile"] = ("option", our_trainer(DEFAULT, cpu, compile=True).advance)
+    frame = paired_seconds({name: step for name, (_, step) in variants.items()}, rounds)
+    frame = frame.assign(verdict=[verdict for verdict, _ in variants.values()])
+    fetch, draw = stored_or_drawn(DEFAULT)
+    batch = paired_seconds({"a batch fetched from memory": fetch, "a batch drawn from its centres": draw}, rounds)
+    return pd.concat([frame, batch.assign(verdict=["kept", "rejected"])], ignore_index=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes two minutes")
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    save("engine", measure(chosen.rounds, chosen.compile), torch.device("cpu"), chosen.folder)
+
+
+if __name__ == "__main__":
+    main()

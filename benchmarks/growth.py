@@ -1,0 +1,165 @@
+"""How the cost grows as the work grows: time against runs, samples, image size and lattice points, with the slope.
+
+    python benchmarks/growth.py [--runs 10 100 300 1000]
+
+A slope of 1 (on logarithmic axes) means twice the time for twice the work. The networks are untrained and the images
+made, since neither changes how long a step takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from peers import images
+from record import RESULTS, save
+from scipy.stats import linregress
+
+from bumpscope.behaviour import classify
+from bumpscope.bumps import lattice_points, render
+from bumpscope.diffusion import Process
+from bumpscope.effects import make_probe
+from bumpscope.generation import generate, noise_seeds, requested_centres
+from bumpscope.geometry import decompose, embed, measure
+from bumpscope.settings import Diffusion, Lattice, Model, Probe, Training
+from bumpscope.topology import persistence
+from bumpscope.training import Trainer, TrainingData, new_network
+
+ROOT = Path(__file__).parent.parent
+LATTICE = Lattice(margin=2.0)
+PROBE = Probe(sampling_steps=5, layers=["down3"], timesteps=[239])
+
+
+def seconds(call: Callable[[], object], repeats: int = 3) -> float:
+    """The median time of some calls after one that is not counted."""
+    call()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+def samples(count: int) -> list[dict[str, object]]:
+    """Generation, behaviour, geometry, UMAP and homology of a probe with ``count`` images."""
+    network, process = new_network(16, Model(), 0).eval(), Process.from_config(Diffusion())
+    centres, seeds = requested_centres(LATTICE, count), noise_seeds(0, count)
+    mu_x, mu_y = centres.mu_x.to_numpy(), centres.mu_y.to_numpy()
+    seen = (centres.split == "seen").to_numpy()
+    made = generate(network, process, PROBE, centres, seeds)
+    vectors = next(iter(made.activations.values()))
+    drawn = render(mu_x, mu_y, LATTICE)
+    components = decompose(vectors)
+    pca, umap = embed(components, 0)
+    labels = {"mu_x": mu_x, "mu_y": mu_y, "x": mu_x, "y": mu_y, "seen": seen}
+    calls = {
+        "generation": lambda: generate(network, process, PROBE, centres, seeds),
+        "behaviour": lambda: classify(drawn, mu_x, mu_y, LATTICE, tolerance=1.0, faint=0.25),
+        "geometry": lambda: measure(decompose(vectors), pca, umap, **labels, boundary="plane", image_size=16, seed=0),
+        "UMAP": lambda: embed(components, 0),
+        "homology": lambda: persistence(vectors, 0),
+    }
+    return [{"cost": name, "against": "samples", "n": count, "seconds": seconds(call)} for name, call in calls.items()]
+
+
+def image_sizes(sizes: list[int]) -> list[dict[str, object]]:
+    """A training step and a forward pass against the side of the image, attention at 4 px and below."""
+    rows = []
+    for size in sizes:
+        lattice = Lattice(image_size=size, margin=2.0)
+        data = TrainingData(*images(lattice))
+        trainer = Trainer(0, data, Model(), Diffusion(), Training(batch_size=32), torch.device("cpu"))
+        network = new_network(size, Model(), 0).eval()
+        x, t, mu = torch.randn(32, 1, size, size), torch.zeros(32, dtype=torch.long), torch.full((32, 2), size / 2)
+
+        def forward(network=network, x=x, t=t, mu=mu) -> None:
+            with torch.inference_mode():
+                network(x, t, mu)
+
+        for name, call in (("training step", trainer.advance), ("forward pass", forward)):
+            rows.append({"cost": name, "against": "image side", "n": size, "seconds": seconds(call, 5)})
+    return rows
+
+
+def lattice_sizes(counts: list[int]) -> list[dict[str, object]]:
+    """Making a dataset and the exact Bayes denoisers of 64 probes against the points of the lattice."""
+    rows = []
+    for count in counts:
+        side = round(count**0.5)
+        lattice = Lattice(image_size=32, margin=3.5, dx=25 / side, dy=25 / side)
+
+        def dataset(lattice=lattice) -> None:
+            points = lattice_points(lattice)
+            render(points.mu_x, points.mu_y, lattice)
+
+        def probe(lattice=lattice) -> None:
+            make_probe(lattice, 0.5, 300, 64, 0)
+
+        for name, call in (("dataset", dataset), ("Bayes denoisers", probe)):
+            rows.append({"cost": name, "against": "lattice points", "n": side**2, "seconds": seconds(call)})
+    return rows
+
+
+def runs(counts: list[int]) -> list[dict[str, object]]:
+    """A dry run (configuration, DAG, plan) against the number of runs, with its peak memory."""
+    rows = []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            config = Path(folder, "config.yaml")
+            config.write_text(yaml.safe_dump({"seeds": list(range(count)), "datasets": {"balanced": {"margin": 2.0}}}))
+            command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--quiet", "all"]
+            command += ["--configfile", str(config), "--config", f"output={folder}/results"]
+            started = time.perf_counter()
+            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            # The largest child so far: counts must rise.
+            memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            rows.append(
+                {
+                    "cost": "dry run",
+                    "against": "runs",
+                    "n": count,
+                    "seconds": time.perf_counter() - started,
+                    "memory": memory,
+                }
+            )
+    return rows
+
+
+def with_slopes(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """The rows with the slope of log time over log n of their curve, and its standard error."""
+    frame = pd.DataFrame(rows)
+    parts = []
+    for _, curve in frame.groupby(["cost", "against"], sort=False):
+        fit = linregress(np.log(curve.n), np.log(curve.seconds))
+        parts.append(curve.assign(slope=fit.slope, slope_error=fit.stderr))
+    return pd.concat(parts, ignore_index=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, nargs="+", default=[10, 100, 300, 1000])
+    parser.add_argument("--samples", type=int, nargs="+", default=[256, 512, 1024, 2048])
+    parser.add_argument("--image-sizes", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--lattice-points", type=int, nargs="+", default=[100, 625, 2500, 10000])
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = [row for count in chosen.samples for row in samples(count)]
+    rows += image_sizes(chosen.image_sizes) + lattice_sizes(chosen.lattice_points)
+    rows += runs(sorted(chosen.runs))
+    save("growth", with_slopes(rows), torch.device("cpu"), chosen.folder)
+
+
+if __name__ == "__main__":
+    main()
