@@ -69,6 +69,17 @@ def test_c3_a_dataset_with_fewer_seeds_does_not_blur_the_one_with_the_most():
     assert row.verdict == "supported" and row.runs == 5
 
 
+def test_c3_nor_does_one_with_as_many_seeds_that_was_probed_at_fewer_checkpoints():
+    curves = {"outcome/correct/seen": rise(900), f"{NAME}/requested": rise(500), f"{NAME}/shuffled": 0.0}
+    experiment = every(5, curves=curves)
+    for seed in range(5):
+        experiment.add("coarse", seed, dx=0.5, dy=0.5, curves=curves | {f"{NAME}/requested": 0.0})
+    probed = set(STEPS[::2])
+    experiment.phases = [row for row in experiment.phases if row["dataset"] != "coarse" or row["step"] in probed]
+    row = experiment.judge("C3")
+    assert row.verdict == "supported" and row.runs == 5
+
+
 def test_c3_runs_that_never_get_accurate_are_left_out():
     row = c3(rise(500), accuracy=5000)
     assert row.verdict == "undetermined" and row.runs == 0 and "0 of 5" in row.reason

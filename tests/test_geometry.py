@@ -1,5 +1,8 @@
 """Geometry against closed forms, scikit-learn and clouds that are known by construction."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -241,3 +244,14 @@ def test_synthetic_clouds_have_the_dimension_they_claim():
         one: Cloud = cloud(kind, 0.05, "whole", seed=0)
         found = numbers(one.measured(), label=None)["dimension_mle_denoised"]
         assert 0.8 * one.dimension < found < 1.2 * one.dimension, kind
+
+
+def test_what_umap_compiles_is_kept_for_the_next_process():
+    code = (
+        "import numpy; from bumpscope.geometry import decompose, embed; from umap import umap_\n"
+        "embed(decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)\n"
+        "print(sum(umap_.smooth_knn_dist.stats.cache_hits.values()))"
+    )
+    for _ in range(2):  # the first may still have to compile
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 1

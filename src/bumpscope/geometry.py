@@ -109,9 +109,16 @@ def embed(components: Components, seed: int) -> tuple[np.ndarray, np.ndarray]:
     pca[:, :width] = components.scores[:, :3]
     if width == 0 or n <= UMAP_NEIGHBOURS or not np.isfinite(pca).all():
         return pca, np.full((n, 3), np.nan)
-    # UMAP compiles for seconds when it is imported; who only wants the rest should not wait for it.
-    from umap import UMAP
+    # UMAP takes a second to import; who only wants the rest should not wait for it.
+    from umap import UMAP, layouts, umap_
 
+    # What takes longest to compile is what UMAP does not keep on disk by itself: six seconds in every process.
+    for function in (
+        umap_.smooth_knn_dist,
+        umap_.compute_membership_strengths,
+        layouts._get_optimize_layout_euclidean_single_epoch_fn(parallel=False),
+    ):
+        function.enable_caching()
     points = components.scores.astype(np.float32)
     # The neighbours are handed to UMAP, since compiling its own search takes longer than all of its work here.
     distances, neighbours = NearestNeighbors(n_neighbors=UMAP_NEIGHBOURS).fit(points).kneighbors(points)

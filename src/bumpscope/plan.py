@@ -14,7 +14,7 @@ from bumpscope.settings import Model
 MULTIPLY_ADDS_A_SECOND = {"train": 1.0e10, "generate": 1.1e10}
 SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35}  # of 512 activation vectors
-SECONDS_A_JOB = {"train": 4.0, "generate": 4.0, "effects": 4.0, "behaviour": 2.0, "geometry": 8.5, "topology": 2.0}
+SECONDS_A_JOB = {"train": 4.0, "generate": 4.0, "effects": 4.0, "behaviour": 2.0, "geometry": 3.5, "topology": 2.0}
 SECONDS_OF_AGGREGATION = 40.0
 DATASETS_SHOWN = 20
 
