@@ -9,7 +9,6 @@ made, since neither changes how long a step takes.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,12 @@ from bumpscope.training import Trainer, TrainingData, new_network
 
 ROOT = Path(__file__).parent.parent
 LATTICE = Lattice(margin=2.0)
+# Runs a command and prints its peak memory in KiB, in a process of its own: a child starts with its parent's peak.
+WATCH = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 PROBE = Probe(sampling_steps=5, layers=["down3"], timesteps=[239])
 
 
@@ -121,16 +126,14 @@ def runs(counts: list[int]) -> list[dict[str, object]]:
             command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--quiet", "all"]
             command += ["--configfile", str(config), "--config", f"output={folder}/results"]
             started = time.perf_counter()
-            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            # The largest child so far: counts must rise.
-            memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            done = subprocess.run([sys.executable, "-c", WATCH, *command], cwd=ROOT, check=True, capture_output=True)
             rows.append(
                 {
                     "cost": "dry run",
                     "against": "runs",
                     "n": count,
                     "seconds": time.perf_counter() - started,
-                    "memory": memory,
+                    "memory": int(done.stdout) / 1024,
                 }
             )
     return rows
@@ -157,7 +160,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = [row for count in chosen.samples for row in samples(count)]
     rows += image_sizes(chosen.image_sizes) + lattice_sizes(chosen.lattice_points)
-    rows += runs(sorted(chosen.runs))
+    rows += runs(chosen.runs)
     save("growth", with_slopes(rows), torch.device("cpu"), chosen.folder)
 
 

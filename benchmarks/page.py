@@ -124,6 +124,20 @@ def engine(frame: pd.DataFrame) -> str:
     return markdown(table)
 
 
+def profile(frame: pd.DataFrame) -> str:
+    """Milliseconds a step by kind of operation."""
+    total = frame[["before", "after"]].sum()
+    rows = pd.concat([frame, pd.DataFrame([{"operations": "in all", **total}])], ignore_index=True)
+    table = pd.DataFrame(
+        {
+            "operations": rows.operations,
+            "before, ms a step": rows.before.map(significant),
+            "after, ms a step": rows.after.map(significant),
+        }
+    )
+    return markdown(table)
+
+
 def workflow(frame: pd.DataFrame) -> str:
     """Shares of wall time times cores."""
     share = frame.loc[frame.overhead, "share"].sum()
@@ -239,6 +253,15 @@ SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], tuple[str, ...], s
         "The default network (16 px, batch 64) on one thread, each row with the changes of the rows before it; the "
         "options come on top of all that was kept. The last two rows are the fetching of a batch alone.",
         "python benchmarks/engine.py --compile",
+    ),
+    (
+        "The profile of the training step, before and after",
+        "profile",
+        profile,
+        ("cpu",),
+        "The first and the last of the variants kept above under torch's profiler, which itself takes time, more of it "
+        "where operations are many and small.",
+        "python benchmarks/engine.py",
     ),
     (
         "Where the time of the default experiment goes",

@@ -49,14 +49,22 @@ class Size:
         return [self.lattice.image_size // 2**level in self.model.attention_resolutions for level in range(4)]
 
 
-def _model(width: int, embedding: int, attention: list[int]) -> Model:
-    return Model(base_width=width, blocks_per_level=2, embedding_width=embedding, attention_resolutions=attention)
+def _model(width: int, embedding: int, attention: list[int], widths: tuple[int, ...] = (1, 2, 4)) -> Model:
+    return Model(
+        base_width=width,
+        channel_multipliers=list(widths),
+        blocks_per_level=2,
+        embedding_width=embedding,
+        attention_resolutions=attention,
+    )
 
 
 SIZES = [
     Size("16 px, 0.4 M", Lattice(image_size=16, margin=2.0), _model(8, 56, [4, 2]), 10, 10, 64),
     Size("32 px, 1.5 M", Lattice(image_size=32, margin=2.0), _model(16, 88, [8, 4]), 18, 18, 64),
-    Size("32 px, 23 M", Lattice(image_size=32, margin=2.0), _model(80, 96, [8, 4]), 72, 72, 16),
+    Size("32 px, 23 M", Lattice(image_size=32, margin=2.0), _model(80, 64, [8, 4]), 72, 72, 16),
+    # Most channels where the feature map is small: as many parameters, fewer operations (docs/findings.md).
+    Size("32 px, 23 M, deep", Lattice(image_size=32, margin=2.0), _model(48, 64, [8, 4], (1, 2, 7)), 72, 72, 16),
 ]
 
 

@@ -56,9 +56,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[0, 1, 2], help="0: 16 px; 1, 2: 32 px, small and large"
-    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[0, 1, 2, 3], help="of peers.SIZES, from 0")
     parser.add_argument("--folder", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)

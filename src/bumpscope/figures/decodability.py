@@ -53,12 +53,16 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     figure, axes = style.panels(len(names) * len(layers), len(layers), 1.9, sharey=True)
     for k, panel in enumerate(axes):
         name, layer = names[k // len(layers)], layers[k % len(layers)]
-        rows = data[(data["dataset"] == name) & data["layer"].isin([layer, ""])]
-        panel.set_title(f"{layer}, t = {scores.loc[scores['dataset'] == name, 't'].iloc[0]}")
-        ends = _panel(panel, rows)
+        own = scores[scores["dataset"] == name]
+        if layer not in set(own["layer"]):
+            panel.set_axis_off()
+            panel.text(0.7, 0.5, f"{layer} was not read", ha="center", va="center", transform=panel.transAxes)
+            continue
+        panel.set_title(f"{layer}, t = {own['t'].iloc[0]}")
+        ends = _panel(panel, data[(data["dataset"] == name) & data["layer"].isin([layer, ""])])
         if k % len(layers) == 0:
             panel.set_ylabel(f"{name}\nR², or share of images")
-        if k % len(layers) == len(layers) - 1:
+        if layer == in_network_order(own["layer"])[-1]:
             style.label_ends(panel, ends)
     below = data["value"].min() < LOWEST
     style.heading(
