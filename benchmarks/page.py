@@ -12,9 +12,13 @@ import numpy as np
 import pandas as pd
 from record import RESULTS, load
 
+from bumpscope.config import read_yaml, validate
 from bumpscope.files import atomic_path
+from bumpscope.plan import multiply_adds
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+ROOT = Path(__file__).parent.parent
+PAGE, PRESET = ROOT / "docs" / "benchmarks.md", ROOT / "workflow" / "presets" / "paper.yaml"
+HOURS = 2  # of one GPU, in which the paper preset's grid should fit
 NOT_MEASURED = "not measured"
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 TARGET_CPU, TARGET_OVERHEAD = 1.5, 0.15
@@ -300,6 +304,21 @@ SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], tuple[str, ...], s
 ]
 
 
+def paper_preset() -> str:
+    """What two GPU-hours for the paper preset's grid would take; no time, since no GPU's throughput is known."""
+    runs = list(validate(read_yaml(PRESET)).runs())
+    images = [3 * run.training.steps * run.training.batch_size for run in runs]  # backward costs two forwards
+    probed = [len(run.probe.checkpoints) * run.probe.samples * run.probe.sampling_steps for run in runs]
+    forward = [2 * multiply_adds(run.lattice.image_size, run.model) for run in runs]
+    trained, sampled = (sum(np.multiply(forward, count)) for count in (images, probed))
+    needed = (trained + sampled) / (HOURS * 3600)
+    return (
+        f"## The paper preset on a GPU\n\nIts {len(runs)} runs take {trained / 1e15:,.0f} PFLOP of training and "
+        f"{sampled / 1e15:,.0f} PFLOP of sampling. {HOURS} GPU-hours for all of it need {needed / 1e12:,.0f} TFLOP/s, "
+        f"sustained. The throughput of a GPU: {NOT_MEASURED}, so neither is the time."
+    )
+
+
 def page(folder: Path = RESULTS) -> str:
     """The whole page."""
     parts = [
@@ -320,7 +339,7 @@ def page(folder: Path = RESULTS) -> str:
             where = facts.get("gpu", facts["processor"])
             parts.append(f"{DEVICES[device]} ({where}; torch {facts['torch']}; {facts['date']}):")
             parts.append(text(frame))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, paper_preset()]) + "\n"
 
 
 if __name__ == "__main__":
