@@ -293,9 +293,13 @@ def test_probing_writes_images_and_activations_of_the_same_samples(trained, tmp_
     assert images.groupby("step").size().to_dict() == {0: 16, 4: 16}
     assert images.noise_seed.nunique() == 16
     vectors = read_table("latents", latents)
-    assert vectors.value_counts(["step", "layer", "t"]).to_dict() == {
-        (step, layer, 332): 16 for step in (0, 4) for layer in ("down3", "up1")
+    assert vectors[vectors.noise == "own"].value_counts(["step", "layer", "t"]).to_dict() == {
+        (step, layer, 332): 16 for step in (0, 4) for layer in ("down3", "up2")
     }
+    # The control with shared noise has one image for each seen centre, and says which request that was.
+    asked = images[(images.step == 0) & (images.split == "seen")].drop_duplicates(["mu_x", "mu_y"])
+    control = vectors[(vectors.noise == "shared") & (vectors.layer == "up2") & (vectors.step == 4)]
+    assert 1 < len(control) < 16 and list(control["sample"]) == list(asked["sample"])
     assert read_block("samples", samples, "image").shape == (32, 64)
     assert read_metadata(samples)["run"] == "small-seed0"
     # What the two tables stand for changes with the training that the checkpoints come from.

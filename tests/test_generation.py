@@ -12,7 +12,14 @@ from scipy.stats import kstest
 from bumpscope import generation as module
 from bumpscope.bumps import in_holdout, lattice_points
 from bumpscope.diffusion import Process, ancestral, ddim, trailing_timesteps
-from bumpscope.generation import generate, noise_seeds, requested_centres, visited_timesteps
+from bumpscope.generation import (
+    generate,
+    noise_seeds,
+    one_a_centre,
+    requested_centres,
+    shared_noise_seeds,
+    visited_timesteps,
+)
 from bumpscope.settings import Diffusion, Holdout, Lattice, Model, Probe
 from bumpscope.training import new_network
 
@@ -317,3 +324,13 @@ def test_images_are_intensities_and_not_clipped_to_them(network):
     images = generated(untrained, PROBE.model_copy(update={"sampling_steps": 2})).images
     assert images.min() >= 0 and images.max() <= 1  # the last estimate is cut to the range of the data
     assert 0.4 < images.mean() < 0.6
+
+
+def test_the_control_with_shared_noise_asks_once_for_each_seen_centre_and_starts_all_alike():
+    centres = requested_centres(plane(), 512)
+    control = one_a_centre(centres)
+    assert len(control) == len(control[["mu_x", "mu_y"]].drop_duplicates()) == 144
+    assert set(control["split"]) == {"seen"}
+    seeds = shared_noise_seeds(3, len(control))
+    assert len(set(seeds)) == 1 and seeds[0] not in noise_seeds(3, 512)
+    assert seeds[0] != shared_noise_seeds(4, 1)[0]

@@ -83,12 +83,15 @@ def test_shape_is_the_median_over_images_with_one_bump():
 
 def test_geometry_numbers_carry_layer_timestep_space_and_label_where_there_is_one():
     columns = TABLES["geometry"].names
-    rows = [(100, "down3", 239, "pca3", "requested", "r2", 0.9), (100, "down3", 239, "raw", None, "spread", np.nan)]
-    rows.append((100, "down3", 239, "raw", "", "participation_ratio", 2.5))
+    place = (100, "down3", 239)
+    rows = [(*place, "own", "pca3", "requested", "r2", 0.9), (*place, "own", "raw", None, "spread", np.nan)]
+    rows.append((*place, "own", "raw", "", "participation_ratio", 2.5))
+    rows.append((*place, "shared", "pca3", "requested", "r2", 0.8))
     table = metrics(geometry=pd.DataFrame(rows, columns=columns))
     assert value(table, 100, "r2/down3/t=239/pca3/requested") == 0.9
     assert value(table, 100, "participation_ratio/down3/t=239/raw") == 2.5
     assert np.isnan(value(table, 100, "spread/down3/t=239/raw"))
+    assert value(table, 100, "r2/down3/t=239/pca3/requested/shared noise") == 0.8
 
 
 def test_betti_numbers_count_significant_bars_and_an_empty_dimension_is_zero():
@@ -110,7 +113,7 @@ def test_effects_keep_timestep_and_weights_apart():
 
 
 def test_phases_become_numbers_and_an_open_verdict_is_empty():
-    rows = [(s, p, "A", "down3", 239, "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]]
+    rows = [(s, p, "A", "none", "down3", 239, "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]]
     table = metrics(phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
     assert [value(table, s, "latent_phase") for s in (0, 100, 200)] == [0, 1, 2]
     assert np.isnan(value(table, 300, "latent_phase"))
@@ -119,7 +122,7 @@ def test_phases_become_numbers_and_an_open_verdict_is_empty():
 
 def test_loss_is_that_of_the_last_logged_step_up_to_the_checkpoint():
     losses = pd.DataFrame({"step": [20, 10], "loss": [0.5, 0.7], "learning_rate": 0.1, "images_seen": [2, 1]})
-    rows = [(s, "A", "A", "down3", 239, "") for s in (0, 10, 19, 50)]
+    rows = [(s, "A", "A", "none", "down3", 239, "") for s in (0, 10, 19, 50)]
     table = metrics(losses=losses, phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
     assert [value(table, s, "loss") for s in (10, 19, 50)] == [0.7, 0.7, 0.5]
     assert "loss" not in set(table[table.step == 0].metric)

@@ -34,12 +34,12 @@ def ordered():
 def test_the_phase_of_a_cloud_is_the_one_it_was_made_with(kind, controls):
     for noise, spread in (NOISES[1], NOISES[4]):
         one = cloud(kind, noise, spread, seed=1)
-        phase, reason = latent_phase(one.measured(), controls[one.boundary])
+        phase, _, reason = latent_phase(one.measured(), controls[one.boundary])
         assert phase == one.phase, reason
 
 
 def test_a_curve_is_none_of_the_phases(controls):
-    phase, reason = latent_phase(cloud("circle", 0.05, "whole", seed=0).measured(), controls["plane"])
+    phase, _, reason = latent_phase(cloud("circle", 0.05, "whole", seed=0).measured(), controls["plane"])
     assert phase == "?"
     assert "neither" in reason
 
@@ -58,10 +58,10 @@ def test_order_counts_although_noise_of_each_image_adds_dimensions(controls):
 
 def test_order_needs_an_untrained_control_without_it(ordered, controls):
     assert latent_phase(ordered, controls["plane"])[0] == "C"
-    phase, reason = latent_phase(ordered, None)
+    phase, _, reason = latent_phase(ordered, None)
     assert phase == "?"
     assert "no untrained control" in reason
-    phase, reason = latent_phase(ordered, ordered)
+    phase, _, reason = latent_phase(ordered, ordered)
     assert phase == "?"
     assert "the untrained network" in reason
 
@@ -70,7 +70,7 @@ def test_order_must_exceed_shuffled_labels(ordered, controls):
     as_good = ordered.copy()
     shuffled = as_good.label == "shuffled"
     as_good.loc[shuffled, "value"] = as_good[as_good.label == "requested"].value.to_numpy()
-    phase, reason = latent_phase(as_good, controls["plane"])
+    phase, _, reason = latent_phase(as_good, controls["plane"])
     assert phase == "?"
     assert "shuffled labels" in reason
 
@@ -108,7 +108,7 @@ def run():
     kinds = {0: "ten-dimensional random", 100: "unrelated curved sheet", 200: "ordered curved sheet"}
     layers = {"down3": kinds, "up1": dict.fromkeys(kinds, "ordered curved sheet")}
     parts = [
-        cloud(kind, 0.05, "whole", seed=3).measured().assign(step=step, layer=layer, t=239)
+        cloud(kind, 0.05, "whole", seed=3).measured().assign(step=step, layer=layer, t=239, noise="own")
         for layer, by_step in layers.items()
         for step, kind in by_step.items()
     ]
@@ -151,6 +151,14 @@ def test_latent_verdicts_never_look_at_outcomes_or_realised_positions(run):
             pd.testing.assert_frame_equal(found, expected)
 
 
+def test_latent_verdicts_never_look_at_the_control_with_shared_noise(run):
+    geometry, behaviour = run
+    ordered = geometry[(geometry.layer == "down3") & (geometry.step == 200)]
+    control = pd.concat([ordered.assign(noise="shared", step=step) for step in (0, 100, 200)])
+    expected = phases(geometry, behaviour)
+    pd.testing.assert_frame_equal(phases(pd.concat([control, geometry]), behaviour), expected)
+
+
 def test_realised_positions_do_not_leak_into_the_numbers_of_other_labels():
     one = cloud("unrelated curved sheet", 0.05, "whole", seed=0)
     nowhere = np.full(len(one.vectors), np.nan)
@@ -189,7 +197,7 @@ def test_verdicts_and_betti_numbers_are_right_for_97_clouds_of_100(kind, control
     wrong, undecided, holes = [], 0, []
     for seed in range(clouds):
         one = cloud(kind, *NOISES[seed % len(NOISES)], seed=1000 + seed)
-        phase, reason = latent_phase(one.measured(seed), controls[one.boundary])
+        phase, _, reason = latent_phase(one.measured(seed), controls[one.boundary])
         undecided += phase == "?"
         if phase not in (one.phase, "?"):
             wrong.append((seed, phase, reason))

@@ -98,7 +98,7 @@ def test_the_tables_that_a_step_uses_are_those_it_names():
     assert tables_used("commands.train") == ["dataset", "losses"]
     assert tables_used("commands.generate") == ["latents", "samples"]
     assert tables_used("commands.behaviour") == ["behaviour", "samples"]
-    assert set(tables_used("commands.geometry")) == {"behaviour", "embedding", "geometry", "latents"}
+    assert set(tables_used("commands.geometry")) == {"behaviour", "embedding", "geometry", "latents", "samples"}
 
 
 def fingerprints(package):

@@ -18,11 +18,12 @@ def full(tmp_path_factory) -> Results:
 
 def test_layers_come_in_the_order_of_the_network():
     assert in_network_order(["up1", "bottleneck", "down3", "up1"]) == ["down3", "bottleneck", "up1"]
+    assert in_network_order(["image", "up3", "down1"]) == ["down1", "up3", "image"]
 
 
 def test_selected_metrics_have_their_fields_and_no_undefined_values(full):
     rows = full.select("r2/{layer}/t={t}/pca3/{label}")
-    assert set(rows["layer"]) == {"down3", "up1"} and set(rows["t"]) == {239, 39}
+    assert set(rows["layer"]) == {"down3", "up1", "image"} and set(rows["t"]) == {239, 39, 0}
     assert set(rows["label"]) == {"requested", "realised", "shuffled"} and rows["value"].notna().all()
     assert list(full.select("r2/{layer}/nothing").columns) == ["run", "dataset", "seed", "step", "layer", "value"]
 

@@ -35,7 +35,8 @@ def dataset_rows(rows=7, pixels=16, seed=0):
 
 def latent_rows(layer, width, rows=4):
     vectors = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
-    return {"step": [5] * rows, "layer": [layer] * rows, "t": [39] * rows, "sample": range(rows), "vector": vectors}
+    where = {"step": [5] * rows, "layer": [layer] * rows, "t": [39] * rows, "noise": ["own"] * rows}
+    return where | {"sample": range(rows), "vector": vectors}
 
 
 def loss_rows(rows=3):

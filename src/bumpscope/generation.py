@@ -52,6 +52,11 @@ def requested_centres(lattice: Lattice, samples: int) -> pd.DataFrame:
     return centres
 
 
+def one_a_centre(centres: pd.DataFrame) -> pd.DataFrame:
+    """The first request of each centre seen in training: what the control with shared noise asks for."""
+    return centres[centres["split"] == "seen"].drop_duplicates(["mu_x", "mu_y"])
+
+
 def _grid(lattice: Lattice, at_most: int) -> pd.DataFrame:
     """A grid of lattice points of at most ``at_most`` points, as many for x as for y as the lattice allows."""
     x = axis_positions(lattice.image_size, lattice.free_margin, lattice.dx)
@@ -108,6 +113,15 @@ def visited_timesteps(wanted: Sequence[int], sampler_steps: Sequence[int]) -> li
 def noise_seeds(seed: int, samples: int) -> np.ndarray:
     """The seed of each sample's own noise, the same at every checkpoint of a run; shape (samples,)."""
     return np.array([derived_seed(seed, "image noise", sample) for sample in range(samples)])
+
+
+def shared_noise_seeds(seed: int, samples: int) -> np.ndarray:
+    """One seed for all samples, the same at every checkpoint of a run; shape (samples,).
+
+    A control: noise that all images share is no spread between them, so that a label shows in the activations even
+    where the network hardly uses it. An order that is there with shared noise alone is not one that images obey.
+    """
+    return np.full(samples, derived_seed(seed, "shared noise"))
 
 
 @torch.inference_mode()

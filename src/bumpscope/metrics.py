@@ -9,9 +9,11 @@ Names, with ``split`` one of seen, heldout, between, all:
   rise together whatever the network learns;
 - ``error``, ``amplitude``, ``width`` ``/{split}``: medians over the images with one bump, px, intensity, px;
 - ``{column}/t={t}/{weights}`` for every column of the table ``effects``;
-- ``{metric}/{layer}/t={t}/{space}/{label}`` for every geometry number, without the label where none is used;
+- ``{metric}/{layer}/t={t}/{space}/{label}`` for every geometry number, without the label where none is used; of the
+  control with shared noise ``.../shared noise`` at the end;
 - ``betti_{dimension}/{layer}/t={t}``: number of significant bars;
-- ``latent_phase``, ``behaviour_phase``: 0, 1, 2 for A, B, C, empty for ?;
+- ``latent_phase``, ``behaviour_phase``: 0, 1, 2 for A, B, C, empty for ?; ``latent_phase/{layer}/t={t}`` for every
+  place that was read, the generated images among them;
 - ``loss``: at the last logged step up to the checkpoint.
 """
 
@@ -23,6 +25,8 @@ from typing import TypeGuard
 import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
+
+from bumpscope.phases import latent_phases
 
 OUTCOMES = ("none", "multiple", "misplaced", "correct")
 DISTANCES = (0.5, 1.0, 2.0)
@@ -65,6 +69,7 @@ def run_metrics(
         parts.extend(_behaviour(behaviour, period, tolerance))
     if _given(geometry):
         parts.append(_geometry(geometry))
+        parts.append(_latent_phases(geometry))
     if _given(topology):
         parts.append(_betti_numbers(topology))
     if _given(effects):
@@ -129,7 +134,14 @@ def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
     for column in ("space", "label"):
         qualifier = geometry[column].fillna("").astype(str)
         name = name + ("/" + qualifier).where(qualifier != "", "")
+    name = name + pd.Series("/shared noise", index=name.index).where(geometry["noise"] == "shared", "")
     return _rows(geometry["step"], name, geometry["value"])
+
+
+def _latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
+    verdicts = latent_phases(geometry)
+    name = "latent_phase/" + verdicts["layer"] + "/t=" + verdicts["t"].astype(str)
+    return _rows(verdicts["step"], name, verdicts["latent_phase"].map(PHASES))
 
 
 def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-COLUMNS = ["step", "latent_phase", "behaviour_phase", "layer", "t", "reason"]
+COLUMNS = ["step", "latent_phase", "behaviour_phase", "order", "layer", "t", "reason"]
+# How far a cloud is ordered by the requests: not at all, in part, or as phase C asks; empty where that is unknown.
+ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Thresholds:
 THRESHOLDS = Thresholds()
 
 
-def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tuple[str, str]:
-    """The phase of one cloud of latents, and the numbers it rests on.
+def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tuple[str, str | None, str]:
+    """The phase of one cloud of latents, how far it is ordered, and the numbers both rest on.
 
     C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so
     than by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in
@@ -65,7 +67,8 @@ def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tupl
         untrained: the same of the cloud at step 0; without it the verdict is never C.
 
     Returns:
-        (A, B, C or ?, reason).
+        (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason). A cloud that is ordered in part
+        or fully is not in disorder, whatever its phase.
     """
     rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mle_denoised"))
     order = _order(geometry, "requested")
@@ -82,22 +85,22 @@ def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tupl
     )
     if (order >= least).all():
         if untrained is None:
-            return "?", f"ordered, but there is no untrained control: {numbers}"
+            return "?", FULL, f"ordered, but there is no untrained control: {numbers}"
         if len(beaten) < len(controls):
             unbeaten = " and ".join(name for name in controls if name not in beaten)
-            return "?", f"ordered, but hardly more than {unbeaten}: {numbers}"
-        return "C", f"ordered: {numbers}"
+            return "?", FULL, f"ordered, but hardly more than {unbeaten}: {numbers}"
+        return "C", FULL, f"ordered: {numbers}"
     if mean_r2 >= THRESHOLDS.disordered_r2:
-        return "?", f"partly ordered: {numbers}"
+        return "?", PARTIAL, f"partly ordered: {numbers}"
     if rank == 0:
-        return "A", f"nothing above noise: {numbers}"
+        return "A", NONE, f"nothing above noise: {numbers}"
     if not np.isfinite([dimension, mean_r2]).all():
-        return "?", f"too few images, or none that are finite: {numbers}"
+        return "?", None, f"too few images, or none that are finite: {numbers}"
     if THRESHOLDS.sheet_dimension_low <= dimension <= THRESHOLDS.sheet_dimension_high:
-        return "B", f"two-dimensional, in disorder: {numbers}"
+        return "B", NONE, f"two-dimensional, in disorder: {numbers}"
     if dimension > THRESHOLDS.unstructured_dimension:
-        return "A", f"no low-dimensional structure: {numbers}"
-    return "?", f"neither two-dimensional nor without structure: {numbers}"
+        return "A", NONE, f"no low-dimensional structure: {numbers}"
+    return "?", NONE, f"neither two-dimensional nor without structure: {numbers}"
 
 
 def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:
@@ -135,11 +138,33 @@ def behaviour_phase(outcomes: pd.Series) -> str:
     return "?"
 
 
+def latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
+    """The latent verdict at every checkpoint and every place of a run that was read, each against its own step 0.
+
+    Step 0 has no control but itself, so it is never C. Clouds of shared noise are controls and have no verdict.
+
+    Args:
+        geometry: the run's table of this name.
+
+    Returns:
+        Columns step, layer, t, latent_phase, order, reason; places in the order of the table.
+    """
+    own = geometry[geometry["noise"] == "own"]
+    rows = []
+    for (layer, t), place in own.groupby(["layer", "t"], sort=False):
+        clouds = dict(iter(place.groupby("step")))
+        untrained = clouds.get(0)
+        rows += [
+            (step, layer, t, *latent_phase(cloud, None if cloud is untrained else untrained))
+            for step, cloud in clouds.items()
+        ]
+    return pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
+
+
 def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame) -> pd.DataFrame:
     """Both verdicts at every checkpoint of a run: the table ``phases``.
 
-    The latent verdict is read at the first (layer, t) of the geometry table, against step 0 there. Step 0 has no
-    control but itself, so it is never C.
+    The latent verdict is that of the first (layer, t) of the geometry table; see :func:`latent_phases`.
 
     Args:
         geometry, behaviour: the run's tables of these names.
@@ -147,14 +172,9 @@ def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame) -> pd.DataFrame:
     if len(geometry) == 0:
         raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")
     layer, t = geometry.layer.iloc[0], int(geometry.t.iloc[0])
-    here = geometry[(geometry.layer == layer) & (geometry.t == t)]
-    clouds = dict(iter(here.groupby("step")))
+    latent = latent_phases(geometry[(geometry.layer == layer) & (geometry.t == t)]).set_index("step")
     outcomes = dict(iter(behaviour.groupby("step").outcome))
-    rows = []
-    for step in sorted(clouds.keys() | outcomes.keys()):
-        latent, reason = "?", "no activations were kept"
-        if step in clouds:
-            latent, reason = latent_phase(clouds[step], clouds.get(0) if step > 0 else None)
-        behaves = behaviour_phase(outcomes.get(step, pd.Series(dtype=str)))
-        rows.append((step, latent, behaves, layer, t, reason))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    steps = sorted(set(latent.index) | set(outcomes))
+    table = latent.reindex(steps).fillna({"latent_phase": "?", "reason": "no activations were kept"})
+    behaves = [behaviour_phase(outcomes.get(step, pd.Series(dtype=str))) for step in steps]
+    return table.assign(behaviour_phase=behaves, layer=layer, t=t).reset_index(names="step")[COLUMNS]

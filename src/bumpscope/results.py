@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.schemas import TABLES
-from bumpscope.settings import LAYERS
+from bumpscope.settings import IMAGE_LAYER, LAYERS
 from bumpscope.tables import read_block, read_table
 
 
@@ -128,5 +128,5 @@ class Results:
 
 
 def in_network_order(layers: Iterable[str]) -> list[str]:
-    """Different layers in the order in which the denoiser computes them."""
-    return sorted(set(layers), key=LAYERS.index)
+    """Different layers in the order in which the denoiser computes them, the images last."""
+    return sorted(set(layers), key=[*LAYERS, IMAGE_LAYER].index)

@@ -39,9 +39,10 @@ def _columns(text: str) -> tuple[Column, ...]:
 
 _STEP = "step | int | optimiser steps | training checkpoint\n"
 _WHERE = _STEP + (
-    "layer | text | – | block of the denoiser whose output this is\n"
-    "t | int | – | diffusion timestep that the sampler really visited\n"
+    "layer | text | – | block of the denoiser whose output this is, or image: the generated images, a control\n"
+    "t | int | – | diffusion timestep that the sampler really visited; 0 for images\n"
 )
+_NOISE = "noise | text | – | own: each image starts from its own noise; shared: a control, all start from the same\n"
 _REQUEST = _STEP + (
     "sample | int | – | number of the generated image, the same request and noise at every checkpoint\n"
     "mu_x | float | px | requested centre, x (column)\n"
@@ -119,7 +120,10 @@ TABLES: dict[str, Table] = {
         "{path}/latents.parquet",
         "an activation vector",
         _columns(
-            _WHERE + "sample | int | – | generated image on whose way the activation was read\n"
+            _WHERE
+            + _NOISE
+            + "sample | int | – | generated image on whose way the activation was read; with shared noise, "
+            "the image of table samples that has the same request\n"
             "vector | vector | activation | channels x rows x columns, flattened in that order"
         ),
     ),
@@ -127,7 +131,7 @@ TABLES: dict[str, Table] = {
         "{path}/geometry.parquet",
         "a number",
         _columns(
-            _WHERE + "space | text | – | raw, pca3 or umap3: where the number was taken\n"
+            _WHERE + _NOISE + "space | text | – | raw, pca3 or umap3: where the number was taken\n"
             "label | text | – | requested, realised or shuffled centres; empty where no label is used\n"
             "metric | text | – | name of the number\n"
             "value | float | see the metric | its value; empty where it is not defined"
@@ -184,6 +188,7 @@ TABLES: dict[str, Table] = {
         _columns(
             _STEP + "latent_phase | text | – | A, B, C or ?: from geometry alone\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
+            "order | text | – | how far the requests order the latents: none, partial or full; empty where unknown\n"
             "layer | text | – | layer that the latent verdict was read at\n"
             "t | int | – | timestep that it was read at\n"
             "reason | text | – | the numbers behind the latent verdict"

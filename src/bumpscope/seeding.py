@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 # Each purpose is a stream of its own; a new purpose takes a new number, since changing one changes results.
-PURPOSES = {"weights": 1, "batch": 2, "image noise": 3, "geometry": 4, "topology": 5, "effects": 6}
+PURPOSES = {"weights": 1, "batch": 2, "image noise": 3, "geometry": 4, "topology": 5, "effects": 6, "shared noise": 7}
 
 
 def derived_seed(seed: int, purpose: str, counter: int = 0) -> int:

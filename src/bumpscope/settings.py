@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 LAYERS = ("down1", "down2", "down3", "bottleneck", "up1", "up2", "up3")
+# Stands beside these in tables: the generated image itself, a control.
+IMAGE_LAYER = "image"
 LayerName = Literal["down1", "down2", "down3", "bottleneck", "up1", "up2", "up3"]
 
 
@@ -128,12 +130,12 @@ class Probe(Section):
     sampling_steps: int = Field(25, ge=2, description="denoising steps from pure noise to an image")
     weights: Literal["ema", "raw"] = Field("ema", description="weights that generate: moving average or raw")
     layers: list[LayerName] = Field(
-        ["down3", "up1"],
+        ["down3", "up2"],
         min_length=1,
         description=f"blocks whose activations are kept ({', '.join(LAYERS)}); phases are judged at the first",
     )
     timesteps: list[Annotated[int, Field(ge=0)]] = Field(
-        [239],
+        [239, 39],
         min_length=1,
         description="t at which activations are kept; the sampler's nearest are read; phases are judged at the first",
     )

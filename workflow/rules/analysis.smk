@@ -27,6 +27,7 @@ rule behaviour:
 rule geometry:
     input:
         latents=f"{RUN}/latents.parquet",
+        samples=f"{RUN}/samples.parquet",
         behaviour=f"{RUN}/behaviour.parquet",
     output:
         geometry=f"{RUN}/geometry.parquet",
@@ -48,13 +49,14 @@ rule geometry:
         "Measuring the activations of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
         "python -m bumpscope --log {log:q} geometry --settings {params.settings:q} --latents {input.latents:q}"
-        " --behaviour {input.behaviour:q} --output {output.geometry:q} --embedding {output.embedding:q}"
+        " --samples {input.samples:q} --behaviour {input.behaviour:q} --output {output.geometry:q} --embedding {output.embedding:q}"
 
 
 # Persistent homology of the activations.
 rule topology:
     input:
         latents=f"{RUN}/latents.parquet",
+        samples=f"{RUN}/samples.parquet",
     output:
         f"{RUN}/topology.parquet",
     log:
@@ -73,7 +75,8 @@ rule topology:
     message:
         "Computing persistent homology of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
-        "python -m bumpscope --log {log:q} topology --settings {params.settings:q} --latents {input.latents:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} topology --settings {params.settings:q} --latents {input.latents:q}"
+        " --samples {input.samples:q} --output {output:q}"
 
 
 # The latent phase and the behaviour phase of each checkpoint.

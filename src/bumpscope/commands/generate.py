@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
+import pandas as pd
 import typer
 
 from bumpscope.checkpoints import load_weights
@@ -11,7 +11,7 @@ from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOptio
 from bumpscope.devices import device as hold_device
 from bumpscope.diffusion import Process
 from bumpscope.generation import generate as generate_images
-from bumpscope.generation import noise_seeds, requested_centres
+from bumpscope.generation import noise_seeds, one_a_centre, requested_centres, shared_noise_seeds
 from bumpscope.settings import Probe
 from bumpscope.tables import open_table, provenance
 from bumpscope.training import new_network
@@ -32,6 +32,8 @@ def generate(
     probe = Probe(**chosen.probe.model_dump(exclude_none=True))
     centres = requested_centres(chosen.lattice, probe.samples)
     seeds = noise_seeds(chosen.seed, len(centres))
+    control = one_a_centre(centres)
+    shared = shared_noise_seeds(chosen.seed, len(control))
     paths = {step: checkpoints / f"step={step}.safetensors" for step in probe.checkpoints}
     metadata = provenance(plain, paths[probe.checkpoints[-1]], run=chosen.run or "")
     with (
@@ -47,16 +49,12 @@ def generate(
             pixels = generated.images.reshape(len(centres), -1)
             request = centres.assign(step=step, noise_seed=seeds)[["step", *centres.columns, "noise_seed"]]
             image_table.append(request.to_dict("series") | {"image": pixels})
-            for (layer, t), vectors in generated.activations.items():
-                latent_table.append(
-                    {
-                        "step": np.full(len(vectors), step),
-                        "layer": [layer] * len(vectors),
-                        "t": np.full(len(vectors), t),
-                        "sample": centres["sample"],
-                        "vector": vectors,
-                    }
-                )
+            alike = generate_images(network, process, probe, control, shared)
+            for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
+                for (layer, t), vectors in found.activations.items():
+                    where = {"step": step, "layer": layer, "t": t, "noise": noise}
+                    rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
+                    latent_table.append(rows.to_dict("series") | {"vector": vectors})
             log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(paths), step)
 
 

@@ -1,4 +1,4 @@
-"""Measure the geometry of the activations at each probed checkpoint, and embed them for pictures."""
+"""Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,35 +8,34 @@ import pandas as pd
 import typer
 
 from bumpscope.alignment import align
+from bumpscope.clouds import clouds
 from bumpscope.commands.interface import SettingsOption, execute, log, read_settings
 from bumpscope.geometry import decompose, embed, measure
+from bumpscope.schemas import TABLES
 from bumpscope.seeding import derived_seed
-from bumpscope.tables import open_table, provenance, read_block, read_table, write_table
+from bumpscope.tables import open_table, provenance, read_table, write_table
 
 
 def geometry(
     settings: SettingsOption,
     latents: Annotated[Path, typer.Option(help="table of activation vectors")],
+    samples: Annotated[Path, typer.Option(help="table of generated images")],
     behaviour: Annotated[Path, typer.Option(help="table of behaviour: requested and realised centres")],
     output: Annotated[Path, typer.Option(help="table of numbers to write")],
     embedding: Annotated[Path, typer.Option(help="table of picture points to write")],
 ) -> None:
-    """Measure the geometry of the activations at each probed checkpoint, and embed them for pictures."""
+    """Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
     chosen, plain = read_settings(settings, "seed", "lattice")
     assert chosen.seed is not None and chosen.lattice is not None
     seed = derived_seed(chosen.seed, "geometry") % 2**31
     lattice = chosen.lattice
     centres = read_table("behaviour", behaviour)
-    clouds = read_table("latents", latents, ["step", "layer", "t"]).drop_duplicates()
-    metadata = provenance(plain, latents, behaviour, run=chosen.run or "")
+    metadata = provenance(plain, latents, samples, behaviour, run=chosen.run or "")
     pictures = {}
     with open_table("geometry", output, metadata) as table:
-        for number, (step, layer, t) in enumerate(clouds.itertuples(index=False), start=1):
-            chosen_rows = [("step", "==", int(step)), ("layer", "==", layer), ("t", "==", int(t))]
-            vectors = read_block("latents", latents, "vector", chosen_rows)
-            sample = read_table("latents", latents, ["sample"], chosen_rows)["sample"]
-            at = centres[centres.step == step].set_index("sample").loc[sample]
-            components = decompose(vectors)
+        for number, cloud in enumerate(clouds(latents, samples), start=1):
+            at = centres[centres.step == cloud.step].set_index("sample").loc[cloud.sample]
+            components = decompose(cloud.vectors)
             pca, umap = embed(components, seed)
             numbers = measure(
                 components,
@@ -51,11 +50,15 @@ def geometry(
                 image_size=lattice.image_size,
                 seed=seed,
             )
-            numbers = numbers.assign(step=step, layer=layer, t=t)
-            table.append(numbers[["step", "layer", "t", "space", "label", "metric", "value"]])
-            pictures[step, layer, t] = (sample.to_numpy(), pca, umap)
-            if number % 8 == 0 or number == len(clouds):
-                log.info("%s: %d of %d activation clouds measured", chosen.run, number, len(clouds))
+            if cloud.noise == "own":
+                pictures[cloud.step, cloud.layer, cloud.t] = (cloud.sample, pca, umap)
+            else:
+                # Where the bumps of these images came out is not looked for.
+                numbers = numbers[numbers["label"] != "realised"]
+            numbers = numbers.assign(step=cloud.step, layer=cloud.layer, t=cloud.t, noise=cloud.noise)
+            table.append(numbers[TABLES["geometry"].names])
+            if number % 16 == 0:
+                log.info("%s: %d clouds measured", chosen.run, number)
     write_table("embedding", embedding, _embedding_frame(pictures), metadata)
 
 

@@ -1,33 +1,33 @@
-"""Persistent homology of the activations at each probed checkpoint, layer and timestep."""
+"""Persistent homology of the activations at each probed checkpoint, layer and timestep, and of the images."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bumpscope.clouds import clouds
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.schemas import TABLES
 from bumpscope.seeding import derived_seed
-from bumpscope.tables import open_table, provenance, read_block, read_table
+from bumpscope.tables import open_table, provenance
 from bumpscope.topology import persistence
 
 
 def topology(
     settings: SettingsOption,
     latents: Annotated[Path, typer.Option(help="table of activation vectors")],
+    samples: Annotated[Path, typer.Option(help="table of generated images")],
     output: Annotated[Path, typer.Option(help="table to write")],
 ) -> None:
-    """Persistent homology of the activations at each probed checkpoint, layer and timestep."""
+    """Persistent homology of the activations at each probed checkpoint, layer and timestep, and of the images."""
     chosen, plain = read_settings(settings, "seed")
     assert chosen.seed is not None
-    clouds = read_table("latents", latents, ["step", "layer", "t"]).drop_duplicates()
-    with open_table("topology", output, provenance(plain, latents, run=chosen.run or "")) as table:
-        for step, layer, t in clouds.itertuples(index=False):
-            vectors = read_block(
-                "latents", latents, "vector", [("step", "==", int(step)), ("layer", "==", layer), ("t", "==", int(t))]
-            )
-            bars = persistence(vectors, derived_seed(chosen.seed, "topology"))
-            bars = bars.assign(step=step, layer=layer, t=t)
-            table.append(bars[["step", "layer", "t", "dimension", "birth", "death", "significant"]])
+    with open_table("topology", output, provenance(plain, latents, samples, run=chosen.run or "")) as table:
+        for cloud in clouds(latents, samples):
+            if cloud.noise == "own":
+                bars = persistence(cloud.vectors, derived_seed(chosen.seed, "topology"))
+                bars = bars.assign(step=cloud.step, layer=cloud.layer, t=cloud.t)
+                table.append(bars[TABLES["topology"].names])
 
 
 if __name__ == "__main__":
