@@ -26,7 +26,10 @@ class Experiment:
         self.runs, self.metrics, self.phases = [], [], []
 
     def add(self, dataset, seed, curves=None, latent=None, behaviour=None, **other):
-        """``curves`` maps a metric to its values at STEPS; ``latent`` and ``behaviour`` are a letter a step."""
+        """``curves`` maps a metric to its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
+
+        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part.
+        """
         run = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed}
         self.runs.append(run_row(dataset, seed, **other))
         for name, values in (curves or {}).items():
@@ -34,8 +37,9 @@ class Experiment:
             self.metrics += [run | {"step": s, "metric": name, "value": v} for s, v in pairs]
         latent = latent or "A" * len(STEPS)
         for s, a, b in zip(STEPS, latent, behaviour or latent, strict=True):
-            where = {"step": s, "latent_phase": a, "behaviour_phase": b, "layer": "down3", "t": 239, "reason": ""}
-            self.phases.append(run | where)
+            a, order = ("?", "partial") if a == "p" else (a, {"C": "full", "?": None}.get(a, "none"))
+            where = {"step": s, "latent_phase": a, "behaviour_phase": b, "order": order, "layer": "down3", "t": 239}
+            self.phases.append(run | where | {"reason": ""})
         return self
 
     def judge(self, claim):

@@ -8,6 +8,14 @@ import pytest
 from bumpscope.histories import History
 from made_up_runs import Experiment, every, letters
 
+
+def history(latent):
+    """Of a letter a step; a p stands for a verdict of ? on a cloud that is ordered in part."""
+    values = np.array([{"A": 0.0, "B": 1.0, "C": 2.0}.get(letter, np.nan) for letter in latent])
+    ordered = np.array([letter in "pC" for letter in latent])
+    return History(np.arange(len(values)), values, values, ordered, "down3", 239)
+
+
 # --- C1 ---
 
 
@@ -21,6 +29,19 @@ def test_c1_runs_in_order_support_it():
 def test_c1_runs_that_skip_disorder_contradict_it():
     row = every(5, latent=letters(800, 800)).judge("C1")
     assert row.verdict == "contradicted" and row.estimate == 0.0
+    assert "5 runs went from A to order without disorder between" in row.reason
+
+
+def test_c1_a_cloud_ordered_in_part_is_not_in_disorder():
+    row = every(5, latent=letters(500, 800).replace("B", "p")).judge("C1")
+    assert row.verdict == "contradicted" and row.runs == 5
+
+
+@pytest.mark.parametrize("latent", [letters(500, 800).replace("B", "?"), letters(50, 50)], ids=["open", "at once"])
+def test_c1_where_disorder_may_hide_it_is_undetermined(latent):
+    row = every(5, latent=latent).judge("C1")
+    assert row.verdict == "undetermined" and row.runs == 0
+    assert "in 5 runs a B may hide" in row.reason
 
 
 def test_c1_accurate_runs_whose_latents_never_order_contradict_it():
@@ -58,8 +79,25 @@ def test_c1_many_runs_of_one_seed_are_one_seed():
     [("ABC", True), ("A?B?C?", True), ("ABABC", True), ("ABCB", False), ("BAC", False), ("AC", False), ("BC", False)],
 )
 def test_order_looks_at_first_occurrences_and_at_the_end(latent, in_order):
-    values = np.array([{"A": 0.0, "B": 1.0, "C": 2.0}.get(letter, np.nan) for letter in latent])
-    assert History(np.arange(len(values)), values, values, "down3", 239).in_order == in_order
+    assert history(latent).in_order == in_order
+
+
+@pytest.mark.parametrize(
+    ("latent", "skips"),
+    [
+        ("AAAAAC", True),
+        ("AAAApC", True),
+        ("AAAA?C", False),  # the open cloud may be in disorder
+        ("AAAApBC", False),
+        ("AAAAC?C", False),
+        ("AC", False),  # between step 0 and the first trained checkpoint anything may have been
+        ("AAC", False),  # from step 1 to step 2 is a factor of 2
+        ("CCCCC", False),
+        ("AAAAA", False),
+    ],
+)
+def test_disorder_is_skipped_only_where_none_can_hide(latent, skips):
+    assert history(latent).skips_disorder == skips
 
 
 # --- C2 ---

@@ -9,7 +9,8 @@ Every claim is a function from tables to a row; its docstring is its rule. Rules
 - A run that was stopped before it could show what is asked neither supports nor contradicts.
 - C1, C2, C3, C4 and C6 are judged on balanced datasets on a plane (dx = dy, no skew); all but C4, which compares
   datasets, on those of them with the most seeds, and of these on those probed at the most checkpoints. A dataset shown
-  with one seed or few checkpoints would else blur the onsets of one that was made to time them.
+  with one seed or few checkpoints would else blur the onsets of one that was made to time them. C6, for which only the
+  last checkpoint counts, takes those with withheld combinations and the most seeds beside them.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from scipy import stats
 
 from bumpscope.coupling import FEWEST_SEEDS, LATER, datasets
 from bumpscope.density import longest_ladders
-from bumpscope.histories import PHASES, Boundary, History, RunKey, boundary, by_seed, histories
+from bumpscope.histories import PHASES, Boundary, History, RunKey, boundary, by_seed, histories, in_order
 from bumpscope.intervals import proportion_interval, t_interval
 from bumpscope.onsets import curves, onset
+from bumpscope.settings import IMAGE_LAYER
 
 # C1: a share of seeds is a majority, or a minority, when a one-sided binomial test against one half says so.
 SIGNIFICANCE = 0.05
@@ -89,23 +91,33 @@ def claims(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coup
     judged = _best_timed(planes, runs, phases)
     passed = histories(phases, judged.index)
     rows = [
-        passes_in_order(passed),
+        passes_in_order(passed, metrics),
         phases_coincide(passed),
         order_is_necessary(metrics, passed),
         density_hastens(metrics, planes, histories(phases, planes.index)),
         axes_are_coupled(coupling),
-        new_centres_are_right(metrics, judged),
+        new_centres_are_right(metrics, pd.concat([judged, _withheld(planes, runs)])),
     ]
     return pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(Claim)])
 
 
 def _best_timed(planes: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame) -> pd.DataFrame:
     """The rows of those datasets with the most seeds, and of these with the most probed checkpoints."""
-    for table, counted in ((runs, "seed"), (phases, "step")):
-        if not (planes.empty or table.empty):
-            counts = table.groupby("dataset")[counted].nunique().reindex(planes.index, fill_value=0)
-            planes = planes[counts.to_numpy() == counts.max()]
-    return planes
+    return _with_most(_with_most(planes, runs, "seed"), phases, "step")
+
+
+def _withheld(planes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those datasets that withhold combinations and have the most seeds."""
+    best = _with_most(planes, runs, "seed")
+    return best[best["withheld"]] if len(best) else best
+
+
+def _with_most(planes: pd.DataFrame, table: pd.DataFrame, counted: str) -> pd.DataFrame:
+    """The rows of those datasets for which ``table`` has the most different values of ``counted``."""
+    if planes.empty or table.empty:
+        return planes
+    counts = table.groupby("dataset")[counted].nunique().reindex(planes.index, fill_value=0)
+    return planes[counts.to_numpy() == counts.max()]
 
 
 def _balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
@@ -133,14 +145,20 @@ def _few(seeds: int) -> str:
     return "" if seeds >= FEWEST_SEEDS else f"{seeds} seeds, a verdict needs {FEWEST_SEEDS}"
 
 
-def passes_in_order(passed: Mapping[RunKey, History]) -> Claim:
+def passes_in_order(passed: Mapping[RunKey, History], metrics: pd.DataFrame) -> Claim:
     """C1. A run is in order if its latents show A, B and C, each first after the one before, and end in C (? aside).
 
-    Runs in which neither latents nor behaviour reach C are unfinished and left out. Supported, or contradicted, when
-    a one-sided binomial test at 5% finds all runs of a seed in order in more, or fewer, than half of all seeds.
+    Runs in which neither latents nor behaviour reach C are unfinished and left out, and so are those that reach C and
+    never show B while a B may hide in them: at a verdict of ? that is not "ordered in part", or between the last A and
+    the checkpoint after it, where those are more than a factor of 1.5 apart. Supported, or contradicted, when a
+    one-sided binomial test at 5% finds all runs of a seed in order in more, or fewer, than half of all seeds. The
+    verdict is that of one layer and timestep, the first that is probed; in how many runs the latents pass A, B, C at
+    each other place, and the generated images themselves, is told beside it and never counted.
     """
     finished = {key: h for key, h in passed.items() if PHASES["C"] in h.latent or PHASES["C"] in h.behaviour}
-    shares = by_seed({key: float(history.in_order) for key, history in finished.items()})
+    hidden = sum(not history.told for history in finished.values())
+    skipped = sum(history.skips_disorder for history in finished.values())
+    shares = by_seed({key: float(history.in_order) for key, history in finished.items() if history.told})
     seeds, good = len(shares), sum(share == 1 for share in shares)
     verdict = UNDETERMINED
     if seeds >= FEWEST_SEEDS:
@@ -152,8 +170,27 @@ def passes_in_order(passed: Mapping[RunKey, History]) -> Claim:
     if finished:
         places = sorted({f"{history.layer} at t={history.t}" for history in finished.values()})
         reasons.append(f"{good} of {seeds} seeds in order in {', '.join(places)}")
+        reasons.append(f"{skipped} runs went from A to order without disorder between" if skipped else "")
+        reasons.append(f"in {hidden} runs a B may hide between checkpoints or in verdicts of ?" if hidden else "")
         reasons += [f"{phase} from {_onset_told(finished, phase)}" for phase in "BC"]
-    return _claim("C1", proportion_interval(good, seeds), len(finished), verdict, [*reasons, _few(seeds)])
+        reasons.append(_elsewhere(finished, metrics))
+    return _claim("C1", proportion_interval(good, seeds), len(finished) - hidden, verdict, [*reasons, _few(seeds)])
+
+
+def _elsewhere(finished: Mapping[RunKey, History], metrics: pd.DataFrame) -> str:
+    """In how many of the runs the verdicts of every other place pass A, B, C in order."""
+    if metrics.empty:
+        return ""
+    judged = {f"latent_phase/{history.layer}/t={history.t}" for history in finished.values()}
+    names = metrics["metric"].drop_duplicates()
+    places = [name for name in names[names.str.startswith("latent_phase/")] if name not in judged]
+    verdicts = {key: values for key, (_, values) in curves(metrics, places).items() if key[:2] in finished}
+    parts = []
+    for place in places:
+        found = [in_order(values) for (*_, name), values in verdicts.items() if name == place]
+        where = place.removeprefix("latent_phase/").replace("/", " at ").replace(f"{IMAGE_LAYER} at t=0", "the images")
+        parts += [f"{sum(found)} of {len(found)} runs in {where}"] if found else []
+    return f"elsewhere in order: {', '.join(parts)}" if parts else ""
 
 
 def _onset_told(finished: Mapping[RunKey, History], phase: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from bumpscope.onsets import Onset, onset
+from bumpscope.phases import FULL, PARTIAL
 
 PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
 # A run: dataset, seed.
@@ -23,23 +24,41 @@ RunKey = tuple[str, int]
 class History:
     """The phases of a run: ``latent`` and ``behaviour`` are 0, 1, 2 for A, B, C and NaN for ?; shape (steps,).
 
-    The latent verdicts were read at ``layer`` and timestep ``t``.
+    ``partly_ordered`` says which latents are ordered at least in part, so that they are not in disorder, even where the
+    verdict is ?. The latent verdicts were read at ``layer`` and timestep ``t``.
     """
 
     steps: np.ndarray
     latent: np.ndarray
     behaviour: np.ndarray
+    partly_ordered: np.ndarray
     layer: str
     t: int
 
     @property
     def in_order(self) -> bool:
         """Whether the latents show A, B and C, each first after the one before, and end in C; ? aside."""
-        decided = self.latent[~np.isnan(self.latent)].tolist()
-        if not set(PHASES.values()) <= set(decided):
+        return in_order(self.latent)
+
+    @property
+    def told(self) -> bool:
+        """Whether the verdicts tell if the latents pass A, B, C: not where a B may hide between A and C."""
+        return PHASES["B"] in self.latent or PHASES["C"] not in self.latent or self.skips_disorder
+
+    @property
+    def skips_disorder(self) -> bool:
+        """Whether the latents went from no structure to order without room for a disordered manifold between.
+
+        So it is where no verdict is B, and every checkpoint from the first that is not A on is ordered at least in
+        part, and that one follows the last A closely enough for its onset to be timed.
+        """
+        after_a = np.flatnonzero(self.latent != PHASES["A"])
+        if PHASES["B"] in self.latent or len(after_a) == 0 or after_a[0] == 0:
             return False
-        first_a, first_b, first_c = (decided.index(phase) for phase in PHASES.values())
-        return first_a < first_b < first_c and decided[-1] == PHASES["C"]
+        # Step 0 has no logarithm: structure at the first trained checkpoint cannot be timed.
+        first = after_a[0]
+        begin = onset(self.steps[: first + 1], np.arange(first + 1) == first)
+        return bool(self.partly_ordered[first:].all()) and begin is not None and begin.timed
 
     def latent_onset(self, phase: str) -> Onset | None:
         """When the latents first were in ``phase`` or a later one: in log step the middle of its bracket."""
@@ -57,6 +76,22 @@ class History:
         if len(np.union1d(latent, behaviour)) < 2:
             return math.nan
         return float(cohen_kappa_score(latent, behaviour))
+
+
+def in_order(verdicts: np.ndarray) -> bool:
+    """Whether verdicts 0, 1, 2 (NaN for ?) show all three, each first after the one before, and end in C; ? aside."""
+    decided = verdicts[~np.isnan(verdicts)].tolist()
+    if not set(PHASES.values()) <= set(decided):
+        return False
+    first_a, first_b, first_c = (decided.index(phase) for phase in PHASES.values())
+    return first_a < first_b < first_c and decided[-1] == PHASES["C"]
+
+
+def without_return(phases: Sequence[str]) -> bool:
+    """Whether the verdicts, left out where there is none, are A, then B, then C, with no return."""
+    decided = [phase for phase in phases if phase != "?"]
+    changes = [phase for k, phase in enumerate(decided) if k == 0 or phase != decided[k - 1]]
+    return changes == ["A", "B", "C"]
 
 
 def _first_in(phase: str, steps: np.ndarray, verdicts: np.ndarray) -> Onset | None:
@@ -77,7 +112,8 @@ def histories(phases: pd.DataFrame, datasets: Container[str]) -> dict[RunKey, Hi
         if run[0] in datasets:
             latent, behaviour = (part[name].map(PHASES).to_numpy(float) for name in ("latent_phase", "behaviour_phase"))
             layer, t = part["layer"].iloc[0], part["t"].iloc[0]
-            found[run] = History(part["step"].to_numpy(), latent, behaviour, str(layer), int(t))
+            ordered = part["order"].isin([PARTIAL, FULL]).to_numpy()
+            found[run] = History(part["step"].to_numpy(), latent, behaviour, ordered, str(layer), int(t))
     return found
 
 
