@@ -152,8 +152,8 @@ def _place(points: pd.DataFrame, requests: dict, boundary: str, random: np.rando
 def _topology(random: np.random.Generator, steps, layers, boundary: str, middle: float) -> pd.DataFrame:
     rows = []
     for step in steps:
-        for layer in layers:
-            for t in TIMES:
+        for layer in (*layers, "image"):
+            for t in TIMES if layer in layers else (0,):
                 bars = [(0, 0.0, np.inf, True)]
                 bars += [(0, 0.0, d, False) for d in random.uniform(0.05, 0.35, 40)]
                 bars += [(1, b, b + random.exponential(0.04), False) for b in random.uniform(0.15, 0.4, 30)]
@@ -169,7 +169,15 @@ def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.Da
         return "?" if first * 0.9 < step < first else "A" if step < first else "B" if step < second else "C"
 
     rows = [
-        (s, phase(s, middle * 0.7, middle), phase(s, middle * 0.8, middle * 1.25), layers[0], TIMES[0], "synthetic")
+        (
+            s,
+            phase(s, middle * 0.7, middle),
+            phase(s, middle * 0.8, middle * 1.25),
+            "none",
+            layers[0],
+            TIMES[0],
+            "made up",
+        )
         for s in steps
     ]
     return pd.DataFrame(rows, columns=TABLES["phases"].names)
@@ -181,18 +189,25 @@ def _metrics(random: np.random.Generator, step: int, layers: Sequence[str], midd
     none = 0.3 * (1 - multiple - correct)
     values = {
         "outcome/correct/seen": correct,
+        "outcome/correct/all": correct,
         "outcome/multiple/seen": multiple,
         "outcome/none/seen": none,
         "outcome/misplaced/seen": 1 - correct - multiple - none,
         "latent_phase": 0.0,
+        "behaviour_phase": float(np.searchsorted([0.8 * middle, 1.25 * middle], step)),
     }
-    for number, layer in enumerate(layers):
-        for t in TIMES:
+    for number, layer in enumerate([*layers, "image"]):
+        for t in TIMES if layer in layers else (0,):
+            phase = np.searchsorted([0.75 * middle, 0.95 * middle, 1.2 * middle], step)
+            if phase != 1:  # between A and B the verdict is open
+                values[f"latent_phase/{layer}/t={t}"] = float(max(phase - 1, 0))
             order = float(rise(step, middle * (1 - 0.1 * number)))
             spread = 0.02 * random.normal(size=3)
             values[f"r2/{layer}/t={t}/pca3/requested"] = 0.05 + 0.92 * order + spread[0]
             values[f"r2/{layer}/t={t}/pca3/realised"] = 0.04 + 0.9 * float(rise(step, middle * 0.8)) + spread[1]
             values[f"r2/{layer}/t={t}/pca3/shuffled"] = -0.02 + spread[2]
+            values[f"r2/{layer}/t={t}/pca3/requested/shared noise"] = 0.9 * float(rise(step, middle * 0.6))
+            values[f"trustworthiness_denoised/{layer}/t={t}/raw/requested"] = 0.5 + 0.45 * order
             values[f"participation_ratio/{layer}/t={t}/raw"] = 3.0
     for t in EFFECT_TIMES:
         for weights in ("ema", "raw"):

@@ -20,9 +20,11 @@ from bumpscope.figures import (
     manifold,
     persistence,
     phases,
+    places,
     prediction,
     style,
 )
+from bumpscope.histories import without_return
 from bumpscope.results import Results
 from synthetic_results import BALANCED, DATASETS, write_results
 
@@ -234,6 +236,8 @@ def test_decodability_reports_controls_and_the_first_accurate_checkpoint():
         return [("d-0", "d", 0, step, layer, 239, line, value) for step, value in values.items()]
 
     table = rows("requested", "down3", {0: 0.1, 100: 0.5, 200: 0.9}) + rows("shuffled", "down3", {200: -0.05})
+    # The same layer at another timestep is another place.
+    table += [("d-0", "d", 0, 200, "down3", 39, "requested", 0.3)]
     accuracy = rows(decodability.ACCURACY, "", {0: 0.0, 100: 0.6, 200: 0.7})
     columns = ["run", "dataset", "seed", "step", "layer", "t", "line", "value"]
     finding = decodability.finding(pd.DataFrame(table + accuracy, columns=columns))
@@ -267,14 +271,17 @@ def test_marks_above_the_border_drawn_are_those_that_were_counted(shape):
 def test_diagrams_show_one_run_of_each_boundary_at_its_first_and_last_checkpoint(full):
     _, data = persistence.draw(full)
     assert set(data["run"]) == {"balanced-seed0", "torus-seed0"} and set(data["step"]) == {0, 1500}
-    assert "torus-seed0 1, 0, 0 at step 0 and 1, 2, 1 at step 1500" in persistence.finding(data)
+    finding = persistence.finding(data)
+    assert "torus-seed0 1, 0, 0 in down3 at step 0, 1, 2, 1 in down3 at step 1500, 1, 2, 1 in up1" in finding
+    assert "1, 2, 1 in the images at step 1500" in finding
+    assert set(data.loc[data["layer"] == "image", "step"]) == {1500}
 
 
 # Phases
 
 
 def test_stretches_of_equal_phase_meet_halfway_between_checkpoints():
-    stretches = phases.segments(np.array([0, 100, 300, 400]), ["A", "A", "B", "C"])
+    stretches = style.segments(np.array([0, 100, 300, 400]), ["A", "A", "B", "C"])
     assert stretches == [(0, 200, "A"), (200, 350, "B"), (350, 400, "C")]
 
 
@@ -283,7 +290,7 @@ def test_stretches_of_equal_phase_meet_halfway_between_checkpoints():
     [("AABBCC", True), ("A?B?C", True), ("ABCB", False), ("AC", False), ("BAC", False), ("AB", False), ("???", False)],
 )
 def test_phases_are_in_order_only_if_all_come_without_return(verdicts, in_order):
-    assert phases.passes_in_order(list(verdicts)) is in_order
+    assert without_return(list(verdicts)) is in_order
 
 
 def test_phases_of_a_run_that_returns_are_not_counted_as_in_order():
@@ -291,6 +298,30 @@ def test_phases_of_a_run_that_returns_are_not_counted_as_in_order():
     rows[-1] = ("r", "d", 0, 2, "behaviour", "A")
     data = pd.DataFrame(rows, columns=["run", "dataset", "seed", "step", "kind", "phase"])
     assert "latent phases in 1 of 1 runs and behaviour phases in 0 of 1 runs" in phases.finding(data)
+
+
+# Places
+
+
+def test_places_show_every_place_of_one_dataset_with_open_verdicts_and_the_images_as_control(full):
+    _, data = places.draw(full)
+    assert set(data["dataset"]) == {"balanced"}
+    latents = [f"{layer}, t = {t}" for layer in ("down3", "up1") for t in (239, 39)]
+    assert list(data["place"].unique()) == [*latents, "images", "behaviour"]
+    assert (data.groupby(["run", "place"])["step"].nunique() == len(FEW_STEPS)).all()
+    # The tables hold no number for an open verdict.
+    assert "?" in set(data["phase"]) and set(data["phase"]) <= set("ABC?")
+
+
+def test_places_count_runs_in_order_at_each_place():
+    verdicts = {("r0", "down3, t = 239"): "A?CC", ("r0", "up2, t = 39"): "ABCC", ("r1", "up2, t = 39"): "ABAC"}
+    rows = [
+        (run, "d", 0, place, step, phase)
+        for (run, place), phases in verdicts.items()
+        for step, phase in enumerate(phases)
+    ]
+    finding = places.finding(pd.DataFrame(rows, columns=["run", "dataset", "seed", "place", "step", "phase"]))
+    assert "down3, t = 239 0 of 1, up2, t = 39 1 of 2" in finding
 
 
 # Order of events

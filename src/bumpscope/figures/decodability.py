@@ -9,22 +9,27 @@ from matplotlib.figure import Figure
 
 from bumpscope.figures import style
 from bumpscope.results import Results, in_network_order
+from bumpscope.settings import IMAGE_LAYER
 
 CAPTION = (
     "Cross-validated linear R² of centres from the first three principal components of the activations, beside "
     "the share of images with one bump in the right place. Requested: the centre that was asked for. Realised: "
     "the centre of the bump that was drawn. Shuffled: requested centres dealt out at random. Untrained: "
-    "requested, at step 0. Thick lines: mean over seeds; thin lines: each seed. Rows: datasets; columns: layers, "
-    "with the sampler's timestep t."
+    "requested, at step 0. Shared noise: requested, of images that all start from the same noise, which is how well "
+    "the label shows where nothing else differs, whether or not images obey it. Thick lines: mean over seeds; thin "
+    "lines: each seed. Rows: datasets; columns: layers with the sampler's timestep t, and the generated images "
+    "themselves: what they show, activations that follow them need not have learnt."
 )
 MOST_DATASETS = 3
-MOST_LAYERS = 4
+MOST_PLACES = 5
 LOWEST = -0.3
 ACCURACY = "correct images"
+SHARED = "shared noise"
 UNTRAINED: style.Look = {"color": style.BLACK, "linestyle": (0, (6, 3))}
 LINES: dict[str, style.Look] = {
     "requested": {"color": style.BLUE, "linestyle": "-"},
     "realised": {"color": style.GREEN, "linestyle": "--"},
+    SHARED: {"color": style.ORANGE, "linestyle": (0, (3, 1, 1, 1))},
     "shuffled": {"color": style.GREY, "linestyle": ":"},
     ACCURACY: {"color": style.VERMILLION, "linestyle": "-."},
 }
@@ -32,43 +37,62 @@ LINES: dict[str, style.Look] = {
 
 @style.apply()
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
-    """R² and its controls with accuracy: a row a dataset, a column a layer, at the noisiest timestep that was read.
+    """R² and its controls with accuracy: a row a dataset, a column a layer and timestep.
 
     Returns:
         The figure, and columns run, dataset, seed, step, layer, t, line, value; layer is empty for the accuracy.
     """
     scores = results.select("r2/{layer}/t={t}/pca3/{line}")
+    alike = results.select("r2/{layer}/t={t}/pca3/requested/shared noise").assign(line=SHARED)
+    scores = pd.concat([scores, alike], ignore_index=True)
     accuracy = results.select("outcome/correct/seen").assign(line=ACCURACY, layer="", t=-1)
     columns = ["run", "dataset", "seed", "step", "layer", "t", "line", "value"]
     if scores.empty:
         return style.without_data("No R² from principal components has been measured."), pd.DataFrame(columns=columns)
-    # One timestep is enough here: the noisiest, where the network still has to decide where the bump goes.
-    scores = scores[scores["t"] == scores.groupby("dataset")["t"].transform("max")]
     present = [name for name in results.datasets if name in set(scores["dataset"])]
     names, note_datasets = style.capped(present, MOST_DATASETS, "datasets")
-    layers, note_layers = style.capped(in_network_order(scores["layer"]), MOST_LAYERS, "layers")
-    scores = scores[scores["layer"].isin(layers) & scores["dataset"].isin(names)]
+    scores = scores[scores["dataset"].isin(names)]
+    places, note_places = _places(scores)
+    scores = scores[[place in places for place in zip(scores["layer"], scores["t"], strict=True)]]
     data = pd.concat([scores, accuracy[accuracy["dataset"].isin(names)]], ignore_index=True)[columns]
 
-    figure, axes = style.panels(len(names) * len(layers), len(layers), 1.9, sharey=True)
+    figure, axes = style.panels(len(names) * len(places), len(places), 1.9, sharey=True)
     for k, panel in enumerate(axes):
-        name, layer = names[k // len(layers)], layers[k % len(layers)]
-        own = scores[scores["dataset"] == name]
-        if layer not in set(own["layer"]):
-            panel.set_axis_off()
-            panel.text(0.7, 0.5, f"{layer} was not read", ha="center", va="center", transform=panel.transAxes)
-            continue
-        panel.set_title(f"{layer}, t = {own['t'].iloc[0]}")
-        ends = _panel(panel, data[(data["dataset"] == name) & data["layer"].isin([layer, ""])])
-        if k % len(layers) == 0:
+        name, place = names[k // len(places)], places[k % len(places)]
+        own = data[data["dataset"] == name]
+        here = own[(own["layer"] == place[0]) & (own["t"] == place[1])]
+        panel.set_title(_title(place))
+        if k % len(places) == 0:
             panel.set_ylabel(f"{name}\nR², or share of images")
-        if layer == in_network_order(own["layer"])[-1]:
+        if here.empty:
+            panel.set(xticks=[], yticks=[])
+            panel.text(0.5, 0.5, "not read", ha="center", va="center", transform=panel.transAxes)
+            continue
+        ends = _panel(panel, pd.concat([here, own[own["layer"] == ""]]))
+        if k % len(places) == len(places) - 1:
             style.label_ends(panel, ends)
     below = data["value"].min() < LOWEST
     style.heading(
-        figure, finding(data), note_datasets, note_layers, f"Values below {LOWEST} are cut off." if below else ""
+        figure, finding(data), note_datasets, note_places, f"Values below {LOWEST} are cut off." if below else ""
     )
     return figure, data
+
+
+def _places(scores: pd.DataFrame) -> tuple[list[tuple[str, int]], str]:
+    """The (layer, t) to draw, in the network's order and from noisy to clean, the images last; and what is left out."""
+    found = scores[["layer", "t"]].drop_duplicates().sort_values("t", ascending=False)
+    order = in_network_order(found["layer"])
+    latents = [
+        (layer, int(t)) for layer in order if layer != IMAGE_LAYER for t in found.loc[found["layer"] == layer, "t"]
+    ]
+    images = [(IMAGE_LAYER, 0)] if IMAGE_LAYER in order else []
+    shown, note = style.capped(latents, MOST_PLACES - len(images), "layers and timesteps")
+    return shown + images, note
+
+
+def _title(place: tuple[str, int]) -> str:
+    layer, t = place
+    return "images" if layer == IMAGE_LAYER else f"{layer}, t = {t}"
 
 
 def _panel(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str, style.Look]]:
@@ -89,7 +113,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str, style.Look]
         axes.axhline(untrained, linewidth=0.7, **UNTRAINED)
         ends.append((untrained, "untrained", UNTRAINED))
     axes.set_ylim(max(LOWEST, min(-0.05, rows["value"].min() - 0.05)), 1.05)
-    style.step_axis(axes, rows["step"].to_numpy(), label=style.is_last_row(axes))
+    style.step_axis(axes, rows["step"].to_numpy(), label=style.is_last_row(axes), ticks=3)
     return ends
 
 
@@ -103,8 +127,8 @@ def finding(data: pd.DataFrame) -> str:
     requested = data[data["line"] == "requested"]
     if requested.empty:
         return "No R² from principal components has been measured."
-    name, layer = requested["dataset"].iloc[0], requested["layer"].iloc[0]
-    rows = data[(data["dataset"] == name) & (data["layer"] == layer)]
+    name, layer, t = requested[["dataset", "layer", "t"]].iloc[0]
+    rows = data[(data["dataset"] == name) & (data["layer"] == layer) & (data["t"] == t)]
     last = int(rows["step"].max())
     controls = [
         f"{text} {value:.2f}"
@@ -115,7 +139,9 @@ def finding(data: pd.DataFrame) -> str:
         )
         if np.isfinite(value)
     ]
-    text = f"{name}, {layer}: R² of the requested centre is {_at(rows, 'requested', last):.2f} at step {last}"
+    text = (
+        f"{name}, {_title((layer, t))}: R² of the requested centre is {_at(rows, 'requested', last):.2f} at step {last}"
+    )
     text += f" ({', '.join(controls)})" if controls else ""
     correct = data[(data["dataset"] == name) & (data["line"] == ACCURACY)].groupby("step")["value"].mean()
     if (correct >= 0.5).any():

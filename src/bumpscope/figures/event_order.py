@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from bumpscope.figures import style
 from bumpscope.intervals import t_interval
 from bumpscope.onsets import onset
-from bumpscope.results import Results, in_network_order
+from bumpscope.results import Results
+from bumpscope.settings import IMAGE_LAYER
 
 CAPTION = (
     "For each balanced run (equal spacing, no skew) the step at which a curve first reaches half of the way from "
@@ -19,12 +20,18 @@ CAPTION = (
     "seeds on). A curve that rises by less than 0.1 has no such step, and one whose checkpoints around it lie more "
     "than a factor of 1.5 apart cannot be timed; both are left out, and the numbers at the right say how many of "
     "the runs remain. Label effects: of the averaged weights, at the middle of the diffusion "
-    "timesteps probed. R²: requested centre from three principal components, at the noisiest timestep read."
+    "timesteps probed. R²: requested centre from three principal components. Order: trustworthiness of the "
+    "activations for the requested centre, one half by chance and 1 at best. Balanced datasets of which no curve can "
+    "be timed are left out."
 )
 LIMIT = 6
 SMALLEST_RISE = 0.1
 FEWEST_SEEDS = 3
 EFFECTS = {"effect_x": "effect of x", "effect_y": "effect of y", "effect_xy": "effect of x and y together"}
+LATENT = {
+    "R² at ": "r2/{layer}/t={t}/pca3/requested",
+    "order at ": "trustworthiness_denoised/{layer}/t={t}/raw/requested",
+}
 BEHAVIOUR = "correct images"
 
 
@@ -48,7 +55,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = pd.DataFrame(rows, columns=columns)
     if data["step"].isna().all():
         return style.without_data(finding(data)), data
-    present = [name for name in results.datasets if name in set(data["dataset"])]
+    timed = set(data.loc[data["step"].notna(), "dataset"])
+    present = [name for name in results.datasets if name in timed]
     names, note = style.capped(present, LIMIT, "balanced datasets")
     tallest = max(data[data["dataset"].isin(names)].groupby("dataset")["event"].nunique())
     figure, axes = style.panels(len(names), 1, 0.5 + 0.17 * tallest, sharex=True)
@@ -67,12 +75,13 @@ def _curves(results: Results) -> pd.DataFrame:
     times = {name: sorted(own.unique()) for name, own in effects.groupby("dataset")["t"]}
     middle = effects["dataset"].map({name: own[(len(own) - 1) // 2] for name, own in times.items()})
     effects = effects[effects["t"] == middle].assign(event=lambda rows: rows["quantity"].map(EFFECTS))
-    scores = results.select("r2/{layer}/t={t}/pca3/requested")
-    scores = scores[scores["t"] == scores.groupby("dataset")["t"].transform("max")]
-    layers = in_network_order(scores["layer"])
-    by_layer = [scores[scores["layer"] == layer].assign(event=f"R² at {layer}") for layer in layers]
+    by_place = []
+    for name, pattern in LATENT.items():
+        scores = results.select(pattern)
+        scores = scores[scores["layer"] != IMAGE_LAYER]  # what images show is told by their outcomes
+        by_place.append(scores.assign(event=name + scores["layer"] + ", t = " + scores["t"].astype(str)))
     correct = results.select("outcome/correct/seen").assign(event=BEHAVIOUR)
-    return pd.concat([effects, *by_layer, correct])[["run", "dataset", "seed", "step", "value", "event"]]
+    return pd.concat([effects, *by_place, correct])[["run", "dataset", "seed", "step", "value", "event"]]
 
 
 def halfway(steps: np.ndarray, values: np.ndarray) -> float:
@@ -109,7 +118,7 @@ def _panel(axes: Axes, data: pd.DataFrame) -> None:
     for row, event in enumerate(events):
         own = data[data["event"] == event]
         steps = own["step"].dropna().to_numpy(dtype=float)
-        colour = style.VERMILLION if event == BEHAVIOUR else style.BLUE if event in EFFECTS.values() else style.GREEN
+        colour = _colour(event)
         axes.text(1.01, row, f"{len(steps)} of {len(own)}", transform=axes.get_yaxis_transform(), va="center")
         if len(steps) == 0:
             continue
@@ -125,6 +134,14 @@ def _panel(axes: Axes, data: pd.DataFrame) -> None:
     axes.set_axisbelow(True)
 
 
+def _colour(event: str) -> str:
+    if event == BEHAVIOUR:
+        return style.VERMILLION
+    if event in EFFECTS.values():
+        return style.BLUE
+    return style.ORANGE if event.startswith("order") else style.GREEN
+
+
 def finding(data: pd.DataFrame) -> str:
     """The events in their order, as a sentence."""
     if data.empty:
@@ -134,4 +151,4 @@ def finding(data: pd.DataFrame) -> str:
         means = _means(own).dropna()
         order = ", ".join(f"{event} {step:.0f}" for event, step in means.items())
         parts.append(f"{name}: {order}" if order else f"{name}: no curve rises by {SMALLEST_RISE}")
-    return f"Steps at half of the way, geometric mean over seeds, earliest first: {style.listed(parts, 2)}."
+    return f"Steps at half of the way, geometric mean over seeds, earliest first: {style.listed(parts, 1)}."

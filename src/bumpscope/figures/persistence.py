@@ -1,4 +1,4 @@
-"""Holes in the latents: persistence diagrams before and after training."""
+"""Holes in the latents: persistence diagrams before and after training, beside those of the images."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from bumpscope.figures import style
 from bumpscope.results import Results, in_network_order
+from bumpscope.settings import IMAGE_LAYER
 from bumpscope.topology import LEAST_GAP, LEAST_GAP_RATIO, LEAST_PERSISTENCE, LEAST_RATIO, betti_numbers
 
 CAPTION = (
@@ -20,7 +21,8 @@ CAPTION = (
     "lie on the dotted line at the top. H0: separate pieces, H1: loops, H2: enclosed voids. Filled: counted as a "
     "feature; hollow: taken for noise. Lines in the marks' colours: the rule, above which a loop or a void "
     "counts; a piece must also hold a few points. Betti numbers count the filled marks; a sheet has 1, 0, 0 and a"
-    " torus 1, 2, 1. On a plane these are the same in every phase, so only a torus shows that the method can see."
+    " torus 1, 2, 1. On a plane these are the same in every phase, so only a torus shows that the method can see: the "
+    "last panel of a row is the generated images themselves, the control in which a torus must be found."
 )
 TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
 RULE_DASHES: dict[int, Any] = {0: "-", 1: "--", 2: "-."}
@@ -29,7 +31,8 @@ MARKS = {0: ("o", style.GREY), 1: ("^", style.VERMILLION), 2: ("s", style.BLUE)}
 
 @style.apply()
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
-    """Diagrams of the first run with each boundary: a row a run, its first checkpoint and its last.
+    """Diagrams of the first run with each boundary, a row a run: where the latent verdict was read, at the first and
+    the last checkpoint; at the last also the network's last place that was read, and the images.
 
     Returns:
         The figure, and columns run, boundary, step, layer, t, dimension, birth, death, significant.
@@ -39,22 +42,25 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     with_bars = results.having("topology")
     for boundary in TRUTH:
         for run in [run for run in with_bars if run.boundary == boundary][:1]:
-            bars = _one_place(results, run.run, results.table(run.run, "topology"))
-            bars = bars[bars["step"].isin([bars["step"].min(), bars["step"].max()])]
-            parts.append(bars.assign(run=run.run, boundary=boundary)[columns])
+            bars = results.table(run.run, "topology")
+            ends = bars[bars["step"].isin([bars["step"].min(), bars["step"].max()])]
+            images = ends[(ends["layer"] == IMAGE_LAYER) & (ends["step"] == ends["step"].max())]
+            ends = ends[ends["layer"] != IMAGE_LAYER]
+            judged = _one_place(results, run.run, ends)
+            parts += [part.assign(run=run.run, boundary=boundary)[columns] for part in (judged, _last(ends), images)]
     if not parts or all(part.empty for part in parts):
         return style.without_data("No run has persistence diagrams."), pd.DataFrame(columns=columns)
-    data = pd.concat(parts, ignore_index=True)
-    diagrams = list(data.groupby(["run", "step"], sort=False))
-    per_row = max(data.groupby("run")["step"].nunique())
-    figure, axes = style.panels(len(diagrams), per_row, 2.7)
+    data = pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
+    diagrams = list(data.groupby(["run", "layer", "t", "step"], sort=False))
+    per_row = max(len(own.groupby(["layer", "t", "step"])) for _, own in data.groupby("run"))
+    figure, axes = style.panels(len(diagrams), per_row, 2.5)
     finite = data[np.isfinite(data["death"])]
     top = 1.15 * max(finite["death"].max() if len(finite) else 0.0, 0.7)
-    for axis, ((name, step), bars) in zip(axes, diagrams, strict=True):
+    for axis, ((name, layer, t, step), bars) in zip(axes, diagrams, strict=True):
         _diagram(axis, bars, top)
         found, truth = betti_numbers(bars), TRUTH[bars["boundary"].iloc[0]]
-        where = f"{name}, {bars['layer'].iloc[0]}, t = {bars['t'].iloc[0]}, step {step}"
-        axis.set_title(f"{where}\nBetti {_numbers(found)} (a {_shape(bars)} has {_numbers(truth)})")
+        place = "images" if layer == IMAGE_LAYER else f"{layer}, t = {t}"
+        axis.set_title(f"{name}\n{place}, step {step}\nBetti {_numbers(found)}\na {_shape(bars)} has {_numbers(truth)}")
     handles = [
         Line2D([], [], linestyle=RULE_DASHES[k], marker=mark, markersize=4.5, color=colour, linewidth=0.8)
         for k, (mark, colour) in MARKS.items()
@@ -75,6 +81,14 @@ def _one_place(results: Results, run: str, bars: pd.DataFrame) -> pd.DataFrame:
             return chosen
     chosen = bars[bars["layer"] == in_network_order(bars["layer"])[0]] if len(bars) else bars
     return chosen[chosen["t"] == chosen["t"].max()]
+
+
+def _last(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars of the last checkpoint at the network's last layer that was read, at its cleanest timestep."""
+    if bars.empty:
+        return bars
+    chosen = bars[(bars["layer"] == in_network_order(bars["layer"])[-1]) & (bars["step"] == bars["step"].max())]
+    return chosen[chosen["t"] == chosen["t"].min()]
 
 
 def rule_border(dimension: int, birth: np.ndarray) -> np.ndarray:
@@ -115,7 +129,9 @@ def _diagram(axes: Axes, bars: pd.DataFrame, top: float) -> None:
     axes.text(1, top, " open", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=style.GREY)
     limit = float(bars["birth"].max()) * 1.1 if len(bars) else top
     axes.set(xlim=(-0.02 * top, max(limit, 0.5 * top)), ylim=(0, 1.03 * top))
-    axes.set(xlabel="birth, median distances", ylabel="death, median distances")
+    axes.set_xlabel("birth, median distances")
+    if style.is_first_column(axes):
+        axes.set_ylabel("death, median distances")
 
 
 def _numbers(values: tuple[int, ...]) -> str:
@@ -132,8 +148,9 @@ def finding(data: pd.DataFrame) -> str:
         return "No run has persistence diagrams."
     parts = []
     for run, bars in data.groupby("run", sort=False):
-        numbers = [f"{_numbers(betti_numbers(at))} at step {step}" for step, at in bars.groupby("step", sort=True)]
-        parts.append(
-            f"{run} {' and '.join(numbers)} (a {_shape(bars)} has {_numbers(TRUTH[bars['boundary'].iloc[0]])})"
-        )
+        numbers = [
+            f"{_numbers(betti_numbers(at))} in {layer if layer != IMAGE_LAYER else 'the images'} at step {step}"
+            for (layer, _, step), at in bars.groupby(["layer", "t", "step"], sort=False)
+        ]
+        parts.append(f"{run} {', '.join(numbers)} (a {_shape(bars)} has {_numbers(TRUTH[bars['boundary'].iloc[0]])})")
     return f"Betti numbers: {style.listed(parts)}."

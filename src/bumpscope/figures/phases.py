@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from bumpscope.figures import style
+from bumpscope.histories import without_return
 from bumpscope.results import Results
 
 CAPTION = (
@@ -48,18 +48,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     for row, name in enumerate(shown):
         for offset, kind in enumerate(KINDS.values()):
             strip = data[(data["run"] == name) & (data["kind"] == kind)].sort_values("step")
-            for start, end, phase in segments(strip["step"].to_numpy(), strip["phase"].tolist()):
-                axes.barh(
-                    row + 0.37 * offset,
-                    end - start,
-                    left=start,
-                    height=0.35,
-                    facecolor=style.PHASES[phase],
-                    edgecolor=style.GREY,
-                    linewidth=0.4,
-                    hatch="////" if phase == "?" else None,
-                )
-                drawn.append((start, end, row + 0.37 * offset, phase))
+            height = row + 0.37 * offset
+            for start, end, phase in style.phase_strip(axes, height, 0.35, strip["step"], strip["phase"]):
+                drawn.append((start, end, height, phase))
         axes.annotate(
             f"{available[name].dataset}, seed {available[name].seed}",
             (0, row + 0.18),
@@ -79,11 +70,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
     _name_stretches(axes, drawn, 6.5 if roomy else 5)
-    handles = [
-        Patch(facecolor=colour, edgecolor=style.GREY, hatch="////" if phase == "?" else None)
-        for phase, colour in style.PHASES.items()
-    ]
-    figure.legend(handles, ["A", "B", "C", "no verdict"], loc="outside lower left", ncols=4)
+    style.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
 
@@ -99,28 +86,6 @@ def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]], si
             axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=size, color=colour)
 
 
-def segments(steps: np.ndarray, phases: list[str]) -> list[tuple[float, float, str]]:
-    """Stretches (start, end, phase) of equal verdicts; borders lie halfway between checkpoints."""
-    steps = np.asarray(steps, dtype=float)
-    halfway = (steps[1:] + steps[:-1]) / 2
-    # A single checkpoint has no neighbours, and still must be seen.
-    borders = np.concatenate([[steps[0]], halfway, [steps[-1]]]) if len(steps) > 1 else steps[0] + np.array([-0.5, 0.5])
-    merged: list[tuple[float, float, str]] = []
-    for start, end, phase in zip(borders[:-1], borders[1:], phases, strict=True):
-        if merged and merged[-1][2] == phase:
-            merged[-1] = (merged[-1][0], float(end), phase)
-        else:
-            merged.append((float(start), float(end), phase))
-    return merged
-
-
-def passes_in_order(phases: list[str]) -> bool:
-    """Whether the verdicts, left out where there is none, are A, then B, then C, with no return."""
-    decided = [phase for phase in phases if phase != "?"]
-    changes = [phase for k, phase in enumerate(decided) if k == 0 or phase != decided[k - 1]]
-    return changes == ["A", "B", "C"]
-
-
 def finding(data: pd.DataFrame) -> str:
     """In how many runs the phases come in order, as a sentence."""
     if data.empty:
@@ -128,5 +93,5 @@ def finding(data: pd.DataFrame) -> str:
     counts = []
     for kind in KINDS.values():
         strips = data[data["kind"] == kind].sort_values("step").groupby("run")["phase"].apply(list)
-        counts.append(f"{kind} phases in {sum(map(passes_in_order, strips))} of {len(strips)} runs")
+        counts.append(f"{kind} phases in {sum(map(without_return, strips))} of {len(strips)} runs")
     return f"A, then B, then C with no return: {' and '.join(counts)}."

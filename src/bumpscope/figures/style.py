@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
 
 from bumpscope.files import atomic_path
 
 Look = dict[str, Any]  # color and linestyle, as matplotlib names them
+Item = TypeVar("Item")
 
 WIDTH = 7.2  # inches; two columns of a journal page
 DPI = 200
@@ -85,7 +88,7 @@ def panels(count: int, columns: int, row_height: float, **keywords: Any) -> tupl
 
 def heading(figure: Figure, *lines: str) -> None:
     """Lines of text above the panels, wrapped to the figure's width; empty ones are left out."""
-    width = (0.97 * figure.get_figwidth()) * 72
+    width = (0.96 * figure.get_figwidth()) * 72
     text = "\n".join(wrapped(line, width) for line in lines if line)
     figure.suptitle(text, x=0.01, ha="left", fontsize=FONT_SIZE)
 
@@ -115,7 +118,7 @@ def without_data(reason: str) -> Figure:
     return figure
 
 
-def capped(names: Sequence[str], limit: int, what: str) -> tuple[list[str], str]:
+def capped(names: Sequence[Item], limit: int, what: str) -> tuple[list[Item], str]:
     """The first ``limit`` names, and a sentence that says so where some are left out."""
     shown = list(names)[:limit]
     return shown, "" if len(shown) == len(names) else f"Shown: the first {limit} of {len(names)} {what}."
@@ -146,8 +149,8 @@ def is_first_column(axes: Axes) -> bool:
     return place is None or place.is_first_col()
 
 
-def step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool = True) -> None:
-    """A horizontal axis of optimiser steps.
+def step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool = True, ticks: int = 5) -> None:
+    """A horizontal axis of optimiser steps, with about ``ticks`` numbers where it is linear.
 
     It is linear where the checkpoints are spread over it, and logarithmic (linear up to the first checkpoint after
     step 0) where most of them would crowd near the left end.
@@ -166,7 +169,7 @@ def step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool = Tru
     elif len(steps) == 1:
         axes.set_xticks(steps)
     else:
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=ticks)
     if label:
         axes.set_xlabel("optimiser step (log scale)" if crowded else "optimiser step")
 
@@ -234,3 +237,47 @@ def _height(axes: Axes, y: float) -> float:
     """Height of a value in a panel, as a fraction of it."""
     point = (axes.transScale + axes.transLimits).transform((axes.get_xlim()[0], y))
     return float(np.clip(point[1], 0, 1))
+
+
+def segments(steps: np.ndarray, phases: list[str]) -> list[tuple[float, float, str]]:
+    """Stretches (start, end, phase) of equal verdicts; borders lie halfway between checkpoints."""
+    steps = np.asarray(steps, dtype=float)
+    halfway = (steps[1:] + steps[:-1]) / 2
+    # A single checkpoint has no neighbours, and still must be seen.
+    borders = np.concatenate([[steps[0]], halfway, [steps[-1]]]) if len(steps) > 1 else steps[0] + np.array([-0.5, 0.5])
+    merged: list[tuple[float, float, str]] = []
+    for start, end, phase in zip(borders[:-1], borders[1:], phases, strict=True):
+        if merged and merged[-1][2] == phase:
+            merged[-1] = (merged[-1][0], float(end), phase)
+        else:
+            merged.append((float(start), float(end), phase))
+    return merged
+
+
+def phase_strip(
+    axes: Axes, middle: float, height: float, steps: pd.Series, phases: pd.Series
+) -> list[tuple[float, float, str]]:
+    """Draw the verdicts of a run as a strip along the steps; returns its stretches (start, end, phase)."""
+    stretches = segments(steps.to_numpy(), phases.tolist())
+    for start, end, phase in stretches:
+        axes.barh(
+            middle,
+            end - start,
+            left=start,
+            height=height,
+            facecolor=PHASES[phase],
+            edgecolor=GREY,
+            linewidth=0.4,
+            hatch=_hatch(phase),
+        )
+    return stretches
+
+
+def phase_legend(figure: Figure) -> None:
+    """What the colours of the phases stand for, below the panels."""
+    handles = [Patch(facecolor=colour, edgecolor=GREY, hatch=_hatch(phase)) for phase, colour in PHASES.items()]
+    figure.legend(handles, ["A", "B", "C", "no verdict"], loc="outside lower left", ncols=4)
+
+
+def _hatch(phase: str) -> str | None:
+    return "////" if phase == "?" else None
