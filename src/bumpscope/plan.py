@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from bumpscope.config import Config, Run
-from bumpscope.settings import Model
+from bumpscope.settings import Lattice, Model
 
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
 # (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
@@ -49,17 +49,26 @@ def multiply_adds(image_size: int, model: Model) -> int:
     return total
 
 
+def lattice_size(lattice: Lattice) -> int:
+    """Points of a lattice, withheld ones among them."""
+    length = lattice.image_size - 2 * lattice.free_margin
+    return round(length / lattice.dx) * round(length / lattice.dy)
+
+
 def run_seconds(run: Run) -> dict[str, float]:
     """Seconds on one core that each step of a run is expected to take."""
     forward = multiply_adds(run.lattice.image_size, run.model)
     probe, training = run.probe, run.training
     images = len(probe.checkpoints) * probe.samples
-    clouds = len(probe.checkpoints) * len(probe.layers) * len(probe.timesteps)
+    # The control with shared noise draws each seen centre once more: at most three eighths of the samples.
+    control = len(probe.checkpoints) * min(lattice_size(run.lattice), 0.375 * probe.samples)
+    # Of every place that is read, and of the images.
+    clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + 1)
     estimates = 2 * len(training.checkpoints) * len(probe.effect_timesteps) * probe.effect_samples
     # Forward, and backward at twice its cost.
     work = {
         "train": 3 * training.steps * training.batch_size * forward / MULTIPLY_ADDS_A_SECOND["train"],
-        "generate": images * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
+        "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
         "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"],
         "behaviour": images * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2,
         "geometry": clouds * SECONDS_A_CLOUD["geometry"] * (probe.samples / 512),
