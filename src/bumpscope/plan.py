@@ -11,7 +11,7 @@ from bumpscope.settings import Lattice, Model
 
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
 # (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
-MULTIPLY_ADDS_A_SECOND = {"train": 1.0e10, "generate": 1.1e10}
+MULTIPLY_ADDS_A_SECOND = {"train": 1.8e10, "generate": 1.7e10}
 SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35}  # of 512 activation vectors
 SECONDS_A_JOB = {"train": 4.0, "generate": 4.0, "effects": 4.0, "behaviour": 2.0, "geometry": 3.5, "topology": 2.0}
