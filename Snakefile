@@ -8,6 +8,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/probes.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/figures.smk"
 
 

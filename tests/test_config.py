@@ -24,6 +24,7 @@ EXPERIMENT = {
     "analysis": {"tolerance": 1.0, "faint": 0.25},
 }
 B = "datasets.balanced"
+DDIM = {"sampler": "ddim", "sampling_steps": 10}
 HOLDOUT = {"x": [5.0, 8.0], "y": [5.0, 8.0]}
 
 
@@ -167,6 +168,27 @@ WRONG = [
     ("probe.effect_timesteps", [300, 1000], "probe.effect_timesteps", "less than diffusion.timesteps = 1000"),
     ("probe.layers", ["up1", "up1"], "probe.layers", "each layer once"),
     ("analysis.tolerance", 17.0, "analysis.tolerance", "at most image_size (16"),
+    # what is varied
+    ("sensitivity.tolerance", [1.0], "sensitivity.tolerance", "tolerances, layers, timesteps, samples, samplers"),
+    ("sensitivity.tolerances", 2.0, "sensitivity.tolerances", "a list"),
+    ("sensitivity.tolerances", [0.0], "sensitivity.tolerances.0", "a number > 0"),
+    ("sensitivity.tolerances", [0.5, 17.0], "sensitivity.tolerances", "at most image_size = 16"),
+    ("sensitivity.tolerances", [2.0, 2.0], "sensitivity.tolerances", "each once"),
+    ("sensitivity.layers", ["up9"], "sensitivity.layers.0", ", ".join(LAYERS[:-1])),
+    ("sensitivity.layers", ["up1", "up1"], "sensitivity.layers", "each once"),
+    ("sensitivity.timesteps", [39, -1], "sensitivity.timesteps.1", "a number >= 0"),
+    ("sensitivity.timesteps", [39, 1000], "sensitivity.timesteps", "less than diffusion.timesteps = 1000"),
+    ("sensitivity.timesteps", [39, 39], "sensitivity.timesteps", "each once"),
+    ("sensitivity.samples", [15], "sensitivity.samples.0", "a number >= 16"),
+    ("sensitivity.samples", [64.0], "sensitivity.samples.0", "a whole number"),
+    ("sensitivity.samples", [64, 64], "sensitivity.samples", "each once"),
+    ("sensitivity.samplers", ["ddim"], "sensitivity.samplers.0", "a mapping of keys to values"),
+    ("sensitivity.samplers", [{"sampler": "ddim"}], "sensitivity.samplers.0.sampling_steps", "must be given"),
+    ("sensitivity.samplers", [DDIM | {"sampler": "ddpm"}], "sensitivity.samplers.0.sampler", "ddim or ancestral"),
+    ("sensitivity.samplers", [DDIM | {"steps": 4}], "sensitivity.samplers.0.steps", "sampler, sampling_steps"),
+    ("sensitivity.samplers", [DDIM | {"sampling_steps": 1}], "sensitivity.samplers.0.sampling_steps", ">= 2"),
+    ("sensitivity.samplers", [DDIM | {"sampling_steps": 1001}], "sensitivity.samplers", "diffusion.timesteps = 1000"),
+    ("sensitivity.samplers", [DDIM, DDIM], "sensitivity.samplers", "each once"),
 ]
 
 
@@ -333,23 +355,25 @@ def test_the_margin_in_force_is_written_into_the_lattice_of_a_run():
 
 
 CHANGES = {
-    "probe.samples": (64, {"generate"}),
-    "probe.sampler": ("ancestral", {"generate"}),
-    "probe.sampling_steps": (10, {"generate"}),
-    "probe.weights": ("raw", {"generate"}),
-    "probe.layers": (["up2"], {"generate"}),
-    "probe.timesteps": ([100], {"generate"}),
-    "probe.checkpoints": ([0], {"generate"}),
+    "probe.samples": (64, {"generate", "vary"}),
+    "probe.sampler": ("ancestral", {"generate", "vary"}),
+    "probe.sampling_steps": (10, {"generate", "vary"}),
+    "probe.weights": ("raw", {"generate", "vary"}),
+    "probe.layers": (["up2"], {"generate", "vary"}),
+    "probe.timesteps": ([100], {"generate", "vary"}),
+    "probe.checkpoints": ([0], {"generate", "vary"}),
     "probe.effect_timesteps": ([100], {"effects"}),
     "probe.effect_samples": (64, {"effects"}),
     "analysis.tolerance": (2.0, {"behaviour"}),
-    "analysis.faint": (0.5, {"behaviour"}),
+    "analysis.faint": (0.5, {"behaviour", "vary"}),
     "training.learning_rate": (1.0e-3, {"train"}),
     "training.batch_size": (32, {"train"}),
     "training.checkpoints": ([0, 100, 500, 1500], {"train", "effects"}),
-    "model.base_width": (16, {"train", "generate", "effects"}),
-    "diffusion.prediction": ("epsilon", {"train", "generate", "effects"}),
-    f"{B}.dx": (0.5, {"dataset", "train", "generate", "effects", "behaviour", "geometry", "phases"}),
+    "model.base_width": (16, {"train", "generate", "effects", "vary"}),
+    "diffusion.prediction": ("epsilon", {"train", "generate", "effects", "vary"}),
+    f"{B}.dx": (0.5, {"dataset", "train", "generate", "effects", "behaviour", "geometry", "phases", "vary"}),
+    "sensitivity.tolerances": ([3.0], set()),
+    "sensitivity.samples": ([64], set()),
     "output": ("elsewhere", set()),
     "device": ("cpu", set()),
 }
@@ -424,6 +448,17 @@ configs = st.fixed_dictionaries(
             },
         ),
         "analysis": st.fixed_dictionaries({}, optional={"tolerance": st.floats(0.0, 40.0, exclude_min=True)}),
+        "sensitivity": st.fixed_dictionaries(
+            {},
+            optional={
+                "tolerances": st.lists(st.floats(0.0, 40.0, exclude_min=True), max_size=2),
+                "timesteps": st.lists(st.integers(0, 2000), max_size=2),
+                "samplers": st.lists(
+                    st.fixed_dictionaries({"sampler": st.just("ddim"), "sampling_steps": st.integers(2, 2000)}),
+                    max_size=2,
+                ),
+            },
+        ),
     },
 )
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bumpscope.config import Config, validate
-from bumpscope.plan import describe, multiply_adds, planned_cost
+from bumpscope.plan import describe, multiply_adds, planned_cost, sensitivity_seconds
 from bumpscope.settings import Model
 from bumpscope.unet import UNet
 
@@ -50,3 +50,20 @@ def test_plan_names_every_dataset_and_the_sum():
     for name in Config().datasets:
         assert name in text
     assert "In all" in text
+
+
+def test_sensitivity_is_planned_apart_and_by_what_it_varies():
+    base = {"seeds": [0], "datasets": {"one": {}}}
+    nothing = {"tolerances": [], "layers": [], "timesteps": [], "samples": [], "samplers": []}
+
+    def seconds(**levels):
+        return sensitivity_seconds(validate(base | {"sensitivity": nothing | levels}))
+
+    assert 0 < seconds() < seconds(tolerances=[2.0]) < seconds(layers=["up1"], timesteps=[39, 239])
+    twice = seconds(samples=[1024]) - seconds()
+    # Twice the images, whose clouds cost more than twice as much, but at a single layer and t.
+    assert twice > 1.5 * (seconds(samples=[256]) - seconds())
+    ring = validate({"seeds": [0], "datasets": {"ring": {"boundary": "torus"}}})
+    assert sensitivity_seconds(ring) < 60
+    more = round(sensitivity_seconds(Config()) / 60)
+    assert describe(Config()).endswith(f"`snakemake sensitivity`, which is no part of this, takes {more} more.")

@@ -66,6 +66,9 @@ LATER = {"behaviour", "geometry", "topology", "phases", "effects", "metrics", "c
         ("geometry", LATER - {"geometry"} | {"config", "training", "unet", "diffusion", "generation"}),
         # Topology denoises as geometry does.
         ("topology", LATER - {"topology", "geometry"} | {"config", "training", "unet", "diffusion", "generation"}),
+        # Nothing that is judged makes anything be generated again.
+        ("vary", LATER - {"behaviour", "geometry"} | {"config", "faults", "alignment", "variants", "sensitivity"}),
+        ("sensitivity", {"config", "faults", "variants", "geometry", "training", "unet", "diffusion", "generation"}),
     ],
 )
 def test_a_step_does_not_depend_on_what_comes_after_it(step, independent_of):
@@ -142,7 +145,7 @@ def test_a_fingerprint_does_not_depend_on_where_the_package_lies(copied):
 
 
 def test_an_edit_of_the_denoiser_changes_training_and_probing_only(copied):
-    probing = {"commands.train", "commands.generate", "commands.effects"}
+    probing = {"commands.train", "commands.generate", "commands.effects", "commands.vary"}
     assert changed_by(copied, "unet.py", "LONGEST_PERIOD = 10_000.0", "LONGEST_PERIOD = 20_000.0") == probing
 
 

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from bumpscope.config import Config, load, merge, read_yaml
+from bumpscope.config import Config, SamplerChoice, Sensitivity, load, merge, read_yaml
 from bumpscope.reference import PAGES
 from bumpscope.schemas import TABLES
 from bumpscope.settings import Analysis, Diffusion, Lattice, Model, Probe, Training
@@ -30,7 +30,8 @@ def test_the_default_file_is_the_default_experiment():
 
 def test_the_default_file_explains_every_key():
     lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
-    for section, fields in {"model": Model, "diffusion": Diffusion, "training": Training, "probe": Probe}.items():
+    sections = {"model": Model, "diffusion": Diffusion, "training": Training, "probe": Probe}
+    for section, fields in (sections | {"sensitivity": Sensitivity}).items():
         start = lines.index(f"{section}:")
         for key in fields.model_fields:
             place = next(k for k in range(start, len(lines)) if lines[k].startswith(f"  {key}:"))
@@ -74,6 +75,8 @@ def test_the_schema_accepts_both_ways_to_write_a_holdout(holdout):
         {"training": {"steps": 0}},
         {"model": {"base_width": 12}},
         {"device": "tpu"},
+        {"sensitivity": {"samplers": [{"sampler": "ddim"}]}},
+        {"sensitivity": {"layers": ["up9"]}},
         {"seeds": [-1]},
     ],
     ids=str,
@@ -84,7 +87,7 @@ def test_the_schema_rejects_what_a_configuration_may_not_hold(wrong):
 
 def test_the_configuration_page_names_every_key_with_its_default():
     page = PAGES["docs/config.md"]()
-    for section in (Model, Diffusion, Training, Probe, Analysis, Lattice):
+    for section in (Model, Diffusion, Training, Probe, Analysis, Lattice, Sensitivity, SamplerChoice):
         for key, field in section.model_fields.items():
             rows = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
             assert any(field.description in row for row in rows), key
@@ -95,7 +98,7 @@ def test_the_configuration_page_names_every_key_with_its_default():
 def test_the_numbers_of_the_default_file_are_read_as_numbers():
     plain, expected = yaml.safe_load(PAGES["config.yaml"]()), Config().model_dump(mode="json", exclude_none=True)
     assert list(plain) == list(expected)
-    for section in ("model", "diffusion", "training", "probe", "analysis"):
+    for section in ("model", "diffusion", "training", "probe", "analysis", "sensitivity"):
         assert plain[section] == expected[section]
         kinds = {key: type(value) for key, value in plain[section].items()}
         assert kinds == {key: type(value) for key, value in expected[section].items()}

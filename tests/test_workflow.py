@@ -9,19 +9,26 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from filelock import FileLock
 
+from bumpscope.config import load
 from bumpscope.schemas import TABLES
+from bumpscope.sensitivity import Probing
 from bumpscope.tables import read_metadata, read_table
-from workflow import command, copy_project, planned, snakemake
+from bumpscope.variants import readings
+from workflow import command, copy_project, jobs, planned, snakemake
 
 pytestmark = pytest.mark.xdist_group("workflow")
 SECONDS_FOR_TINY = 120
+# Made by `snakemake sensitivity` alone.
+OF_SENSITIVITY = {"sensitivity", "places", "varied_behaviour", "varied_geometry"}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,8 @@ def test_tiny_preset_ends_in_a_report_within_two_minutes_of_two_cores(experiment
 def test_every_table_of_the_contract_is_there_with_its_columns(project: Path) -> None:
     runs = read_table("runs", project / "results/runs.parquet")
     assert list(runs.run) == ["plane-seed0", "ring-seed0"]
-    for name, table in TABLES.items():
+    for name in TABLES.keys() - OF_SENSITIVITY:
+        table = TABLES[name]
         places = [{"path": run.path, "dataset": run.dataset} for run in runs.itertuples()]
         for path in {project / "results" / table.path.format(**place) for place in places}:
             # Reading checks every column's presence and type.
@@ -350,3 +358,63 @@ def test_a_run_alone_equals_the_same_run_in_a_grid(project: Path) -> None:
         found = _checksums(project / "alone/runs/ring", pattern)
         assert found
         assert found == _checksums(project / "results/runs/ring", pattern)
+
+
+@pytest.fixture(scope="module")
+def varied(experiment: tuple[Path, float]) -> Iterator[tuple[Path, str]]:
+    """The project once `snakemake sensitivity` has run in it, and what that printed."""
+    project, _ = experiment
+    done = snakemake(project, "sensitivity")
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield project, done.stdout + done.stderr
+    # Other tests compare the results with those of an experiment without it.
+    shutil.rmtree(project / "results/sensitivity")
+    for name in ("sensitivity.parquet", "places.parquet", "sensitivity.txt"):
+        (project / "results" / name).unlink()
+
+
+def test_sensitivity_trains_nothing_and_prints_what_it_writes(varied: tuple[Path, str]) -> None:
+    project, told = varied
+    assert jobs(told) == {"vary": 3, "sensitivity": 1}
+    text = (project / "results/sensitivity.txt").read_text(encoding="utf-8")
+    assert text in told
+    assert re.search(r"^\d+ of 36 verdicts change", text, flags=re.MULTILINE)
+    verdicts = read_table("sensitivity", project / "results/sensitivity.parquet")
+    assert verdicts.groupby("factor")["level"].nunique().to_dict() == {
+        "configured": 1, "tolerance": 1, "place": 3, "samples": 1, "sampler": 1,
+    }  # fmt: skip
+    places = read_table("places", project / "results/places.parquet")
+    assert places.groupby(["run", "step"]).size().to_dict() == {("plane-seed0", 0): 4, ("plane-seed0", 60): 4}
+    for name in OF_SENSITIVITY:
+        path = project / "results" / TABLES[name].path.format(variant="samples=32", path="runs/plane/seed=0")
+        assert len(read_table(name, path))
+
+
+def test_read_as_configured_a_run_shows_exactly_what_it_shows_in_the_experiment(varied: tuple[Path, str]) -> None:
+    results = varied[0] / "results"
+    first = readings(load(varied[0] / "config.yaml", varied[0] / "workflow/presets/tiny.yaml")).readings[0]
+    row = read_table("runs", results / "runs.parquet").set_index("run", drop=False).loc["plane-seed0"]
+    folder = results / "sensitivity/configured/runs/plane/seed=0"
+    tables = [read_table(f"varied_{name}", folder / f"{name}.parquet") for name in ("behaviour", "geometry")]
+    metrics, phases = Probing(row.to_dict(), *tables).read(first)
+    own = read_table("phases", results / "runs/plane/seed=0/phases.parquet")
+    pd.testing.assert_frame_equal(phases[own.columns], own)
+    own = read_table("metrics", results / "metrics.parquet", filters=[("run", "==", "plane-seed0")])
+    own = own.set_index(["step", "metric"]).value.loc[list(zip(metrics.step, metrics.metric, strict=True))]
+    assert len(metrics) > 150
+    np.testing.assert_array_equal(own.to_numpy(), metrics.value.to_numpy())
+    own = read_table("claims", results / "claims.parquet")
+    judged = read_table("sensitivity", results / "sensitivity.parquet", filters=[("factor", "==", "configured")])
+    shared = [name for name in own.columns if name in judged.columns]
+    pd.testing.assert_frame_equal(judged[shared], own[shared])
+
+
+def test_another_level_reruns_just_what_it_needs(varied: tuple[Path, str]) -> None:
+    project, _ = varied
+    assert planned(project, "sensitivity") == {}
+    assert planned(project, "sensitivity", preset=_preset(project, _set("sensitivity", "tolerances", [0.5, 3.0]))) == {
+        "sensitivity": 1
+    }
+    more = _preset(project, _set("sensitivity", "samples", [32, 48]))
+    assert planned(project, "sensitivity", preset=more) == {"vary": 1, "sensitivity": 1}
+    assert planned(project, preset=more) == {}

@@ -41,7 +41,11 @@ def planned(project: Path, *arguments: str, preset: str | Path = "workflow/prese
     """How many jobs of each rule a dry run plans."""
     done = snakemake(project, "--dry-run", *arguments, preset=preset)
     assert done.returncode == 0, done.stdout + done.stderr
-    text = done.stdout + done.stderr
+    return jobs(done.stdout + done.stderr)
+
+
+def jobs(text: str) -> dict[str, int]:
+    """How many jobs of each rule Snakemake says that it plans."""
     if "Job stats:" not in text:
         assert "Nothing to be done" in text, text
         return {}

@@ -93,10 +93,15 @@ def classify(
     nothing = np.full((1, 4), np.nan)
     x, y, amplitude, width = np.concatenate([np.empty((0, 4)), *(np.vstack([b, nothing])[:1] for b in found)]).T
     error = distance(x, y, mu_x, mu_y, lattice)
-    outcome = np.select([counts == 0, counts > 1, error <= tolerance], ["none", "multiple", "correct"], "misplaced")
+    outcome = outcomes(counts, error, tolerance)
     return pd.DataFrame(
         {"bumps": counts, "x": x, "y": y, "amplitude": amplitude, "width": width, "error": error, "outcome": outcome}
     )
+
+
+def outcomes(bumps: np.ndarray, error: np.ndarray, tolerance: float) -> np.ndarray:
+    """none, multiple, correct or misplaced for each image, by its ``bumps`` that count and their ``error``, px."""
+    return np.select([bumps == 0, bumps > 1, error <= tolerance], ["none", "multiple", "correct"], "misplaced")
 
 
 def _offset(difference: np.ndarray, lattice: Lattice) -> np.ndarray:

@@ -6,10 +6,11 @@ Every fault of a configuration is found before any work starts, and all of them 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -21,6 +22,7 @@ from bumpscope.settings import (
     Diffusion,
     DiffusionOverride,
     Lattice,
+    LayerName,
     Model,
     ModelOverride,
     Probe,
@@ -64,9 +66,9 @@ DatasetName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-# The datasets beside the balanced plane have light probes and, but for three, one seed: enough to see what they are for,
-# within fifty core-minutes. Verdicts need five seeds (docs/science.md); the other two densities and the withheld block
-# have them, so that the claims on density and on new combinations have a verdict.
+# The datasets beside the balanced plane have light probes and, but for three, one seed: enough to see what they are
+# for, within fifty core-minutes. Verdicts need five seeds (docs/science.md); the other two densities and the withheld
+# block have them, so that the claims on density and on new combinations have a verdict.
 _SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239]}
 _LADDER = {"checkpoints": [0, 200, 300, 400, 500, 600, 700, 800, 1600]} | _SPARING
 _LIGHT = {"checkpoints": [0, 600, 1600]} | _SPARING
@@ -95,6 +97,39 @@ def _default_datasets() -> dict[str, Dataset]:
     return {name: Dataset.model_validate(lattice) for name, lattice in lattices.items()}
 
 
+class SamplerChoice(Section):
+    """A sampler and how many steps it takes."""
+
+    sampler: Literal["ddim", "ancestral"] = Field(description="as in `probe`")
+    sampling_steps: int = Field(ge=2, description="as in `probe`")
+
+
+class Sensitivity(Section):
+    """What `snakemake sensitivity` changes, one thing at a time, before it judges the claims again.
+
+    It is no part of the settings of a step, so that another level to try makes nothing else stale.
+    """
+
+    tolerances: list[Annotated[float, Field(gt=0.0)]] = Field(
+        [0.5, 2.0], description="in place of analysis.tolerance, px"
+    )
+    layers: list[LayerName] = Field(
+        list(get_args(LayerName)), description="layers at which phases are judged, each at every one of `timesteps`"
+    )
+    timesteps: list[Annotated[int, Field(ge=0)]] = Field(
+        [639, 239, 39], description="t at which phases are judged; the sampler's nearest are read"
+    )
+    samples: list[Annotated[int, Field(ge=16, le=10_000)]] = Field([256, 1024], description="in place of probe.samples")
+    samplers: list[SamplerChoice] = Field(
+        [
+            SamplerChoice(sampler="ddim", sampling_steps=10),
+            SamplerChoice(sampler="ddim", sampling_steps=50),
+            SamplerChoice(sampler="ancestral", sampling_steps=100),
+        ],
+        description="in place of probe.sampler and probe.sampling_steps",
+    )
+
+
 class Config(Section):
     """The whole configuration of an experiment."""
 
@@ -116,6 +151,11 @@ class Config(Section):
     training: Training = Field(default_factory=Training, description="the optimisation")
     probe: Probe = Field(default_factory=Probe, description="what is asked of a checkpoint")
     analysis: Analysis = Field(default_factory=Analysis, description="what is made of the probes")
+    sensitivity: Sensitivity = Field(
+        default_factory=Sensitivity,
+        description="what `snakemake sensitivity` changes, one thing at a time, before it judges the claims again; an"
+        " empty list leaves a thing as it is",
+    )
 
     def runs(self) -> Iterator[Run]:
         """Every training of the grid, in the order of the configuration."""
@@ -123,6 +163,18 @@ class Config(Section):
             sections = {section: self.section(section, dataset) for section in OVERRIDABLE}
             for seed in self.seeds if dataset.seeds is None else dataset.seeds:
                 yield Run(name, seed, dataset.lattice, analysis=self.analysis, **sections)
+
+    def balanced_plane_runs(self) -> list[Run]:
+        """The runs that all claims but the one on coupling rest on: dx = dy on a plane, and no skew.
+
+        Verdicts rest on the datasets among them with the most seeds; the claim on density compares these with
+        lattices of other spacing, whatever their seeds, and all that it compares must be read alike.
+        """
+
+        def balanced_plane(lattice: Lattice) -> bool:
+            return lattice.boundary == "plane" and math.isclose(lattice.dx, lattice.dy) and lattice.skew.axis == "none"
+
+        return [run for run in self.runs() if balanced_plane(run.lattice)]
 
     def section(self, name: str, dataset: Dataset) -> Any:
         """A section as it holds for ``dataset``: the global keys under the dataset's own."""
@@ -179,6 +231,9 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "topology": ("seed",),
     "phases": ("lattice",),
 }
+# Generation once more, with another probe, and the bumps in its images. Their outcomes are judged later, so that a
+# tolerance generates nothing.
+STEP_KEYS["vary"] = (*STEP_KEYS["generate"], "analysis.faint")
 
 
 def step_settings(run: Run, step: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _keys_at(root: type[Config], location: tuple[Any, ...]) -> list[str]:
             section = section.__args__[1]
         elif part == "datasets":
             section = section.model_fields[part].annotation
-        else:
+        elif not isinstance(part, int):  # a place in a list has no keys of its own
             annotation = section.model_fields[part].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]
             section = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
@@ -144,6 +144,8 @@ def contradictions(config: Config, sections_too: bool = True) -> Iterator[str]:
         if config.analysis.tolerance > dataset.image_size:
             at_most = f"at most image_size ({dataset.image_size} in {here})"
             yield f"analysis.tolerance: holds {config.analysis.tolerance}; allowed: {at_most}"
+    if sections_too:
+        yield from _sensitivity_faults(config)
 
 
 def _lattice_faults(here: str, dataset: Dataset) -> Iterator[str]:
@@ -192,6 +194,36 @@ def _holdout_faults(here: str, dataset: Dataset, holdout: Holdout) -> Iterator[s
                 "with at least one lattice position in it" if inside == 0 else "that leaves at least one position out"
             )
             yield f"{here}.holdout.{axis}: holds {interval}; allowed: an interval {need}"
+
+
+def _sensitivity_faults(config: Config) -> Iterator[str]:
+    """Faults of the levels that were given; of the default ones those that do not fit are not tried."""
+    sensitivity = config.sensitivity
+    levels: dict[str, list[Any]] = {key: getattr(sensitivity, key) for key in sensitivity.model_fields_set}
+    for key, values in levels.items():
+        if any(value in values[:place] for place, value in enumerate(values)):
+            yield f"sensitivity.{key}: holds {show(_plain(values))}; allowed: each once"
+    runs = config.balanced_plane_runs()
+    timesteps = min((run.diffusion.timesteps for run in runs), default=math.inf)
+    size = min((run.lattice.image_size for run in runs), default=math.inf)
+    wrong = {
+        "tolerances": ([v for v in levels.get("tolerances", []) if v > size], f"at most image_size = {size}"),
+        "timesteps": (
+            [v for v in levels.get("timesteps", []) if v >= timesteps],
+            f"less than diffusion.timesteps = {timesteps}",
+        ),
+        "samplers": (
+            [v for v in levels.get("samplers", []) if v.sampling_steps > timesteps],
+            f"sampling_steps of at most diffusion.timesteps = {timesteps}",
+        ),
+    }
+    for key, (values, allowed) in wrong.items():
+        if values:
+            yield f"sensitivity.{key}: holds {show(_plain(values))}; allowed: {allowed}"
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    return [value.model_dump() if isinstance(value, BaseModel) else value for value in values]
 
 
 def _section_faults(

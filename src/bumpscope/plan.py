@@ -8,13 +8,24 @@ import pandas as pd
 
 from bumpscope.config import Config, Run
 from bumpscope.settings import Lattice, Model
+from bumpscope.variants import readings, variants
 
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
 # (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
 MULTIPLY_ADDS_A_SECOND = {"train": 1.8e10, "generate": 1.7e10}
 SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
-SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35}  # of 512 activation vectors
-SECONDS_A_JOB = {"train": 4.0, "generate": 4.0, "effects": 4.0, "behaviour": 2.0, "geometry": 3.5, "topology": 2.0}
+SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22}  # of 512 activation vectors; vary has no UMAP
+CLOUD_EXPONENT = 1.5  # of the vectors in a cloud, whose distances are what takes long; from 256, 512 and 1024
+SECONDS_A_JOB = {
+    "train": 4.0,
+    "generate": 4.0,
+    "effects": 4.0,
+    "behaviour": 2.0,
+    "geometry": 3.5,
+    "topology": 2.0,
+    "vary": 4.5,
+}
+SECONDS_A_READING = 1.5  # of ten runs or so, rejudged
 SECONDS_OF_AGGREGATION = 40.0
 DATASETS_SHOWN = 20
 
@@ -77,6 +88,17 @@ def run_seconds(run: Run) -> dict[str, float]:
     return {step: seconds + SECONDS_A_JOB[step] for step, seconds in work.items()}
 
 
+def sensitivity_seconds(config: Config) -> float:
+    """Seconds on one core that `snakemake sensitivity` adds to an experiment."""
+    total = SECONDS_A_READING * len(readings(config).readings)
+    for run in (run for runs in variants(config).values() for run in runs):
+        probing = run_seconds(run)
+        clouds = len(run.probe.checkpoints) * len(run.probe.layers) * len(run.probe.timesteps)
+        total += probing["generate"] - SECONDS_A_JOB["generate"] + probing["behaviour"] - SECONDS_A_JOB["behaviour"]
+        total += clouds * SECONDS_A_CLOUD["vary"] * (run.probe.samples / 512) ** CLOUD_EXPONENT + SECONDS_A_JOB["vary"]
+    return total
+
+
 def planned_cost(runs: Iterable[Run]) -> pd.DataFrame:
     """Core-minutes by dataset (rows) and step (columns), without what is shared by all runs."""
     rows = [{"dataset": run.dataset} | run_seconds(run) for run in runs]
@@ -84,7 +106,7 @@ def planned_cost(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def describe(config: Config) -> str:
-    """The plan as text, a line a dataset and a last line with the sum."""
+    """The plan as text, a line a dataset, then the sum, then what `snakemake sensitivity` would add."""
     cost = planned_cost(config.runs())
     total = cost.to_numpy().sum() + SECONDS_OF_AGGREGATION / 60
     table = cost.assign(total=cost.sum(axis=1)).round(1)
@@ -92,5 +114,6 @@ def describe(config: Config) -> str:
     return (
         "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
         f"{table.head(DATASETS_SHOWN).to_string()}{more}\n"
-        f"In all {total:.0f} core-minutes with figures and report, whether or not some of it is done already."
+        f"In all {total:.0f} core-minutes with figures and report, whether or not some of it is done already.\n"
+        f"`snakemake sensitivity`, which is no part of this, takes {sensitivity_seconds(config) / 60:.0f} more."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import textwrap
 from typing import Any, get_args
@@ -10,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bumpscope.config import Config, Dataset
+from bumpscope.config import Config, Dataset, SamplerChoice, Sensitivity
 from bumpscope.schemas import TABLES
 from bumpscope.settings import Analysis, Diffusion, Holdout, Lattice, Model, Probe, Section, Skew, Training
 
@@ -27,6 +28,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "training": Training,
     "probe": Probe,
     "analysis": Analysis,
+    "sensitivity": Sensitivity,
 }
 DATASET_NOTES = (
     "Each dataset is a lattice of bump centres, trained once with every seed unless it names its own `seeds`; it may\n"
@@ -98,7 +100,12 @@ def config_page() -> str:
         _key_table(Holdout, list(Holdout.model_fields)),
     ]
     for name, section in _SECTIONS.items():
-        parts += [f"## `{name}`", (section.__doc__ or "").strip(), _key_table(section, list(section.model_fields))]
+        parts += [
+            f"## `{name}`",
+            inspect.cleandoc(section.__doc__ or ""),
+            _key_table(section, list(section.model_fields)),
+        ]
+    parts += ["### `sensitivity.samplers`", _key_table(SamplerChoice, list(SamplerChoice.model_fields))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -119,6 +126,8 @@ def _default(field: FieldInfo) -> str:
         return "none"
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
+    if isinstance(value, list):
+        value = [item.model_dump(mode="json") if isinstance(item, BaseModel) else item for item in value]
     return f"`{_flow(value)}`"
 
 

@@ -240,4 +240,54 @@ TABLES: dict[str, Table] = {
             "reason | text | – | the rule's words for the verdict"
         ),
     ),
+    "sensitivity": Table(
+        "sensitivity.parquet",
+        "a claim judged with one choice changed; made by `snakemake sensitivity`",
+        _columns(
+            "factor | text | – | changed choice: tolerance, place (layer and t), samples, sampler; configured: none\n"
+            "level | text | – | what it is changed to\n"
+            "claim | text | – | id of the claim\n"
+            "estimate | float | as in claims | its value; empty without data\n"
+            "low | float | as in claims | lower end of its 95% interval\n"
+            "high | float | as in claims | upper end\n"
+            "runs | int | – | runs that it rests on\n"
+            "verdict | text | – | supported, contradicted or undetermined\n"
+            "changed | bool | – | whether the experiment's own verdict, in table claims, is another\n"
+            "reason | text | – | the rule's words for the verdict"
+        ),
+    ),
+    "places": Table(
+        "places.parquet",
+        "a checkpoint of a run at one layer and t; made by `snakemake sensitivity`",
+        _columns(
+            "run | text | – | run id\n"
+            "dataset | text | – | name of the dataset\n"
+            "seed | int | – | random seed\n"
+            + _WHERE
+            + "latent_phase | text | – | A, B, C or ?: from geometry alone, at this place\n"
+            "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
+            "order | text | – | how far the requests order the cloud: none, partial or full; empty where unknown\n"
+            "dimension | float | – | intrinsic dimension (MLE) of the denoised cloud\n"
+            + "\n".join(
+                f"{metric}_{label} | float | – | {text} {label} centre"
+                for metric, text in (
+                    ("r2", "cross-validated linear R² of the"),
+                    ("knn_r2", "R² of the 8 nearest in the denoised cloud, for the"),
+                    ("trustworthiness", "trustworthiness of the denoised cloud for the"),
+                )
+                for label in ("requested", "realised")
+            )
+        ),
+    ),
 }
+# A variant of the probe is read like the probe itself; which outcome an image has is decided later, by a tolerance.
+TABLES["varied_behaviour"] = Table(
+    "sensitivity/{variant}/{path}/behaviour.parquet",
+    "an image that a variant of the probe generated; made by `snakemake sensitivity`",
+    tuple(column for column in TABLES["behaviour"].columns if column.name != "outcome"),
+)
+TABLES["varied_geometry"] = Table(
+    "sensitivity/{variant}/{path}/geometry.parquet",
+    "a number of a variant of the probe, as in geometry but for umap3; made by `snakemake sensitivity`",
+    TABLES["geometry"].columns,
+)

@@ -16,6 +16,7 @@ from bumpscope.config import STEP_KEYS, ConfigError, load, read_yaml, step_setti
 from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path
 from bumpscope.settings import canonical_json, fingerprint
+from bumpscope.variants import readings, variants
 
 # Snakemake's own `configfile:` would merge a preset's datasets into the default's; here they replace them. So
 # `config` holds only what the command line gives (--configfile, --config), laid over config.yaml by the package.
@@ -30,6 +31,10 @@ except ConfigError as error:
 
 OUT = CONFIG.output.rstrip("/")
 RUNS = {run.path: run for run in CONFIG.runs()}
+# Other ways to probe runs: variant -> path -> the run with its probe changed.
+VARIANTS = {
+    name: {run.path: run for run in runs} for name, runs in variants(CONFIG).items()
+}
 RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
 FIGURES = sorted(
     path.stem
@@ -68,6 +73,11 @@ wildcard_constraints:
 def run_of(wildcards):
     """The run that a job's wildcards name."""
     return RUNS[f"runs/{wildcards.dataset}/seed={wildcards.seed}"]
+
+
+def varied_run(wildcards):
+    """The run that a job's wildcards name, with the probe of their variant."""
+    return VARIANTS[wildcards.variant][run_of(wildcards).path]
 
 
 def settings_for(step):
