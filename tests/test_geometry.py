@@ -11,7 +11,8 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import euclidean_distances
 
 from bumpscope.geometry import decompose, denoise, embed, measure
-from synthetic_clouds import Cloud, cloud
+from clouds import Cloud
+from synthetic_clouds import cloud
 
 
 def numbers(table, space="raw", label="requested"):
