@@ -1,6 +1,6 @@
 """What the behaviour instrument makes of bumps drawn on truth: how many it counts, and how well it locates one.
 
-    python validation/measure_behaviour.py [--images 2000] [--repeats 200] [--folder DIR]
+    python validation/measure_behaviour.py [--images 2000] [--repeats 300] [--folder DIR]
 
 Writes behaviour-counts.parquet, a row an image, and behaviour-positions.parquet, a row a place, amplitude, width and
 noise.
@@ -108,7 +108,7 @@ def position_errors(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000, help="for each lattice and band of amplitudes")
-    parser.add_argument("--repeats", type=int, default=200, help="images with the same bump in other noise")
+    parser.add_argument("--repeats", type=int, default=300, help="images with the same bump in other noise")
     parser.add_argument("--folder", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     generator = np.random.default_rng(20)
