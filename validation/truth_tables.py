@@ -17,7 +17,10 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 # At the end, since the folder's names are not to hide others.
 sys.path.append(str(ROOT / "benchmarks"))
+from page import markdown, significant  # noqa: E402
 from record import hardware  # noqa: E402
+
+__all__ = ["RESULTS", "ROOT", "load", "markdown", "save", "significant"]
 
 
 def save(name: str, frame: pd.DataFrame, folder: Path = RESULTS) -> Path:
