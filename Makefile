@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test environment lint reference benchmarks clean
+.PHONY: results test environment lint reference ground-truth benchmarks clean
 
 PYTHON ?= python3
 CORES ?= all
@@ -32,6 +32,11 @@ lint: environment
 # config.yaml, the JSON schema and the reference pages, made again from the typed model and the table schemas.
 reference: environment
 	$(BIN)/python -m bumpscope reference
+
+# Every instrument on data whose answer is known: half an hour on two cores, written to docs/.
+ground-truth: environment
+	for name in effects behaviour clouds; do $(BIN)/python validation/measure_$$name.py; done
+	$(BIN)/python validation/ground_truth_page.py
 
 # Throughput against other people's code, and what it costs to grow: half an hour on a quiet machine, written to docs/.
 # Needs the results of the default experiment.

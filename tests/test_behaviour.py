@@ -1,16 +1,15 @@
 """The behaviour instrument, against bumps drawn here and against the Cramér-Rao bound."""
 
-import itertools
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime, linear_sum_assignment
-from scipy.stats import norm
 
 from bumpscope import behaviour
 from bumpscope.config import Lattice
+from drawn_bumps import drawn, random_bumps, shown
+from measure_behaviour import position_errors
 
 FAINT = 0.25
 LATTICES = {
@@ -24,80 +23,9 @@ LATTICES = {
 every_lattice = pytest.mark.parametrize("lattice", LATTICES.values(), ids=LATTICES.keys())
 
 
-def drawn(bumps, lattice):
-    """An image of bumps (x, y, amplitude, width), from the normal density; on a torus a sum over periodic copies."""
-    size = lattice.image_size
-    copies = (-size, 0, size) if lattice.boundary == "torus" else (0,)
-    image = np.zeros((size, size))
-    for x, y, amplitude, width in bumps:
-        along_x, along_y = (
-            sum(norm.pdf(np.arange(size), centre + copy, width) for copy in copies) / norm.pdf(0, 0, width)
-            for centre in (x, y)
-        )
-        image += amplitude * np.outer(along_y, along_x)
-    return image
-
-
-def shown(images, lattice):
-    return 1.0 - images if lattice.polarity == "dark" else images
-
-
 def classified(images, lattice, mu_x=0.0, mu_y=0.0, tolerance=1.0, faint=FAINT):
     ones = np.ones(len(images))
     return behaviour.classify(shown(images, lattice), mu_x * ones, mu_y * ones, lattice, tolerance, faint)
-
-
-def bound(truth, lattice, noise):
-    """Cramér-Rao bound on the root mean square distance, px, with x, y, amplitude and width unknown."""
-    step = 1e-5
-    derivatives = [
-        (drawn([truth + change], lattice) - drawn([truth - change], lattice)).ravel() / (2 * step)
-        for change in step * np.eye(4)
-    ]
-    covariance = noise**2 * np.linalg.inv(np.inner(derivatives, derivatives))
-    return np.sqrt(covariance[0, 0] + covariance[1, 1])
-
-
-def random_bumps(generator, count, lattice, amplitudes):
-    """Bumps with centres at least 4 sigma apart, a part of them at the very edge of where centres may lie."""
-    first, last = lattice.free_margin - 0.5, lattice.image_size - 0.5 - lattice.free_margin
-    while True:
-        centres = generator.uniform(first, last, (count, 2))
-        edges = generator.choice([first, last], (count, 2))
-        centres = np.where(generator.random((count, 2)) < 0.15, edges, centres)
-        gaps = np.abs(centres[:, None] - centres)
-        if lattice.boundary == "torus":
-            gaps = np.minimum(gaps, lattice.image_size - gaps)
-        if (np.linalg.norm(gaps, axis=2)[np.triu_indices(count, 1)] >= 4 * lattice.sigma).all():
-            break
-    return np.column_stack(
-        [centres, generator.uniform(*amplitudes, count), lattice.sigma * generator.uniform(0.8, 1.3, count)]
-    )
-
-
-def root_mean_square_ratios(lattice, positions, amplitudes, widths, noises, repeats, generator):
-    """Root mean square error of x and y over its bound, for each case, and how many bumps were found."""
-    rows = []
-    for (x, y), amplitude, width, noise in itertools.product(positions, amplitudes, widths, noises):
-        truth = np.array([x, y, amplitude, width * lattice.sigma])
-        size = lattice.image_size
-        images = drawn([truth], lattice) + noise * generator.standard_normal((repeats, size, size))
-        table = classified(images, lattice, x, y)
-        error = np.sqrt(np.nanmean(table["error"] ** 2))
-        rows.append((x, y, amplitude, width, noise, error / bound(truth, lattice, noise), table["x"].notna().mean()))
-    return pd.DataFrame(rows, columns=["x", "y", "amplitude", "width", "noise", "ratio", "found"])
-
-
-def positions_of(lattice):
-    """Centres inside, on the edge, in the corner and near the edge of where centres may lie."""
-    size, first = lattice.image_size, lattice.free_margin - 0.5
-    return [
-        (size / 2 + 0.2, size / 2 - 0.13),
-        (size / 2 + 0.5, size / 2 + 0.5),
-        (first, size / 2 + 0.3),
-        (first, size - 1 - first),
-        (first + 0.6 * lattice.sigma, first + 0.3 * lattice.sigma),
-    ]
 
 
 def test_distance_is_the_shortest_over_all_periodic_copies():
@@ -161,9 +89,7 @@ def test_without_noise_each_of_several_bumps_is_found_within_a_hundredth_of_a_pi
 def test_the_position_error_is_within_a_fifth_of_the_cramer_rao_bound(name):
     lattice = LATTICES[name]
     generator = np.random.default_rng(5)
-    table = root_mean_square_ratios(
-        lattice, positions_of(lattice), (0.3, 0.6, 1.2), (1.0,), (0.01, 0.05), 100, generator
-    )
+    table = position_errors(lattice, (0.3, 0.6, 1.2), (1.0,), (0.01, 0.05), 100, generator)
     assert (table["ratio"] <= 1.2).all(), table.sort_values("ratio").tail().to_string()
     assert (table.query("amplitude > 0.5")["found"] == 1).all()
 
@@ -172,9 +98,7 @@ def test_the_position_error_is_within_a_fifth_of_the_cramer_rao_bound(name):
 @every_lattice
 def test_the_position_error_keeps_to_the_bound_for_every_width_amplitude_and_noise(lattice):
     generator = np.random.default_rng(6)
-    table = root_mean_square_ratios(
-        lattice, positions_of(lattice), (0.3, 0.6, 1.2), (0.8, 1.0, 1.3), (0.01, 0.02, 0.05), 200, generator
-    )
+    table = position_errors(lattice, (0.3, 0.6, 1.2), (0.8, 1.0, 1.3), (0.01, 0.02, 0.05), 200, generator)
     assert (table["ratio"] <= 1.2).all(), table.sort_values("ratio").tail().to_string()
 
 

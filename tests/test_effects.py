@@ -5,11 +5,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from scipy.special import softmax
 
 from bumpscope.bumps import lattice_points, render, to_network
 from bumpscope.effects import bayes_estimates, decompose, make_probe
 from bumpscope.settings import Holdout, Lattice, Skew
+from measure_effects import bayes_denoisers
 
 LATTICES = {
     "plane": Lattice(image_size=8, sigma=1.0, margin=1.0, dx=1.0, dy=1.0),
@@ -23,30 +23,15 @@ LATTICES = {
 }
 
 
-def brute_force(x_t, alpha_bar, lattice, agrees):
-    """The posterior mean over materialised images, one probe at a time, as the definition has it."""
-    points = lattice_points(lattice)
-    images = to_network(render(points.mu_x, points.mu_y, lattice)).reshape(len(points.mu_x), -1)
-    means = []
-    for n, noisy in enumerate(x_t.reshape(len(x_t), -1)):
-        keep = (points.probability > 0) & agrees(n, points)
-        logits = -((noisy - math.sqrt(alpha_bar) * images[keep]) ** 2).sum(1) / (2 * (1 - alpha_bar))
-        means.append(softmax(logits + np.log(points.probability[keep])) @ images[keep])
-    return np.array(means)
-
-
 @pytest.mark.parametrize("alpha_bar", [0.02, 0.4, 0.97])
 @pytest.mark.parametrize("name", LATTICES)
 def test_posterior_means_agree_with_brute_force(name, alpha_bar):
     lattice = LATTICES[name]
     probe = make_probe(lattice, alpha_bar, 300, 16, seed=1)
-    references = (
-        brute_force(probe.x_t, alpha_bar, lattice, lambda n, k: np.ones(len(k.mu_x), bool)),
-        brute_force(probe.x_t, alpha_bar, lattice, lambda n, k: np.isclose(k.mu_x, probe.mu_x[n])),
-        brute_force(probe.x_t, alpha_bar, lattice, lambda n, k: np.isclose(k.mu_y, probe.mu_y[n])),
-    )
-    for estimate, reference in zip((probe.D0, probe.Dx, probe.Dy), references, strict=True):
-        np.testing.assert_allclose(estimate, reference, rtol=0, atol=1e-12)
+    references = bayes_denoisers(probe, alpha_bar, lattice)
+    own = {"blind": probe.D0, "x only": probe.Dx, "y only": probe.Dy, "both": probe.x0.reshape(16, -1)}
+    for name, reference in references.items():
+        np.testing.assert_allclose(own[name], reference, rtol=0, atol=1e-12)
 
 
 def test_estimates_do_not_depend_on_how_probes_are_chunked(monkeypatch):

@@ -36,7 +36,7 @@ def reading(**changed):
 
 def cloud(step, layer, t, phase):
     requested, drawn, dimension = CLOUDS[phase]
-    rows = [("raw", None, "rank", 5.0), ("raw", None, "dimension_mle_denoised", dimension)]
+    rows = [("raw", None, "rank", 5.0), ("raw", None, "dimension_mada_denoised", dimension)]
     for label, order in {"requested": requested, "realised": drawn, "shuffled": 0.0}.items():
         rows += [("raw", label, f"{name}_denoised", order) for name in ("trustworthiness", "knn_r2")]
         rows += [(space, label, name, order) for space in ("raw", "pca3") for name in ("r2", "r2_x", "r2_y")]

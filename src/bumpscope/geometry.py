@@ -26,6 +26,9 @@ from bumpscope.factorisation import factorisation
 NEIGHBOURS = 8
 # Neighbours of the maximum-likelihood dimension (Levina and Bickel 2004 use 10 to 20).
 DIMENSION_NEIGHBOURS = 20
+# Neighbours of the manifold-adaptive dimension, which compares the distances to the 20th and the 40th: further than
+# noise and images of one centre reach, which mislead estimators that look at the nearest (docs/ground-truth.md).
+ADAPTIVE_NEIGHBOURS = 40
 # Neighbours of UMAP, its authors' default; epochs, their default above 10,000 points. The 500 that they take below it
 # make no better picture of clouds of this kind (docs/findings.md).
 UMAP_NEIGHBOURS = 15
@@ -191,7 +194,8 @@ def measure(
 
         - explained_variance_1 to _10: shares of the variance; rank: components above noise; participation_ratio:
           (sum of variances)^2 / sum of their squares.
-        - dimension_mle (Levina and Bickel 2004, k = 20), dimension_twonn (Facco et al. 2017), of the raw cloud;
+        - dimension_mle (Levina and Bickel 2004, k = 20), dimension_twonn (Facco et al. 2017), dimension_mada
+          (Farahmand, Szepesvari and Audibert 2007, k = 40), of the raw cloud;
           with the suffix _denoised, of the components above noise.
         - trustworthiness (Venna and Kaski 2001, k = 8): whether neighbours in the cloud are neighbours by label;
           0.5 by chance, 1 at best. knn_overlap: share of the 8 nearest in the cloud that are among the 8 nearest
@@ -253,14 +257,14 @@ def _shape(components: Components) -> Iterator[tuple[str, float]]:
 
 
 def _dimensions(distance: np.ndarray | None) -> Iterator[tuple[str, float]]:
-    """Intrinsic dimensions from a distance matrix; NaN for fewer than 21 distinct points."""
-    mle = twonn = np.nan
+    """Intrinsic dimensions from a distance matrix; NaN for fewer distinct points than the estimator's neighbours."""
+    mle = twonn = mada = np.nan
     if distance is not None:
         # Coinciding points have no ratio of distances; the first of each stands for all.
         coincide = np.tril(distance <= PRECISION * distance.max(), k=-1).any(axis=1)
         distinct = distance[np.ix_(~coincide, ~coincide)]
         if len(distinct) > DIMENSION_NEIGHBOURS:
-            from skdim.id import MLE, TwoNN
+            from skdim.id import MADA, MLE, TwoNN
 
             nearest = np.sort(distinct, axis=1)[:, 1 : DIMENSION_NEIGHBOURS + 1]
             with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -268,8 +272,12 @@ def _dimensions(distance: np.ndarray | None) -> Iterator[tuple[str, float]]:
                 # The distances also stand in for the points, of which the estimator only counts the rows.
                 mle = MLE().fit(nearest, precomputed_knn_arrays=(nearest, None)).dimension_
                 twonn = TwoNN(dist=True).fit(nearest[:, :2]).dimension_
+                if len(distinct) > ADAPTIVE_NEIGHBOURS:
+                    # The estimator writes into the matrix that it is given.
+                    mada = MADA(DM=True).fit(distinct.copy(), n_neighbors=ADAPTIVE_NEIGHBOURS).dimension_
     yield "dimension_mle", mle
     yield "dimension_twonn", twonn
+    yield "dimension_mada", mada
 
 
 def _folds(group: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -32,11 +32,11 @@ class Thresholds:
             which for 400 images scatter around chance by 0.02, 0.08 and 0.03.
         disordered_r2: a cloud whose mean linear R2 of x and y is at least this is not in disorder. An order in one
             coordinate alone gives 0.5.
-        sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MLE, denoised) of a disordered sheet. A curve
-            has 1.0; images of one centre that nearly coincide pull a sheet down to 1.24, and noise that denoising
-            leaves in pushes one up to 3.1.
+        sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MADA, denoised) of a disordered sheet. Sheets
+            and tori have 1.73 to 2.74; a curve has 1.0 without noise and up to 1.72 with a tenth of its radius in each
+            coordinate, which makes it locally a surface.
         unstructured_dimension: above this there is no low-dimensional manifold. Random clouds of ten dimensions have
-            6.5 to 8.7, latents of an untrained network 30.
+            6.5 to 8.1.
         majority: share of the images that must behave alike for a behaviour phase.
     """
 
@@ -45,7 +45,7 @@ class Thresholds:
     ordered_r2: float = 0.6
     above_control: float = 0.1
     disordered_r2: float = 0.4
-    sheet_dimension_low: float = 1.2
+    sheet_dimension_low: float = 1.72
     sheet_dimension_high: float = 3.5
     unstructured_dimension: float = 4.0
     majority: float = 0.5
@@ -70,7 +70,7 @@ def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tupl
         (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason). A cloud that is ordered in part
         or fully is not in disorder, whatever its phase.
     """
-    rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mle_denoised"))
+    rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mada_denoised"))
     order = _order(geometry, "requested")
     controls = {"shuffled labels": _order(geometry, "shuffled")}
     if untrained is not None:

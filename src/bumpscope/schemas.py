@@ -267,7 +267,7 @@ TABLES: dict[str, Table] = {
             + "latent_phase | text | – | A, B, C or ?: from geometry alone, at this place\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
             "order | text | – | how far the requests order the cloud: none, partial or full; empty where unknown\n"
-            "dimension | float | – | intrinsic dimension (MLE) of the denoised cloud\n"
+            "dimension | float | – | intrinsic dimension (MADA) of the denoised cloud\n"
             + "\n".join(
                 f"{metric}_{label} | float | – | {text} {label} centre"
                 for metric, text in (

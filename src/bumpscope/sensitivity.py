@@ -124,7 +124,7 @@ def places(probing: Probing, tolerance: float) -> pd.DataFrame:
         numbers = raw.pivot(index="step", columns="name", values="value")
         verdicts = judge(geometry, behaviour)
         at = numbers.reindex(verdicts["step"])
-        columns = {"dimension": "dimension_mle_denoised_"}
+        columns = {"dimension": "dimension_mada_denoised_"}
         for label in ("requested", "realised"):
             columns |= {f"r2_{label}": f"r2_{label}"}
             columns |= {f"{name}_{label}": f"{name}_denoised_{label}" for name in ("knn_r2", "trustworthiness")}

@@ -1,4 +1,5 @@
-"""Clouds whose dimension, topology and phase are known by construction.
+"""Clouds whose dimension, topology and phase are known by construction; the thresholds of phases and topology were set
+on these.
 
 They stand for activations of images requested at centres of a lattice, two or three a centre with noise of their own,
 and at some centres between. Every cloud draws its own lattice, width, warp and bend.
@@ -6,48 +7,14 @@ and at some centres between. Every cloud draws its own lattice, width, warp and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from bumpscope.geometry import Components, decompose, measure
+from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radius, variances
 
 NOISES = [(0.0, "whole"), (0.05, "whole"), (0.1, "whole"), (0.05, "coordinate"), (0.1, "coordinate")]
 IMAGE_SIZE = 20
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """A cloud and what is true of it; ``dimension`` and ``betti`` are None where they are not defined."""
-
-    vectors: np.ndarray
-    mu_x: np.ndarray
-    mu_y: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    seen: np.ndarray
-    boundary: str
-    phase: str
-    dimension: float | None
-    betti: tuple[int, int, int] | None
-
-    def measured(self, seed: int = 0, components: Components | None = None):
-        """The geometry of the cloud; UMAP, which no verdict rests on, is left undefined."""
-        components = decompose(self.vectors) if components is None else components
-        undefined = np.full((len(self.vectors), 3), np.nan)
-        return measure(
-            components,
-            undefined,
-            undefined,
-            self.mu_x,
-            self.mu_y,
-            self.x,
-            self.y,
-            self.seen,
-            self.boundary,
-            IMAGE_SIZE,
-            seed,
-        )
 
 
 def _requests(rng: np.random.Generator, boundary: str) -> tuple[np.ndarray, np.ndarray]:
@@ -98,17 +65,6 @@ def _tiles(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (np.stack([place // count, place % count], axis=1) + 0.5 + turned) / count
 
 
-def _permuted(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same positions, each centre's images moved together to where another centre was."""
-    centres, centre = np.unique(u, axis=0, return_inverse=True)
-    return centres[rng.permutation(len(centres))[centre.ravel()]]
-
-
-def _anywhere(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Positions that have nothing to do with the requests; even, since a torus has no edge."""
-    return rng.uniform(size=u.shape)
-
-
 def _random(n: int, rng: np.random.Generator) -> np.ndarray:
     """Ten dimensions of unequal breadth without structure."""
     return rng.normal(size=(n, 10)) * rng.uniform(0.6, 1.0, size=10)
@@ -148,7 +104,7 @@ def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
     u, seen = _requests(rng, boundary)
     d = int(rng.integers(400, 1500))
     moved = u
-    for word, move in (("permuted", _permuted), ("unrelated", _anywhere), ("scrambled", _tiles)):
+    for word, move in (("permuted", permuted), ("unrelated", anywhere), ("scrambled", _tiles)):
         moved = move(u, rng) if kind.startswith(word) else moved
     if kind == "full-dimensional random":
         points = rng.normal(size=(len(u), d))
@@ -158,12 +114,26 @@ def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
         points = _circle(len(u), rng)
     else:
         points = _torus(moved, rng) if boundary == "torus" else _sheet(moved, rng, curved="flat" not in kind)
-    radius = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())
     axes = np.linalg.qr(rng.normal(size=(d, points.shape[1])))[0]
-    scale = noise * radius / (np.sqrt(d) if spread == "whole" else 1.0)
+    scale = noise * radius(points) / (np.sqrt(d) if spread == "whole" else 1.0)
     vectors = rng.uniform(0.1, 10) * (points @ axes.T + scale * rng.normal(size=(len(u), d)) + rng.normal(size=d))
     mu, realised = ((v * 16 + 2 if boundary == "plane" else v * IMAGE_SIZE).T for v in (u, moved))
-    return Cloud(vectors.astype(np.float32), *mu, *realised, seen, boundary, phase, dimension, betti)
+    structured = dimension is not None and kind != "ten-dimensional random"
+    return Cloud(
+        vectors.astype(np.float32),
+        *mu,
+        *realised,
+        seen,
+        boundary,
+        IMAGE_SIZE,
+        phase,
+        next((word for word in ("ordered", "permuted", "scrambled") if kind.startswith(word)), "unrelated"),
+        dimension,
+        betti,
+        participation_ratio=(
+            expected_participation_ratio(variances(points), scale**2, len(u), d) if structured else None
+        ),
+    )
 
 
 def untrained(like: Cloud, seed: int = 0) -> Cloud:
@@ -171,6 +141,12 @@ def untrained(like: Cloud, seed: int = 0) -> Cloud:
     rng = np.random.default_rng([99, seed])
     n = len(like.vectors)
     vectors = (rng.normal(size=(n, 300)) * np.exp(-np.arange(300) / 40)).astype(np.float32)
-    return Cloud(
-        vectors, like.mu_x, like.mu_y, like.x, like.y, like.seen, like.boundary, phase="A", dimension=None, betti=None
+    return replace(
+        like,
+        vectors=vectors,
+        phase="A",
+        order="unrelated",
+        dimension=None,
+        betti=None,
+        participation_ratio=None,
     )

@@ -1,0 +1,102 @@
+"""A cloud of vectors of which everything that the instruments measure is known by construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.geometry import Components, decompose, measure
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A cloud and what is true of it; None where something is not defined.
+
+    Attributes:
+        vectors: shape (n, d), float32.
+        mu_x, mu_y: requested centres, px, shape (n,).
+        x, y: realised centres, px, shape (n,): where the construction put each image.
+        seen: whether a requested centre lies on the lattice, shape (n,).
+        boundary, image_size: plane or torus, and the period of the torus (px).
+        phase: A, B, C, or ? for what is none of them.
+        order: how realised centres follow requested ones: ordered (the same), permuted (each centre's images moved
+            together to another centre), scrambled (in order within parts alone) or unrelated.
+        dimension: of the manifold, without noise. betti: its Betti numbers.
+        participation_ratio: that expected of the cloud with its noise. rank: components of the cloud without noise,
+            where all of them are broad.
+        shape: which of a kind's constructions it is.
+    """
+
+    vectors: np.ndarray
+    mu_x: np.ndarray
+    mu_y: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    seen: np.ndarray
+    boundary: str
+    image_size: int
+    phase: str
+    order: str
+    dimension: float | None
+    betti: tuple[int, int, int] | None
+    participation_ratio: float | None = None
+    rank: int | None = None
+    shape: str = ""
+
+    def measured(self, seed: int = 0, components: Components | None = None) -> pd.DataFrame:
+        """The geometry of the cloud; UMAP, which no verdict rests on, is left undefined."""
+        components = decompose(self.vectors) if components is None else components
+        undefined = np.full((len(self.vectors), 3), np.nan)
+        return measure(
+            components,
+            undefined,
+            undefined,
+            self.mu_x,
+            self.mu_y,
+            self.x,
+            self.y,
+            self.seen,
+            self.boundary,
+            self.image_size,
+            seed,
+        )
+
+
+def radius(points: np.ndarray) -> float:
+    """Root mean square distance of points, shape (n, k), from their mean."""
+    return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))
+
+
+def variances(points: np.ndarray) -> np.ndarray:
+    """Variances of points, shape (n, k), along their principal axes, shape (k,)."""
+    return np.linalg.eigvalsh(np.cov(points.T, bias=True)).clip(0)
+
+
+def expected_participation_ratio(signal: np.ndarray, noise: float, n: int, d: int) -> float:
+    """Participation ratio of n vectors in d dimensions, the square of the mean total variance over the mean of
+    the sum of the squared variances.
+
+    The mean of the square of a sample covariance of white noise of variance v is v^2 d (1 + d / n), and that of its
+    products with a signal adds 2 v (1 + d / n) times the signal's variance (moments of the Wishart distribution, to
+    first order in 1 / n).
+
+    Args:
+        signal: variances of the sample without noise, shape (k,).
+        noise: variance of the noise in each of the d dimensions.
+    """
+    wide = 1 + d / n
+    total = signal.sum() + noise * d
+    return float(total**2 / ((signal**2).sum() + 2 * noise * wide * signal.sum() + noise**2 * d * wide))
+
+
+def permuted(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same positions, each centre's images moved together to where another centre was."""
+    centres, centre = np.unique(u, axis=0, return_inverse=True)
+    return centres[rng.permutation(len(centres))[centre.ravel()]]
+
+
+def anywhere(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions that have nothing to do with the requests; even over the support."""
+    return rng.uniform(size=u.shape)
