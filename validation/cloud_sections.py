@@ -101,7 +101,7 @@ def by_condition(frame: pd.DataFrame) -> str:
                     "by": name,
                     "": value,
                     "clouds": len(part),
-                    "wrong verdicts": f"{wrong[part.index].mean():.1%}",
+                    "wrong verdicts, circles included": f"{wrong[part.index].mean():.1%}",
                     "undecided, of those of a phase": _share((part.verdict == "?")[part.phase != "?"]),
                     "wrong Betti numbers": _share(betti_wrong[part.index][known[part.index]]),
                 }
