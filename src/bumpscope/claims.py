@@ -172,7 +172,7 @@ def passes_in_order(passed: Mapping[RunKey, History], metrics: pd.DataFrame) -> 
         reasons.append(f"{good} of {seeds} seeds in order in {', '.join(places)}")
         reasons.append(f"{skipped} runs went from A to order without disorder between" if skipped else "")
         reasons.append(f"in {hidden} runs a B may hide between checkpoints or in verdicts of ?" if hidden else "")
-        reasons += [f"{phase} from {_onset_told(finished, phase)}" for phase in "BC"]
+        reasons += [f"{name} from {_onset_told(finished, phase)}" for phase, name in {"B": "B or C", "C": "C"}.items()]
         reasons.append(_elsewhere(finished, metrics))
     return _claim("C1", proportion_interval(good, seeds), len(finished) - hidden, verdict, [*reasons, _few(seeds)])
 

@@ -57,20 +57,33 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = pd.concat([scores, accuracy[accuracy["dataset"].isin(names)]], ignore_index=True)[columns]
 
     figure, axes = style.panels(len(names) * len(places), len(places), 1.9, sharey=True)
+    ends: dict[str, tuple[float, str, style.Look]] = {}
     for k, panel in enumerate(axes):
         name, place = names[k // len(places)], places[k % len(places)]
         own = data[data["dataset"] == name]
         here = own[(own["layer"] == place[0]) & (own["t"] == place[1])]
-        panel.set_title(_title(place))
+        if here.empty:
+            panel.set_axis_off()
+            panel.text(
+                0.5,
+                0.5,
+                f"{_title(place)}\nnot read",
+                ha="center",
+                va="center",
+                transform=panel.transAxes,
+                color=style.GREY,
+            )
+        else:
+            panel.set_title(_title(place))
+            # A line that the last panel lacks is named beside where it ends in another.
+            ends |= {
+                line: (end, line, look) for end, line, look in _panel(panel, pd.concat([here, own[own["layer"] == ""]]))
+            }
         if k % len(places) == 0:
             panel.set_ylabel(f"{name}\nR², or share of images")
-        if here.empty:
-            panel.set(xticks=[], yticks=[])
-            panel.text(0.5, 0.5, "not read", ha="center", va="center", transform=panel.transAxes)
-            continue
-        ends = _panel(panel, pd.concat([here, own[own["layer"] == ""]]))
         if k % len(places) == len(places) - 1:
-            style.label_ends(panel, ends)
+            style.label_ends(panel, list(ends.values()))
+            ends = {}
     below = data["value"].min() < LOWEST
     style.heading(
         figure, finding(data), note_datasets, note_places, f"Values below {LOWEST} are cut off." if below else ""

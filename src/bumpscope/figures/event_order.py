@@ -21,10 +21,11 @@ CAPTION = (
     "than a factor of 1.5 apart cannot be timed; both are left out, and the numbers at the right say how many of "
     "the runs remain. Label effects: of the averaged weights, at the middle of the diffusion "
     "timesteps probed. R²: requested centre from three principal components. Order: trustworthiness of the "
-    "activations for the requested centre, one half by chance and 1 at best. Balanced datasets of which no curve can "
-    "be timed are left out."
+    "activations for the requested centre, one half by chance and 1 at best. Balanced datasets whose checkpoints time "
+    "less than half of this are left out."
 )
-LIMIT = 6
+LIMIT = 4
+LEAST_TIMED = 0.5  # share of a dataset's half-way steps that its checkpoints must time for it to be shown
 SMALLEST_RISE = 0.1
 FEWEST_SEEDS = 3
 EFFECTS = {"effect_x": "effect of x", "effect_y": "effect of y", "effect_xy": "effect of x and y together"}
@@ -55,11 +56,14 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = pd.DataFrame(rows, columns=columns)
     if data["step"].isna().all():
         return style.without_data(finding(data)), data
-    timed = set(data.loc[data["step"].notna(), "dataset"])
-    present = [name for name in results.datasets if name in timed]
+    share_timed = data["step"].notna().groupby(data["dataset"]).mean()
+    present = [name for name in results.datasets if share_timed.get(name, 0.0) >= LEAST_TIMED]
+    if not present:
+        return style.without_data("The checkpoints of no balanced dataset time half of its events."), data
     names, note = style.capped(present, LIMIT, "balanced datasets")
-    tallest = max(data[data["dataset"].isin(names)].groupby("dataset")["event"].nunique())
-    figure, axes = style.panels(len(names), 1, 0.5 + 0.17 * tallest, sharex=True)
+    events = data.groupby("dataset")["event"].nunique()
+    heights = [0.5 + 0.17 * events[name] for name in names]
+    figure, axes = style.panels(len(names), 1, float(np.mean(heights)), sharex=True, height_ratios=heights)
     for axis, name in zip(axes, names, strict=True):
         _panel(axis, data[data["dataset"] == name])
         axis.set_title(name)
@@ -79,7 +83,7 @@ def _curves(results: Results) -> pd.DataFrame:
     for name, pattern in LATENT.items():
         scores = results.select(pattern)
         scores = scores[scores["layer"] != IMAGE_LAYER]  # what images show is told by their outcomes
-        by_place.append(scores.assign(event=name + scores["layer"] + ", t = " + scores["t"].astype(str)))
+        by_place.append(scores.assign(event=name + scores["layer"] + " (t = " + scores["t"].astype(str) + ")"))
     correct = results.select("outcome/correct/seen").assign(event=BEHAVIOUR)
     return pd.concat([effects, *by_place, correct])[["run", "dataset", "seed", "step", "value", "event"]]
 
