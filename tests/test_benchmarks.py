@@ -152,3 +152,10 @@ def test_the_page_says_what_was_not_measured(tmp_path):
     text = page.page(tmp_path)
     # Each table of each device, and the time of the paper preset.
     assert text.count(page.NOT_MEASURED) == sum(len(section[3]) for section in page.SECTIONS) + 1
+
+
+@pytest.mark.parametrize(("probing", "words"), [(20.0, "0.90; the target is at most 1: met"), (30.0, "not met")])
+def test_probing_is_set_against_training_over_all_runs(probing, words):
+    rows = [("many", 5, 40.0, probing, 10.0), ("one", 1, 10.0, 20.0, 20.0)]
+    frame = pd.DataFrame(rows, columns=["dataset", "runs", "training", "probing", "analysis"])
+    assert page.workflow_runs(frame).endswith(f"{words}.")
