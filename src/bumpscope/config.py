@@ -119,7 +119,7 @@ class Sensitivity(Section):
     timesteps: list[Annotated[int, Field(ge=0)]] = Field(
         [639, 239, 39], description="t at which phases are judged; the sampler's nearest are read"
     )
-    samples: list[Annotated[int, Field(ge=16, le=10_000)]] = Field([256, 1024], description="in place of probe.samples")
+    samples: list[Annotated[int, Field(ge=16, le=10_000)]] = Field([128, 256], description="in place of probe.samples")
     samplers: list[SamplerChoice] = Field(
         [
             SamplerChoice(sampler="ddim", sampling_steps=10),
