@@ -18,8 +18,8 @@ TABLES = ("effects", "effects-large", "behaviour-counts", "behaviour-positions",
 INTRODUCTION = (
     "Every instrument on data whose answer is known by construction, before it is believed on data whose answer is "
     "not. Written by `make ground-truth` from the tables in `validation/results`. Targets and accepted errors stand in "
-    "`validation/judgements.py` and `validation/known_values.py`; what misses them is told as it is, and no threshold "
-    "was moved for it."
+    "`validation/judgements.py` and `validation/known_values.py`; what misses them is told as it is. Thresholds "
+    "were set on the tuned-on clouds alone."
 )
 EFFECTS = (
     "Models that are each Bayes denoiser, made by brute force over the lattice's images: blind, knowing x, y or both. "

@@ -158,7 +158,9 @@ def latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
             (step, layer, t, *latent_phase(cloud, None if cloud is untrained else untrained))
             for step, cloud in clouds.items()
         ]
-    return pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
+    table = pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
+    # Text, as a table that is read back has it, also where it is unknown throughout.
+    return table.astype({"order": "str"})
 
 
 def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame) -> pd.DataFrame:
