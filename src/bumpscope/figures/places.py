@@ -83,7 +83,10 @@ def _with_open(results: Results, pattern: str) -> pd.DataFrame:
     else:
         rows = rows.assign(place=BEHAVIOUR)
     probed = results.select("outcome/correct/all")[["run", "step"]]
-    of_place = rows[["run", "dataset", "seed", "place"]].drop_duplicates()
+    # All runs of a dataset are read at the same places, also where none of a run's verdicts is decided.
+    of_place = (
+        rows[["dataset", "place"]].drop_duplicates().merge(results.runs[["run", "dataset", "seed"]], on="dataset")
+    )
     verdicts = rows.assign(phase=rows["value"].map(LETTERS))[["run", "place", "step", "phase"]]
     return of_place.merge(probed, on="run").merge(verdicts, how="left").fillna({"phase": "?"})
 
