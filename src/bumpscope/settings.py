@@ -72,6 +72,12 @@ class Model(Section):
     embedding_width: int = Field(
         32, ge=8, le=1024, multiple_of=8, description="width of each sinusoidal encoding of t, mu_x and mu_y"
     )
+    reference: Literal["none", "factorised", "gated"] = Field(
+        "none",
+        description="none: the denoiser under study; factorised: two denoisers that each know one axis alone and whose"
+        " estimates are multiplied; gated: one scalar gate on both labels, opened by training after all else. The last"
+        " two are what the coupling index reads on a model that is factorised, or coupled, by construction",
+    )
 
 
 class Diffusion(Section):
@@ -143,6 +149,10 @@ class Probe(Section):
         [300, 450, 600], min_length=1, description="t at which label effects are measured"
     )
     effect_samples: int = Field(256, ge=32, le=100_000, description="noised images of a label-effect probe at each t")
+    frequency_bins: bool = Field(
+        False,
+        description="measure label effects also apart for the common, the middle and the rare positions of each axis",
+    )
 
 
 class Analysis(Section):
