@@ -22,8 +22,9 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bumpscope.bumps import lattice_points
+from bumpscope.denoisers import new_network
 from bumpscope.settings import Lattice, Model
-from bumpscope.training import Trainer, new_network
+from bumpscope.training import Trainer
 
 Step = Callable[[], None]
 DEFAULT = Size("default", Lattice(margin=2.0), Model(), 0, 0, 64)

@@ -26,13 +26,14 @@ from scipy.stats import linregress
 
 from bumpscope.behaviour import classify
 from bumpscope.bumps import lattice_points, render
+from bumpscope.denoisers import new_network
 from bumpscope.diffusion import Process
 from bumpscope.effects import make_probe
 from bumpscope.generation import generate, noise_seeds, requested_centres
 from bumpscope.geometry import decompose, embed, measure
 from bumpscope.settings import Diffusion, Lattice, Model, Probe, Training
 from bumpscope.topology import persistence
-from bumpscope.training import Trainer, TrainingData, new_network
+from bumpscope.training import Trainer, TrainingData
 
 ROOT = Path(__file__).parent.parent
 LATTICE = Lattice(margin=2.0)
@@ -84,7 +85,9 @@ def image_sizes(sizes: list[int]) -> list[dict[str, object]]:
     for size in sizes:
         lattice = Lattice(image_size=size, margin=2.0)
         data = TrainingData(*images(lattice))
-        trainer = Trainer(0, data, Model(), Diffusion(), Training(batch_size=32), torch.device("cpu"))
+        trainer = Trainer(
+            0, data, new_network(size, Model(), 0), Diffusion(), Training(batch_size=32), torch.device("cpu")
+        )
         network = new_network(size, Model(), 0).eval()
         x, t, mu = torch.randn(32, 1, size, size), torch.zeros(32, dtype=torch.long), torch.full((32, 2), size / 2)
 

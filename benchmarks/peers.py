@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from bumpscope.bumps import lattice_points, render, to_network
+from bumpscope.denoisers import new_network
 from bumpscope.settings import Diffusion, Lattice, Model, Training
 from bumpscope.training import Trainer, TrainingData
 
@@ -93,7 +94,7 @@ def our_trainer(size: Size, device: torch.device, **keys: object) -> Trainer:
         ema_decay=EMA_DECAY,
         **keys,
     )
-    return Trainer(0, data, size.model, Diffusion(), training, device)
+    return Trainer(0, data, new_network(size.lattice.image_size, size.model, 0), Diffusion(), training, device)
 
 
 def diffusers_network(size: Size) -> UNet2DModel:

@@ -24,10 +24,10 @@ from torch import Tensor
 from bumpscope.behaviour import classify, distance
 from bumpscope.bumps import from_network
 from bumpscope.checkpoints import load_tensors, load_weights
+from bumpscope.denoisers import new_network
 from bumpscope.diffusion import Process
 from bumpscope.generation import generate, noise_seeds, requested_centres
 from bumpscope.settings import Diffusion, Lattice, Model, Probe, StepSettings
-from bumpscope.training import new_network
 
 CENTRES, DDIM_STEPS, DDPM_STEPS = 1000, 25, 1000
 # Images that go through a network together, for all alike, and images of the thousand-step loop.

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from bumpscope.bumps import from_network
+from bumpscope.denoisers import new_network
 from bumpscope.diffusion import Process, ddim, trailing_timesteps
 from bumpscope.settings import Diffusion, Lattice, Model
-from bumpscope.training import new_network
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 # At the end, since the folder's names are not to hide those of the tests.

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from bumpscope.denoisers import new_network
 from bumpscope.flat import flatten_parameters
 from bumpscope.settings import Model
-from bumpscope.training import new_network
 
 MODEL = Model(base_width=8, attention_resolutions=[4, 2], embedding_width=8)
 

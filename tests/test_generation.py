@@ -11,6 +11,7 @@ from scipy.stats import kstest
 
 from bumpscope import generation as module
 from bumpscope.bumps import in_holdout, lattice_points
+from bumpscope.denoisers import new_network
 from bumpscope.diffusion import Process, ancestral, ddim, trailing_timesteps
 from bumpscope.generation import (
     generate,
@@ -21,7 +22,6 @@ from bumpscope.generation import (
     visited_timesteps,
 )
 from bumpscope.settings import Diffusion, Holdout, Lattice, Model, Probe
-from bumpscope.training import new_network
 
 PLANE = Lattice(image_size=16, sigma=1.0, margin=2.0, dx=1.0, dy=1.0)
 BLOCK = Holdout(x=[5.0, 8.0], y=[5.0, 8.0])

@@ -19,10 +19,11 @@ from bumpscope import training as module
 from bumpscope.bumps import lattice_points, render, to_network
 from bumpscope.checkpoints import load_tensors, load_weights, save_tensors
 from bumpscope.config import step_settings, validate
+from bumpscope.denoisers import new_network
 from bumpscope.files import FileError
 from bumpscope.settings import Diffusion, Holdout, Lattice, Model, Skew, Training, canonical_json
 from bumpscope.tables import read_table
-from bumpscope.training import Trainer, TrainingData, TrainingError, learning_rate, new_network, train
+from bumpscope.training import Trainer, TrainingData, TrainingError, learning_rate, train
 
 LATTICE = Lattice(image_size=8, sigma=1.0, margin=2.0, dx=1.0, dy=1.0)
 MODEL = Model(channel_multipliers=[1, 1, 1], attention_resolutions=[1], embedding_width=8)
@@ -45,7 +46,10 @@ def data(lattice=LATTICE):
 
 def trainer(seed=0, lattice=LATTICE, prediction="v", **keys):
     torch.set_num_threads(1)
-    return Trainer(seed, data(lattice), MODEL, Diffusion(prediction=prediction), TRAINING.model_copy(update=keys), CPU)
+    network = new_network(lattice.image_size, MODEL, seed)
+    return Trainer(
+        seed, data(lattice), network, Diffusion(prediction=prediction), TRAINING.model_copy(update=keys), CPU
+    )
 
 
 def advanced(one, steps):

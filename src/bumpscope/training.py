@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from bumpscope.checkpoints import load_tensors, save_tensors
+from bumpscope.denoisers import Reference
 from bumpscope.diffusion import Process
 from bumpscope.files import FileError
 from bumpscope.flat import flatten_parameters
 from bumpscope.seeding import derived_seed
-from bumpscope.settings import Diffusion, Model, Training
-from bumpscope.unet import UNet
+from bumpscope.settings import Diffusion, Training
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_STATES = 30.0
@@ -65,33 +65,27 @@ def learning_rate(step: int, training: Training) -> float:
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def new_network(image_size: int, model: Model, seed: int) -> UNet:
-    """The untrained denoiser of a run; the same for the same seed, whatever was drawn before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "weights"))
-        return UNet(image_size, model)
-
-
 class Trainer:
     """One run's training state and the optimiser step.
 
     Args:
         seed: seed of the run.
         data: on ``device`` already.
+        network: untrained; is trained in place.
     """
 
     def __init__(
         self,
         seed: int,
         data: TrainingData,
-        model: Model,
+        network: nn.Module,
         diffusion: Diffusion,
         training: Training,
         device: torch.device,
     ):
         self.seed, self.data, self.training, self.device = seed, data, training, device
         self.process = Process.from_config(diffusion, device)
-        self.network = new_network(data.images.shape[-1], model, seed).to(device)
+        self.network = network.to(device)
         self.average = copy.deepcopy(self.network)
         # Convolutions backwards on a CPU, and those of half precision on a GPU, are faster with the channels last.
         channels_last = device.type == "cpu" or training.precision == "bfloat16"
@@ -124,16 +118,26 @@ class Trainer:
         """One optimiser step: the DDPM loss at uniformly drawn timesteps (Ho et al. 2020, algorithm 1)."""
         step = self.step + 1
         images, mu, t, noise = self.batch(step)
+        progress = self.step / self.training.steps
+        reference = self.network if isinstance(self.network, Reference) else None
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            prediction = self.predict(self.process.noised(images, noise, t), t, mu)
-        loss = nn.functional.mse_loss(prediction.float(), self.process.target(images, noise, t))
+            if reference is None:
+                prediction = self.predict(self.process.noised(images, noise, t), t, mu)
+                loss = nn.functional.mse_loss(prediction.float(), self.process.target(images, noise, t))
+            else:
+                loss = reference.denoising_loss(progress, self.process, images, noise, t, mu)
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
-        nn.utils.clip_grad_norm_([self.weights_flat], self.training.gradient_clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.training)
-        self.optimizer.step()
+        if reference is None:
+            nn.utils.clip_grad_norm_([self.weights_flat], self.training.gradient_clip)
+            self.optimizer.step()
+        else:
+            for part in reference.independent():
+                nn.utils.clip_grad_norm_(part.parameters(), self.training.gradient_clip)
+            reference.optimise(progress, self.optimizer.step)
         with torch.no_grad():
             # The average starts from the weights after the first step.
             weight = 1 - self.training.ema_decay if step > 1 else 1.0

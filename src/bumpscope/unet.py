@@ -139,7 +139,14 @@ class UNet(nn.Module):
         self.last = nn.Conv2d(channels, 1, 3, padding=1)
         start_at_zero(self.last)
 
-    def forward(self, x: Tensor, t: Tensor, mu: Tensor, activations: dict[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        mu: Tensor,
+        activations: dict[str, Tensor] | None = None,
+        gate: Tensor | float = 1.0,
+    ) -> Tensor:
         """Predict from noised images.
 
         Args:
@@ -148,13 +155,15 @@ class UNet(nn.Module):
             mu: requested centres (x, y) in px, shape (n, 2).
             activations: if given, filled with each block's output, (n, c, s, s), under the block's name
                 (down1-3 before they are halved, bottleneck, up1-3).
+            gate: what the encodings of mu are multiplied by, a number or shape (n, 1); 0 keeps the labels from the
+                network.
 
         Returns:
             The prediction, shape (n, 1, N, N).
         """
         kept: dict[str, Tensor] = {} if activations is None else activations
         encodings = [time_encoding(t, self.encoding_width)]
-        encodings += [position_encoding(mu[:, axis], self.image_size, self.encoding_width) for axis in (0, 1)]
+        encodings += [gate * position_encoding(mu[:, axis], self.image_size, self.encoding_width) for axis in (0, 1)]
         embedding = self.embed(torch.cat(encodings, dim=1).to(x.dtype))
 
         h = self.first(x)

@@ -8,13 +8,13 @@ import typer
 
 from bumpscope.checkpoints import load_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
 from bumpscope.diffusion import Process
 from bumpscope.generation import generate as generate_images
 from bumpscope.generation import noise_seeds, one_a_centre, requested_centres, shared_noise_seeds
 from bumpscope.settings import Probe
 from bumpscope.tables import open_table, provenance
-from bumpscope.training import new_network
 
 
 def generate(
@@ -41,7 +41,7 @@ def generate(
         open_table("samples", samples, metadata) as image_table,
         open_table("latents", latents, metadata) as latent_table,
     ):
-        network = new_network(chosen.lattice.image_size, chosen.model, chosen.seed).to(place).eval()
+        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
         process = Process.from_config(chosen.diffusion, place)
         for number, (step, path) in enumerate(paths.items(), start=1):
             network.load_state_dict(load_weights(path, probe.weights))

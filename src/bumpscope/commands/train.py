@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from bumpscope.bumps import to_network
 from bumpscope.checkpoints import load_tensors
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
 from bumpscope.files import FileError, atomic_path
 from bumpscope.provenance import code_fingerprint
@@ -33,7 +34,12 @@ def train(
 ) -> None:
     """Train a denoiser, or go on where a killed training stopped."""
     chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", "training")
-    assert chosen.seed is not None and chosen.model is not None and chosen.diffusion is not None
+    assert (
+        chosen.seed is not None
+        and chosen.lattice is not None
+        and chosen.model is not None
+        and chosen.diffusion is not None
+    )
     assert chosen.training is not None
     training = Training(**chosen.training.model_dump(exclude_none=True))
     metadata = provenance(plain, dataset, run=chosen.run or "")
@@ -45,7 +51,8 @@ def train(
         hardware = torch.cuda.get_device_name(place) if place.type == "cuda" else platform.processor() or "CPU"
         log.info("%s: training on %s (%s)", chosen.run, place, hardware)
         run_lock = _hold(state, chosen.run or "this run")
-        trainer = Trainer(chosen.seed, data.to(place), chosen.model, chosen.diffusion, training, place)
+        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+        trainer = Trainer(chosen.seed, data.to(place), network, chosen.diffusion, training, place)
         described = metadata | {
             "config": canonical_json(plain),
             "torch": torch.__version__,

@@ -11,6 +11,7 @@ import typer
 from bumpscope.behaviour import classify
 from bumpscope.checkpoints import load_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
 from bumpscope.diffusion import Process
 from bumpscope.generation import generate, noise_seeds, requested_centres
@@ -19,7 +20,6 @@ from bumpscope.schemas import TABLES
 from bumpscope.seeding import derived_seed
 from bumpscope.settings import Lattice, Probe
 from bumpscope.tables import open_table, provenance
-from bumpscope.training import new_network
 
 
 def vary(
@@ -46,7 +46,7 @@ def vary(
         open_table("varied_behaviour", behaviour, metadata) as behaviour_table,
         open_table("varied_geometry", geometry, metadata) as geometry_table,
     ):
-        network = new_network(lattice.image_size, chosen.model, chosen.seed).to(place).eval()
+        network = new_denoiser(lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
         process = Process.from_config(chosen.diffusion, place)
         for number, (step, path) in enumerate(paths.items(), start=1):
             network.load_state_dict(load_weights(path, probe.weights))
