@@ -14,7 +14,13 @@ EMPTY = {name: pd.DataFrame(columns=TABLES[name].names) for name in ("metrics", 
 def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
     row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "dx": dx, "dy": dy}
     row |= {"image_size": 16, "sigma": 1.0, "margin": 2.0, "boundary": "plane", "polarity": "bright"}
-    row |= {"skew_axis": "none", "skew_alpha": 0.0, "prediction": "v", "n_images": round(12 / dx) * round(12 / dy)}
+    row |= {
+        "skew_axis": "none",
+        "skew_alpha": 0.0,
+        "prediction": "v",
+        "reference": "none",
+        "n_images": round(12 / dx) * round(12 / dy),
+    }
     row |= {"n_parameters": 1000, "batch_size": 64, "training_steps": 1500, "path": ""}
     return row | other
 

@@ -87,7 +87,7 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
     plain = {
         "run": run, "dataset": dataset, "seed": seed, "dx": 1.0, "dy": 1.0, "image_size": SIZE, "sigma": 1.0,
         "margin": 2.0, "boundary": "plane", "polarity": "bright", "skew_axis": "none", "skew_alpha": 0.0,
-        "prediction": "v", "n_images": 144, "n_parameters": 370_000, "batch_size": 64, "training_steps": 1500,
+        "prediction": "v", "reference": "none", "n_images": 144, "n_parameters": 370_000, "batch_size": 64, "training_steps": 1500,
     }  # fmt: skip
     return plain | keys | {"path": path}
 
@@ -238,9 +238,11 @@ def claims() -> pd.DataFrame:
 
 def coupling() -> pd.DataFrame:
     rows = [
-        ("fine-x", "effects", 0.8, 0.5, 1.1, -0.02, -0.08, 0.04, -0.2, -0.3, -0.1, 3, 0, "yes", "undetermined"),
-        ("fine-x", "accuracy", *[np.nan] * 9, 3, 3, "undetermined", "undetermined"),
+        ("effects", 0.8, 0.5, 1.1, -0.02, -0.08, 0.04, -0.2, -0.3, -0.1, 3, 0, "yes", "undetermined"),
+        ("accuracy", *[np.nan] * 9, 3, 3, "undetermined", "undetermined"),
     ]
+    controls = (np.nan, np.nan, np.nan, None, None, None, None)
+    rows = [("fine-x", "lattice", "none", *row, *controls) for row in rows]
     return pd.DataFrame(rows, columns=TABLES["coupling"].names)
 
 

@@ -149,10 +149,11 @@ def test_c4_needs_two_spacings_of_otherwise_equal_lattices():
 # --- C5 ---
 
 
-def coupling_row(dataset, verdict, index, null_gap=-0.7, runs=6, measure="effects"):
+def coupling_row(dataset, verdict, index, null_gap=-0.7, runs=6, measure="effects", reference="none"):
     numbers = {"coupling": index, "low": index - 0.1, "high": index + 0.1, "gap": 0.0, "gap_low": -0.1, "gap_high": 0.1}
     numbers |= {"null_gap": null_gap, "null_low": null_gap - 0.2, "null_high": null_gap + 0.2, "runs": runs}
-    return {"dataset": dataset, "measure": measure, "censored": 0, "simultaneous": "yes", "verdict": verdict} | numbers
+    kind = {"dataset": dataset, "kind": "lattice", "reference": reference, "measure": measure}
+    return kind | {"censored": 0, "simultaneous": "yes", "verdict": verdict} | numbers
 
 
 def c5(*rows):

@@ -178,7 +178,7 @@ def test_keys_that_a_step_cannot_do_without_are_named(tmp_path):
     with pytest.raises(CommandError, match=r"--settings: analysis\.tolerance missing"):
         behaviour.behaviour(without("behaviour", "analysis", "tolerance"), nowhere, nowhere)
     with pytest.raises(CommandError, match=r"--settings: probe\.effect_timesteps missing"):
-        effects.effects(without("effects", "probe", "effect_timesteps"), nowhere, nowhere)
+        effects.effects(without("effects", "probe", "effect_timesteps"), nowhere, nowhere, nowhere)
 
 
 @pytest.mark.parametrize("kind", [CommandError, ConfigError, FileError])
@@ -330,7 +330,9 @@ def test_a_checkpoint_that_is_missing_or_broken_is_told_and_no_table_is_left(tra
 
 def test_label_effects_are_measured_at_every_checkpoint_with_both_weights(trained, tmp_path):
     checkpoints = trained / RUNS["small-seed0"].path / "checkpoints"
-    effects.effects(settings_of("effects"), checkpoints, tmp_path / "effects.parquet", "cpu")
+    effects.effects(
+        settings_of("effects"), checkpoints, tmp_path / "effects.parquet", tmp_path / "frequency.parquet", "cpu"
+    )
     found = read_table("effects", tmp_path / "effects.parquet")
     timesteps = RUNS["small-seed0"].probe.effect_timesteps
     assert len(found) == 3 * 2 * len(timesteps)

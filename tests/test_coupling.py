@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bumpscope.coupling import comparisons, coupling, effect_timestep
+from bumpscope.comparisons import comparisons
+from bumpscope.coupling import coupling, effect_timestep
 from bumpscope.intervals import fieller_interval, proportion_interval, t_interval
 from bumpscope.onsets import onset, onset_time
 from bumpscope.tables import TABLES

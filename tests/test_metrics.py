@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from bumpscope.metrics import FEWEST_SINGLE_BUMPS, run_metrics
+from bumpscope.settings import Lattice
 from bumpscope.tables import TABLES
 
 
@@ -15,8 +16,9 @@ def behaviour(rows):
     return table.assign(sample=np.arange(len(table)), amplitude=0.8, width=1.1)[TABLES["behaviour"].names]
 
 
-def metrics(**tables):
-    return run_metrics("balanced-seed3", "balanced", 3, image_size=16, **tables)
+def metrics(boundary="plane", **tables):
+    lattice = Lattice(boundary=boundary, margin=2.0 if boundary == "plane" else 0.0)
+    return run_metrics("balanced-seed3", "balanced", 3, lattice=lattice, **tables)
 
 
 def value(table, step, name):

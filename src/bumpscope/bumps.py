@@ -14,6 +14,9 @@ from scipy.special import softmax
 
 from bumpscope.settings import Lattice, Skew
 
+# Of an axis' positions, by how often they are drawn.
+BINS = ("common", "middle", "rare")
+
 
 def axis_positions(image_size: int, margin: float, spacing: float) -> np.ndarray:
     """Cell-centred lattice positions of one axis, px: ``margin - 1/2 + (k + 1/2) spacing``.
@@ -67,6 +70,11 @@ def axis_probability(count: int, alpha: float, axis: str) -> np.ndarray:
     has the same rare positions. Of a hundred permutations the one that is least like an order is taken, so
     that rare is neither the same as near an edge nor as on one side.
     """
+    return softmax(-alpha * np.log(_ranks(count, axis) + 1.0))
+
+
+def _ranks(count: int, axis: str) -> np.ndarray:
+    """The rank of each position of an axis, 0 for the most frequent; shape (count,)."""
     generator = np.random.default_rng([ord(axis), count])
     place = np.arange(count) - (count - 1) / 2
     orders = np.stack([place, abs(place) - abs(place).mean()])
@@ -74,8 +82,40 @@ def axis_probability(count: int, alpha: float, axis: str) -> np.ndarray:
     orders /= np.linalg.norm(orders, axis=1, keepdims=True) + 1e-12
     permutations = np.stack([generator.permutation(count) for _ in range(100)])
     likeness = abs(permutations @ orders.T).max(axis=1)
-    rank = permutations[likeness.argmin()] + 1.0
-    return softmax(-alpha * np.log(rank))
+    return permutations[likeness.argmin()]
+
+
+def frequency_bins(positions: np.ndarray, lattice: Lattice, axis: str) -> np.ndarray:
+    """Whether each position on an axis is among its common, middle or rare ones, a third of the ranks each.
+
+    Where the axis is not skewed these are the positions that would be, so that a balanced lattice of the same spacing
+    can be read at the same places.
+
+    Args:
+        positions: px, shape (n,); each a lattice position.
+        axis: x or y.
+
+    Returns:
+        Names from ``BINS``, shape (n,).
+
+    Raises:
+        ValueError: when a position is not on the lattice.
+    """
+    known = axis_positions(lattice.image_size, lattice.free_margin, lattice.dx if axis == "x" else lattice.dy)
+    index = position_indices(positions, known, f"mu_{axis}")
+    return np.array(BINS)[_ranks(len(known), axis) * len(BINS) // len(known)][index]
+
+
+def position_indices(labels: np.ndarray, positions: np.ndarray, name: str) -> np.ndarray:
+    """Which lattice position each label is, shape (n,).
+
+    Raises:
+        ValueError: when a label is not a lattice position; ``name`` says whose.
+    """
+    index = np.abs(np.asarray(labels)[:, None] - positions).argmin(axis=1)
+    if not np.allclose(positions[index], labels, rtol=0, atol=1e-6):
+        raise ValueError(f"{name} holds a value that is not one of the {len(positions)} lattice positions")
+    return index
 
 
 def in_holdout(lattice: Lattice, mu_x: np.ndarray, mu_y: np.ndarray) -> np.ndarray:

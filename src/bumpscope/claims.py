@@ -7,6 +7,7 @@ Every claim is a function from tables to a row; its docstring is its rule. Rules
   shares have Clopper-Pearson intervals.
 - Below five seeds a verdict is undetermined and the estimate descriptive.
 - A run that was stopped before it could show what is asked neither supports nor contradicts.
+- Reference models, whose learning is known by construction, say nothing of any claim.
 - C1, C2, C3, C4 and C6 are judged on balanced datasets on a plane (dx = dy, no skew); all but C4, which compares
   datasets, on those of them with the most seeds, and of these on those probed at the most checkpoints. A dataset shown
   with one seed or few checkpoints would else blur the onsets of one that was made to time them. C6, for which only the
@@ -23,7 +24,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bumpscope.coupling import FEWEST_SEEDS, LATER, datasets
+from bumpscope.comparisons import datasets
+from bumpscope.coupling import FEWEST_SEEDS, LATER
 from bumpscope.density import longest_ladders
 from bumpscope.histories import PHASES, Boundary, History, RunKey, boundary, by_seed, histories, in_order
 from bumpscope.intervals import proportion_interval, t_interval
@@ -125,7 +127,8 @@ def _balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
     if runs.empty:
         return pd.DataFrame()
     table = datasets(runs)
-    return table[np.isclose(table["dx"], table["dy"]) & (table["skew_axis"] == "none") & (table["boundary"] == "plane")]
+    plain = (table["skew_axis"] == "none") & (table["boundary"] == "plane") & (table["reference"] == "none")
+    return table[np.isclose(table["dx"], table["dy"]) & plain]
 
 
 def _claim(claim: str, interval: Interval, runs: int, verdict: str, reasons: Sequence[str]) -> Claim:
@@ -341,7 +344,9 @@ def axes_are_coupled(coupling: pd.DataFrame) -> Claim:
     Contradicted when one of them is factorised or reversed; supported when all are coupled; partial coupling decides
     nothing. The estimate is that of the dataset whose nulls differ most clearly; ``runs`` counts its seeds.
     """
-    rows = coupling[coupling["measure"] == "effects"] if len(coupling) else coupling
+    rows = coupling
+    if len(coupling):
+        rows = coupling[(coupling["measure"] == "effects") & (coupling["reference"] == "none")]
     if rows.empty:
         return _claim("C5", UNKNOWN, 0, UNDETERMINED, ["no imbalanced dataset has label effects"])
     verdicts = set(rows["verdict"]) - {UNDETERMINED}

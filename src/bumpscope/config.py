@@ -165,7 +165,7 @@ class Config(Section):
                 yield Run(name, seed, dataset.lattice, analysis=self.analysis, **sections)
 
     def balanced_plane_runs(self) -> list[Run]:
-        """The runs that all claims but the one on coupling rest on: dx = dy on a plane, and no skew.
+        """The runs that all claims but the one on coupling rest on: dx = dy on a plane, no skew, no reference model.
 
         Verdicts rest on the datasets among them with the most seeds; the claim on density compares these with
         lattices of other spacing, whatever their seeds, and all that it compares must be read alike.
@@ -174,7 +174,7 @@ class Config(Section):
         def balanced_plane(lattice: Lattice) -> bool:
             return lattice.boundary == "plane" and math.isclose(lattice.dx, lattice.dy) and lattice.skew.axis == "none"
 
-        return [run for run in self.runs() if balanced_plane(run.lattice)]
+        return [run for run in self.runs() if balanced_plane(run.lattice) and run.model.reference == "none"]
 
     def section(self, name: str, dataset: Dataset) -> Any:
         """A section as it holds for ``dataset``: the global keys under the dataset's own."""
@@ -224,6 +224,7 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
         "diffusion",
         "probe.effect_timesteps",
         "probe.effect_samples",
+        "probe.frequency_bins",
         "training.checkpoints",
     ),
     "behaviour": ("lattice", "analysis.tolerance", "analysis.faint"),

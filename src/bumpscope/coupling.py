@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import pandas as pd
 
+from bumpscope.comparisons import Comparison, comparisons
 from bumpscope.intervals import fieller_interval, t_interval
 from bumpscope.onsets import Key, Onset, curves, onset
 
@@ -32,68 +33,8 @@ FEWEST_SEEDS = 5
 SIMULTANEOUS = math.log(1.1)
 # A curve that never crossed is taken at the last step, and again this many times later: a verdict must hold in both.
 LATER = 10.0
-# What datasets that are compared must share.
-SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
-SHARED += ["batch_size", "training_steps", "n_parameters", "withheld"]
-SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}
-
-
-def datasets(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table ``runs`` with a row a dataset, indexed by its name, and whether some of its lattice is ``withheld``."""
-    table = runs.drop_duplicates("dataset").set_index("dataset")
-    length = table["image_size"] - 2 * table["margin"]
-    points = (length / table["dx"]).round() * (length / table["dy"]).round()
-    return table.assign(withheld=table["n_images"] < points)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """An imbalanced dataset, the same with its axes swapped, and the balanced datasets that stand for x and for y.
-
-    ``None`` where the experiment has no such dataset.
-    """
-
-    dataset: str
-    swapped: str | None
-    null_x: str | None
-    null_y: str | None
-
-
-def comparisons(runs: pd.DataFrame) -> list[Comparison]:
-    """Every imbalanced dataset among the runs, with its controls, found by their properties.
-
-    Unequal spacings have for nulls the balanced lattices at dx and at dy; a skewed axis has both axes skewed, the
-    other axis neither. A dataset with both kinds of imbalance has no nulls.
-    """
-    if runs.empty:
-        return []
-    table = datasets(runs)
-    found = []
-    for name, row in table.iterrows():
-        lattice, skewed = not math.isclose(row["dx"], row["dy"]), row["skew_axis"] in ("x", "y")
-        if not lattice and not skewed:
-            continue
-        axis, alpha = row["skew_axis"], row["skew_alpha"]
-        null_x = null_y = None
-        if lattice and not skewed:
-            null_x = _find(table, row, row["dx"], row["dx"], axis, alpha)
-            null_y = _find(table, row, row["dy"], row["dy"], axis, alpha)
-        elif skewed and not lattice:
-            both = _find(table, row, row["dx"], row["dy"], "both", alpha)
-            neither = _find(table, row, row["dx"], row["dy"], "none", 0.0)
-            null_x, null_y = (both, neither) if axis == "x" else (neither, both)
-        swapped = _find(table, row, row["dy"], row["dx"], SWAPPED_AXIS[axis], alpha)
-        found.append(Comparison(str(name), swapped, null_x, null_y))
-    return found
-
-
-def _find(table: pd.DataFrame, like: pd.Series, dx: float, dy: float, axis: str, alpha: float) -> str | None:
-    """First dataset that differs from ``like`` only in spacing and skew, and has these."""
-    fits = np.isclose(table["dx"], dx) & np.isclose(table["dy"], dy)
-    fits &= (table["skew_axis"] == axis) & np.isclose(table["skew_alpha"], alpha)
-    for column in SHARED:
-        fits &= table[column] == like[column]
-    return str(table.index[fits][0]) if fits.any() else None
+# The measure that asks whether a rare x is learnt at the pace of a common y; for skewed frequencies only.
+RARE = "rare"
 
 
 @dataclass(frozen=True)
@@ -101,6 +42,8 @@ class CouplingRow:
     """A row of the table ``coupling``."""
 
     dataset: str
+    kind: str
+    reference: str
     measure: str
     coupling: float
     low: float
@@ -115,6 +58,13 @@ class CouplingRow:
     censored: int
     simultaneous: str
     verdict: str
+    delay: float
+    delay_low: float
+    delay_high: float
+    swapped: str | None
+    null_x: str | None
+    null_y: str | None
+    matched: str | None
 
 
 def effect_timestep(metrics: pd.DataFrame) -> int | None:
@@ -132,12 +82,18 @@ def effect_timestep(metrics: pd.DataFrame) -> int | None:
 
 
 def measures(metrics: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """measure -> metric of x, metric of y: ``effects`` of the EMA weights at :func:`effect_timestep`, and ``accuracy``.
+    """measure -> metric of x, metric of y: ``effects``, ``rare`` and ``accuracy``.
 
-    Accuracy is that of the centres ``between`` lattice points, the only ones that all datasets are asked for.
+    Effects are those of the EMA weights at :func:`effect_timestep`; rare is how far each axis' label is obeyed at its
+    rare positions. Accuracy is that of centres ``between`` lattice points, which all datasets are asked for.
     """
     t = effect_timestep(metrics)
-    found = {} if t is None else {"effects": (f"effect_x/t={t}/ema", f"effect_y/t={t}/ema")}
+    found = {}
+    if t is not None:
+        found = {
+            "effects": (f"effect_x/t={t}/ema", f"effect_y/t={t}/ema"),
+            RARE: (f"use_x/t={t}/ema/x=rare,y=all", f"use_y/t={t}/ema/x=all,y=rare"),
+        }
     return found | {"accuracy": ("accuracy_x/between", "accuracy_y/between")}
 
 
@@ -155,19 +111,22 @@ def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         without the swapped run or a null, where the nulls do not differ, and where a crossing cannot be timed. A time
         that was never reached counts as the last step, and the verdict must be the same with it ten times later. An
         estimate stands beside an undetermined verdict wherever it is defined. The index rests on the ``runs`` seeds
-        that have the nulls, the gap on every seed that has the run and its swapped one.
+        that have the nulls, the gap on every seed that has the run and its swapped one. The ``delay`` is by how much
+        later than in the count-matched dataset the labels are learnt, both axes together.
     """
     found = comparisons(runs)
-    rows = [asdict(row) for row in _rows(metrics, found)]
+    references = {str(row["dataset"]): str(row["reference"]) for row in runs.to_dict("records")}
+    rows = [asdict(row) for row in _rows(metrics, found, references)]
     return pd.DataFrame(rows, columns=[field.name for field in fields(CouplingRow)])
 
 
-def _rows(metrics: pd.DataFrame, found: Sequence[Comparison]) -> Iterator[CouplingRow]:
+def _rows(metrics: pd.DataFrame, found: Sequence[Comparison], references: Mapping[str, str]) -> Iterator[CouplingRow]:
     for measure, names in measures(metrics).items() if found else ():
         onsets = {key: onset(*curve) for key, curve in curves(metrics, names).items()}
         known = {key: value for key, value in onsets.items() if value is not None}
         for comparison in found:
-            yield _compare(comparison, measure, known, *names)
+            if measure != RARE or comparison.kind == "frequency":
+                yield _compare(comparison, references[comparison.dataset], measure, known, *names)
 
 
 # Two crossings whose times are compared, as (dataset, seed, metric): the first's ln tau minus the second's.
@@ -175,7 +134,7 @@ Pair = tuple[Key, Key]
 Onsets = Mapping[Key, Onset]
 
 
-def _compare(comparison: Comparison, measure: str, onsets: Onsets, x: str, y: str) -> CouplingRow:
+def _compare(comparison: Comparison, reference: str, measure: str, onsets: Onsets, x: str, y: str) -> CouplingRow:
     """The row of one dataset and measure; ``x`` and ``y`` name the metrics whose onsets are compared."""
     name, swapped, null_x, null_y = comparison.dataset, comparison.swapped, comparison.null_x, comparison.null_y
 
@@ -210,8 +169,11 @@ def _compare(comparison: Comparison, measure: str, onsets: Onsets, x: str, y: st
     if len(with_nulls) >= FEWEST_SEEDS and _comparable([*numerator, *denominator], onsets):
         verdict = _agreed({_verdict(low, high) for _, low, high in indices})
     keys = {key for pairs in [*gap_pairs, *denominator] for pair in pairs for key in pair}
+    delay, delay_low, delay_high = t_interval(_delays(comparison, own, onsets, x, y))
     return CouplingRow(
         dataset=name,
+        kind=comparison.kind,
+        reference=reference,
         measure=measure,
         coupling=indices[0][0],
         low=indices[0][1],
@@ -226,7 +188,27 @@ def _compare(comparison: Comparison, measure: str, onsets: Onsets, x: str, y: st
         censored=len({key[:2] for key in keys if onsets[key].censored}),
         simultaneous=simultaneous,
         verdict=verdict,
+        delay=delay,
+        delay_low=delay_low,
+        delay_high=delay_high,
+        swapped=swapped,
+        null_x=null_x,
+        null_y=null_y,
+        matched=comparison.matched,
     )
+
+
+def _delays(comparison: Comparison, seeds: Sequence[int], onsets: Onsets, x: str, y: str) -> list[float]:
+    """Per seed, the mean over both axes of ln tau minus that in the count-matched dataset; timed crossings only."""
+    if comparison.matched is None:
+        return []
+    found = []
+    for seed in seeds:
+        pairs = [((comparison.dataset, seed, axis), (comparison.matched, seed, axis)) for axis in (x, y)]
+        known = [onsets[key] for pair in pairs for key in pair if key in onsets]
+        if len(known) == 4 and all(crossing.timed for crossing in known):
+            found.append(float(_gaps([pairs], onsets)[0]))
+    return found
 
 
 def _gaps(pairs: Sequence[Sequence[Pair]], onsets: Onsets, late: float = 1.0) -> np.ndarray:

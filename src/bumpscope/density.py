@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.coupling import SHARED
+from bumpscope.comparisons import SHARED
 from bumpscope.histories import RunKey
 from bumpscope.onsets import Onset
 

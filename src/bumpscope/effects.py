@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from bumpscope.bumps import axis_positions, lattice_points, profile, render, to_network
+from bumpscope.bumps import axis_positions, lattice_points, position_indices, profile, render, to_network
 from bumpscope.settings import Lattice
 
 RESAMPLES = 400
@@ -55,7 +55,13 @@ def make_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed: int) 
     generator = np.random.default_rng([seed, t])
     points = lattice_points(lattice)
     drawn = generator.choice(len(points.probability), size=n, p=points.probability)
-    mu_x, mu_y = points.mu_x[drawn], points.mu_y[drawn]
+    return noised_probe(points.mu_x[drawn], points.mu_y[drawn], lattice, alpha_bar_t, t, generator)
+
+
+def noised_probe(
+    mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice, alpha_bar_t: float, t: int, generator: np.random.Generator
+) -> EffectProbe:
+    """Noise the images of given lattice centres (px, shape (n,)) to ``t`` and denoise them exactly."""
     x0 = to_network(render(mu_x, mu_y, lattice))
     noise = generator.standard_normal(x0.shape)
     x_t = math.sqrt(alpha_bar_t) * x0 + math.sqrt(1 - alpha_bar_t) * noise
@@ -87,7 +93,7 @@ def bayes_estimates(
     y = axis_positions(size, lattice.free_margin, lattice.dy)
     along_x = profile(x, size, lattice.sigma, lattice.boundary)
     along_y = profile(y, size, lattice.sigma, lattice.boundary)
-    column, row = _indices(mu_x, x, "mu_x"), _indices(mu_y, y, "mu_y")
+    column, row = position_indices(mu_x, x, "mu_x"), position_indices(mu_y, y, "mu_y")
 
     # x_k = sign (2 outer(g_y, g_x) - 1), hence |x_k|^2 = 4 |g_y|^2 |g_x|^2 - 4 sum(g_y) sum(g_x) + N^2.
     # What does not depend on k, N^2 and the sum of x_t, cancels in the softmax.
@@ -114,13 +120,6 @@ def bayes_estimates(
     return blind, knows_x, knows_y
 
 
-def _indices(labels: np.ndarray, positions: np.ndarray, name: str) -> np.ndarray:
-    index = np.abs(np.asarray(labels)[:, None] - positions).argmin(axis=1)
-    if not np.allclose(positions[index], labels, rtol=0, atol=1e-6):
-        raise ValueError(f"{name} holds a value that is not one of the {len(positions)} lattice positions")
-    return index
-
-
 def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
     """Write a model's estimates D as ``D - D0 = a (Dx - D0) + b (Dy - D0) + c (x0 - Dx - Dy + D0) + rest``.
 
@@ -139,16 +138,8 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
     Raises:
         ValueError: when D has not one row of N*N numbers a probe.
     """
-    D = np.asarray(D, dtype=np.float64)
-    if D.shape != probe.D0.shape:
-        raise ValueError(f"D has shape {D.shape}; it must be {probe.D0.shape}")
-    x0 = probe.x0.reshape(D.shape)
-    directions = np.stack([probe.Dx - probe.D0, probe.Dy - probe.D0, x0 - probe.Dx - probe.Dy + probe.D0])
-    answer = D - probe.D0
-    # Sums over pixels, probe by probe: all that the fit and every resample of it needs.
-    gram = np.einsum("inp,jnp->nij", directions, directions, optimize=True)
-    projection = np.einsum("inp,np->ni", directions, answer, optimize=True)
-
+    gram, projection = projections(D, probe)
+    x0 = probe.x0.reshape(probe.D0.shape)
     lengths = np.sqrt(np.clip(np.linalg.eigvalsh(gram.sum(0)), 0, None))
     if lengths[0] > VANISHED * np.linalg.norm(x0):
         effects = np.linalg.solve(gram.sum(0), projection.sum(0))
@@ -156,7 +147,7 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
     else:
         effects = low = high = np.full(3, np.nan)
     blind_error = ((x0 - probe.D0) ** 2).sum()
-    rest = answer - np.tensordot(effects, directions, 1)
+    rest = D - probe.D0 - np.tensordot(effects, directions(probe), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "effect_x": float(effects[0]),
@@ -170,6 +161,29 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
             "effect_y_high": float(high[1]),
             "condition": float(lengths[-1] / lengths[0]) if lengths[0] > 0 else math.inf,
         }
+
+
+def directions(probe: EffectProbe) -> np.ndarray:
+    """What knowing x, knowing y, and knowing both at once adds to the blind estimate; shape (3, n, N*N)."""
+    x0 = probe.x0.reshape(probe.D0.shape)
+    return np.stack([probe.Dx - probe.D0, probe.Dy - probe.D0, x0 - probe.Dx - probe.Dy + probe.D0])
+
+
+def projections(D: np.ndarray, probe: EffectProbe) -> tuple[np.ndarray, np.ndarray]:
+    """Inner products over pixels, probe by probe: all that the fit and every resample of it needs.
+
+    Returns:
+        Of the directions with each other, shape (n, 3, 3), and with D - D0, (n, 3).
+
+    Raises:
+        ValueError: when D has not one row of N*N numbers a probe.
+    """
+    D = np.asarray(D, dtype=np.float64)
+    if D.shape != probe.D0.shape:
+        raise ValueError(f"D has shape {D.shape}; it must be {probe.D0.shape}")
+    along = directions(probe)
+    gram = np.einsum("inp,jnp->nij", along, along, optimize=True)
+    return gram, np.einsum("inp,np->ni", along, D - probe.D0, optimize=True)
 
 
 def _bootstrap(gram: np.ndarray, projection: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:

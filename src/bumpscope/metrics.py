@@ -9,6 +9,9 @@ Names, with ``split`` one of seen, heldout, between, all:
   rise together whatever the network learns;
 - ``error``, ``amplitude``, ``width`` ``/{split}``: medians over the images with one bump, px, intensity, px;
 - ``{column}/t={t}/{weights}`` for every column of the table ``effects``;
+- ``{column}/t={t}/ema/x={bin},y={bin}`` for every column of the table ``frequency``, where that was measured, and
+  ``accuracy_x``, ``accuracy_y``, ``outcome/correct`` ``/seen/x={bin},y={bin}`` beside them; a bin is common, middle,
+  rare or all;
 - ``{metric}/{layer}/t={t}/{space}/{label}`` for every geometry number, without the label where none is used; of the
   control with shared noise ``.../shared noise`` at the end;
 - ``betti_{dimension}/{layer}/t={t}``: number of significant bars;
@@ -26,7 +29,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
+from bumpscope.bumps import frequency_bins
+from bumpscope.frequency import ALL
 from bumpscope.phases import latent_phases
+from bumpscope.settings import Lattice
 
 OUTCOMES = ("none", "multiple", "misplaced", "correct")
 DISTANCES = (0.5, 1.0, 2.0)
@@ -47,17 +53,16 @@ def run_metrics(
     topology: pd.DataFrame | None = None,
     effects: pd.DataFrame | None = None,
     phases: pd.DataFrame | None = None,
-    boundary: str = "plane",
-    image_size: int,
+    frequency: pd.DataFrame | None = None,
+    lattice: Lattice,
     tolerance: float = 1.0,
 ) -> pd.DataFrame:
     """Rows of the table ``metrics`` for one run.
 
     Args:
-        losses, behaviour, geometry, topology, effects, phases: the run's tables of these names, or None where one
-            was not made; its numbers are then left out.
-        boundary: plane, or torus, where the distance on an axis is the shorter way round.
-        image_size: side of the image, px.
+        losses, behaviour, geometry, topology, effects, phases, frequency: the run's tables of these names, or None
+            where one was not made; its numbers are then left out.
+        lattice: of the run's dataset. On a torus the distance on an axis is the shorter way round.
         tolerance: largest distance from the request on one axis, px, for ``accuracy_x`` and ``accuracy_y``.
 
     Returns:
@@ -65,8 +70,10 @@ def run_metrics(
     """
     parts: list[pd.DataFrame] = []
     if _given(behaviour):
-        period = float(image_size) if boundary == "torus" else None
+        period = float(lattice.image_size) if lattice.boundary == "torus" else None
         parts.extend(_behaviour(behaviour, period, tolerance))
+        if _given(frequency):
+            parts.extend(_behaviour_by_bin(behaviour, period, tolerance, lattice))
     if _given(geometry):
         parts.append(_geometry(geometry))
         parts.append(_latent_phases(geometry))
@@ -74,6 +81,8 @@ def run_metrics(
         parts.append(_betti_numbers(topology))
     if _given(effects):
         parts.append(_effects(effects))
+    if _given(frequency):
+        parts.append(_frequency(frequency))
     if _given(phases):
         verdicts = ("latent_phase", "behaviour_phase")
         parts.extend(_rows(phases["step"], column, phases[column].map(PHASES)) for column in verdicts)
@@ -99,10 +108,7 @@ def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) 
     single = behaviour["bumps"] == 1
     shares = {f"outcome/{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
     shares |= {f"accuracy/{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
-    shares_of_single = {
-        f"accuracy_{axis}": _axis_distance(behaviour[axis] - behaviour[f"mu_{axis}"], period) <= tolerance
-        for axis in ("x", "y")
-    }
+    shares_of_single = _near_on_axis(behaviour, period, tolerance)
     shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
 
     def by_split(columns: dict[str, pd.Series], rows: pd.Series | None = None) -> DataFrameGroupBy:
@@ -115,6 +121,35 @@ def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) 
     on_axis = by_split(shares_of_single, single)
     yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS))
     yield _melt(by_split(shape, single).median())
+
+
+def _near_on_axis(behaviour: pd.DataFrame, period: float | None, tolerance: float) -> dict[str, pd.Series]:
+    """Whether each image's bump lies within the tolerance of the request on an axis."""
+    return {
+        f"accuracy_{axis}": _axis_distance(behaviour[axis] - behaviour[f"mu_{axis}"], period) <= tolerance
+        for axis in ("x", "y")
+    }
+
+
+def _behaviour_by_bin(
+    behaviour: pd.DataFrame, period: float | None, tolerance: float, lattice: Lattice
+) -> Iterator[pd.DataFrame]:
+    """Accuracy on each axis and outcomes of the seen centres, in every frequency bin of x, of y and every pair."""
+    seen = behaviour[behaviour["split"] == "seen"]
+    if seen.empty:
+        return
+    values = pd.DataFrame(_near_on_axis(seen, period, tolerance)).astype("float64").where(seen["bumps"] == 1)
+    values["outcome/correct"] = (seen["outcome"] == "correct").astype("float64")
+    bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
+    for x in (bins["x"], ALL):
+        for y in (bins["y"], ALL):
+            table = values.assign(step=seen["step"], split="seen/" + _pair(seen.index, x, y))
+            grouped = table.groupby(["step", "split"])
+            yield _melt(grouped.mean().where(grouped.count() >= FEWEST_SINGLE_BUMPS))
+
+
+def _pair(index: pd.Index, x: object, y: object) -> pd.Series:
+    return "x=" + pd.Series(x, index, dtype="str") + ",y=" + pd.Series(y, index, dtype="str")
 
 
 def _axis_distance(difference: pd.Series, period: float | None) -> pd.Series:
@@ -156,6 +191,18 @@ def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:
 def _effects(effects: pd.DataFrame) -> pd.DataFrame:
     long = effects.melt(["step", "t", "weights"], var_name="column")
     name = long["column"].astype(str) + "/t=" + long["t"].astype(str) + "/" + long["weights"]
+    return _rows(long["step"], name, long["value"])
+
+
+def _frequency(frequency: pd.DataFrame) -> pd.DataFrame:
+    long = frequency.drop(columns="probes").melt(["step", "t", "bin_x", "bin_y"], var_name="column")
+    name = (
+        long["column"].astype(str)
+        + "/t="
+        + long["t"].astype(str)
+        + "/ema/"
+        + _pair(long.index, long["bin_x"], long["bin_y"])
+    )
     return _rows(long["step"], name, long["value"])
 
 

@@ -79,6 +79,7 @@ TABLES: dict[str, Table] = {
             "skew_axis | text | – | none, x, y or both\n"
             "skew_alpha | float | – | exponent of the sampling power law\n"
             "prediction | text | – | what the network predicts: epsilon or v\n"
+            "reference | text | – | none: the denoiser under study; factorised or gated: a model of known coupling\n"
             "n_images | int | – | lattice points with a probability above 0\n"
             "n_parameters | int | – | trainable parameters\n"
             "batch_size | int | images | images in an optimiser step\n"
@@ -182,6 +183,23 @@ TABLES: dict[str, Table] = {
             "condition | float | – | condition number of the fit; above 100 the effects mean little"
         ),
     ),
+    "frequency": Table(
+        "{path}/frequency.parquet",
+        "a probe of a pair of frequency bins, of the averaged weights; none unless `probe.frequency_bins` is on",
+        _columns(
+            _STEP + "t | int | – | diffusion timestep\n"
+            "bin_x | text | – | common, middle or rare: a third of the x positions each, by rank of frequency; or all\n"
+            "bin_y | text | – | the same for y\n"
+            "probes | int | – | noised images in the fit\n"
+            "effect_x | float | – | use of the x label in these bins, as in table effects\n"
+            "effect_y | float | – | the same for y\n"
+            "excess | float | – | whole error over the blind optimum's\n"
+            "effect_x_permuted | float | – | a control: the same where the x label is that of another probe\n"
+            "use_x | float | – | how much worse another probe's x label makes the answer; 0: ignored, 1: obeyed\n"
+            "effect_y_permuted | float | – | as effect_x_permuted, for y\n"
+            "use_y | float | – | as use_x, for y"
+        ),
+    ),
     "phases": Table(
         "{path}/phases.parquet",
         "a checkpoint",
@@ -209,7 +227,10 @@ TABLES: dict[str, Table] = {
         "an imbalanced dataset against its nulls",
         _columns(
             "dataset | text | – | the imbalanced dataset\n"
-            "measure | text | – | learning curves the times come from: effects or accuracy\n"
+            "kind | text | – | lattice (unequal spacing), frequency (one axis skewed) or both\n"
+            "reference | text | – | none: the denoiser under study; factorised or gated: a model of known coupling\n"
+            "measure | text | – | learning curves the times come from: effects, rare (use_x and use_y"
+            " of table frequency at rare positions; skewed axes only) or accuracy\n"
             "coupling | float | – | 0 factorised, 1 coupled, above 1 reversed; empty without nulls that differ\n"
             "low | float | – | lower end of its 95% interval\n"
             "high | float | – | upper end\n"
@@ -222,7 +243,56 @@ TABLES: dict[str, Table] = {
             "runs | int | – | seeds that the estimate rests on\n"
             "censored | int | – | runs in which a curve never reached one half\n"
             "simultaneous | text | – | yes if the gap's 90% interval lies inside ±ln 1.1, else no or undetermined\n"
-            "verdict | text | – | coupled, factorised, partial, reversed or undetermined"
+            "verdict | text | – | coupled, factorised, partial, reversed or undetermined\n"
+            "delay | float | ln steps | how much later than in the count-matched dataset, mean of both axes\n"
+            "delay_low | float | ln steps | lower end of its 95% interval\n"
+            "delay_high | float | ln steps | upper end\n"
+            "swapped | text | – | the dataset with the axes swapped; empty where there is none\n"
+            "null_x | text | – | the balanced dataset that stands for x\n"
+            "null_y | text | – | the balanced dataset that stands for y\n"
+            "matched | text | – | the balanced dataset with as many images"
+        ),
+    ),
+    "onsets": Table(
+        "onsets.parquet",
+        "a dataset's times to half, by one measure",
+        _columns(
+            "dataset | text | – | name of the dataset\n"
+            "measure | text | – | as in table coupling\n"
+            "tau_x | float | optimiser steps | when the x curve crosses one half, geometric mean over seeds\n"
+            "tau_x_low | float | optimiser steps | lower end of its 95% interval\n"
+            "tau_x_high | float | optimiser steps | upper end\n"
+            "tau_y | float | optimiser steps | the same for y\n"
+            "tau_y_low | float | optimiser steps | lower end\n"
+            "tau_y_high | float | optimiser steps | upper end\n"
+            "gap | float | ln steps | mean of ln tau_x - ln tau_y\n"
+            "gap_low | float | ln steps | lower end of its 90% interval\n"
+            "gap_high | float | ln steps | upper end\n"
+            "correlation | float | – | of ln tau_x and ln tau_y over seeds (Pearson)\n"
+            "correlation_low | float | – | lower end of its 95% interval (Fisher)\n"
+            "correlation_high | float | – | upper end\n"
+            "runs | int | – | seeds in which both curves' crossings can be timed; all else rests on these\n"
+            "censored | int | – | seeds in which a curve never reached one half"
+        ),
+    ),
+    "factorisation": Table(
+        "factorisation.parquet",
+        "a number that says how far the last representation of a dataset is factorised, beside how it was learnt",
+        _columns(
+            "dataset | text | – | name of the dataset\n"
+            "layer | text | – | block of the denoiser, or image: the generated images, a control\n"
+            "t | int | – | diffusion timestep; 0 for images\n"
+            "metric | text | – | additive_share, parallelism_x, parallelism_y, orthogonality or tangent_cosine\n"
+            "value | float | – | at the last probed checkpoint, mean over seeds\n"
+            "low | float | – | lower end of its 95% interval\n"
+            "high | float | – | upper end\n"
+            "untrained | float | – | the same of the untrained network, a control\n"
+            "runs | int | – | seeds in which it is defined\n"
+            "coupling | float | – | coupling index of the label effects; empty where the dataset has none\n"
+            "coupling_low | float | – | lower end of its 95% interval\n"
+            "coupling_high | float | – | upper end\n"
+            "gap | float | ln steps | of the label effects, mean of ln tau_x - ln tau_y, as in table onsets\n"
+            "verdict | text | – | verdict on its coupling; empty where the dataset is balanced"
         ),
     ),
     "claims": Table(

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bumpscope.behaviour import outcomes
 from bumpscope.claims import claims
+from bumpscope.comparisons import lattice_of
 from bumpscope.histories import histories
 from bumpscope.metrics import run_metrics
 from bumpscope.phases import phases as judge
@@ -75,8 +76,7 @@ class Probing:
             behaviour=behaviour,
             geometry=geometry,
             phases=verdicts,
-            boundary=self.run["boundary"],
-            image_size=self.run["image_size"],
+            lattice=lattice_of(self.run),
             tolerance=reading.tolerance,
         )
         return metrics, verdicts.assign(**who)

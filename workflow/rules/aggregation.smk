@@ -36,6 +36,7 @@ rule metrics:
         topology=of_all_runs("topology.parquet"),
         effects=of_all_runs("effects.parquet"),
         phases=of_all_runs("phases.parquet"),
+        frequency=of_all_runs("frequency.parquet"),
     output:
         f"{OUT}/metrics.parquet",
     log:
@@ -63,7 +64,9 @@ rule coupling:
         runs=f"{OUT}/runs.parquet",
         metrics=f"{OUT}/metrics.parquet",
     output:
-        f"{OUT}/coupling.parquet",
+        coupling=f"{OUT}/coupling.parquet",
+        onsets=f"{OUT}/onsets.parquet",
+        factorisation=f"{OUT}/factorisation.parquet",
     log:
         f"{OUT}/logs/coupling.log",
     conda:
@@ -78,7 +81,8 @@ rule coupling:
     message:
         "Measuring coupling"
     shell:
-        "python -m bumpscope --log {log:q} coupling --folder {params.folder:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} coupling --folder {params.folder:q} --output {output.coupling:q}"
+        " --onsets {output.onsets:q} --factorisation {output.factorisation:q}"
 
 
 # The claims, with verdicts and intervals.

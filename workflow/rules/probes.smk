@@ -36,7 +36,8 @@ rule effects:
             wildcards, run_of(wildcards).training.checkpoints
         ),
     output:
-        f"{RUN}/effects.parquet",
+        effects=f"{RUN}/effects.parquet",
+        frequency=f"{RUN}/frequency.parquet",
     log:
         f"{OUT}/logs/effects/{{dataset}}-seed{{seed}}.log",
     benchmark:
@@ -56,4 +57,4 @@ rule effects:
         "Measuring label effects in {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
         "python -m bumpscope --log {log:q} effects --settings {params.settings:q} --checkpoints {params.folder:q}"
-        " --output {output:q} --gpus {resources.gpu}"
+        " --output {output.effects:q} --frequency {output.frequency:q} --gpus {resources.gpu}"

@@ -1,4 +1,4 @@
-"""Compare imbalanced datasets with their nulls: are x and y learnt together?"""
+"""Compare imbalanced datasets with their nulls: are x and y learnt together, and is what they end in factorised?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,18 +7,26 @@ import typer
 
 from bumpscope.commands.interface import execute
 from bumpscope.coupling import coupling as compare
+from bumpscope.onset_table import onset_table
 from bumpscope.results import Results
+from bumpscope.side_by_side import side_by_side
 from bumpscope.tables import provenance, read_table, write_table
 
 
 def coupling(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
-    output: Annotated[Path, typer.Option(help="table to write")],
+    output: Annotated[Path, typer.Option(help="table of coupling to write")],
+    onsets: Annotated[Path, typer.Option(help="table of times to half to write")],
+    factorisation: Annotated[Path, typer.Option(help="table of factorised geometry to write")],
 ) -> None:
-    """Compare imbalanced datasets with their nulls: are x and y learnt together?"""
+    """Compare imbalanced datasets with their nulls: are x and y learnt together, and is what they end in factorised?"""
     inputs = [folder / "metrics.parquet", folder / "runs.parquet"]
-    found = compare(read_table("metrics", inputs[0]), Results(folder).runs)
-    write_table("coupling", output, found, provenance({}, *inputs))
+    metadata = provenance({}, *inputs)
+    metrics, runs = read_table("metrics", inputs[0]), Results(folder).runs
+    found, times = compare(metrics, runs), onset_table(metrics, runs)
+    write_table("coupling", output, found, metadata)
+    write_table("onsets", onsets, times, metadata)
+    write_table("factorisation", factorisation, side_by_side(metrics, found, times), metadata)
 
 
 if __name__ == "__main__":

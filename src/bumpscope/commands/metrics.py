@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
+from bumpscope.comparisons import lattice_of
 from bumpscope.metrics import run_metrics
 from bumpscope.results import Results
 from bumpscope.tables import open_table, provenance
 
-TABLES_OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases")
+TABLES_OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
 
 
 def metrics(
@@ -31,8 +32,7 @@ def metrics(
                     run["dataset"],
                     run["seed"],
                     **tables,
-                    boundary=run["boundary"],
-                    image_size=run["image_size"],
+                    lattice=lattice_of(run),
                     tolerance=tolerance,
                 )
             )

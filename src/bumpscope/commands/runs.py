@@ -43,8 +43,8 @@ def _last_checkpoint(folder: Path) -> Path:
 def _row(path: str, dataset: str, checkpoint: Path) -> dict[str, Any]:
     metadata = read_checkpoint_metadata(checkpoint)
     chosen = StepSettings.model_validate_json(metadata["config"])
-    lattice, diffusion, training = chosen.lattice, chosen.diffusion, chosen.training
-    assert lattice is not None and diffusion is not None and training is not None
+    lattice, model, diffusion, training = chosen.lattice, chosen.model, chosen.diffusion, chosen.training
+    assert lattice is not None and model is not None and diffusion is not None and training is not None
     return {
         "run": chosen.run,
         "dataset": dataset,
@@ -59,6 +59,7 @@ def _row(path: str, dataset: str, checkpoint: Path) -> dict[str, Any]:
         "skew_axis": lattice.skew.axis,
         "skew_alpha": lattice.skew.alpha,
         "prediction": diffusion.prediction,
+        "reference": model.reference,
         "n_images": int((lattice_points(lattice).probability > 0).sum()),
         "n_parameters": int(metadata["parameters"]),
         "batch_size": training.batch_size,
