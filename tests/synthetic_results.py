@@ -87,7 +87,8 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
     plain = {
         "run": run, "dataset": dataset, "seed": seed, "dx": 1.0, "dy": 1.0, "image_size": SIZE, "sigma": 1.0,
         "margin": 2.0, "boundary": "plane", "polarity": "bright", "skew_axis": "none", "skew_alpha": 0.0,
-        "prediction": "v", "reference": "none", "n_images": 144, "n_parameters": 370_000, "batch_size": 64, "training_steps": 1500,
+        "prediction": "v", "reference": "none", "n_images": 144, "n_parameters": 370_000, "batch_size": 64,
+        "training_steps": 1500,
     }  # fmt: skip
     return plain | keys | {"path": path}
 

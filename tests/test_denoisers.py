@@ -136,7 +136,7 @@ def test_activations_of_a_product_are_those_of_both():
 def test_a_gate_is_shut_until_it_opens_and_then_alone_is_trained():
     run = trainer("gated", steps=20)
     assert isinstance(run.network, Gated)
-    images, mu, t, noise = run.batch(1)
+    images, mu, t, _ = run.batch(1)
     while run.step < 20 * GATE_OPENS:
         run.advance()
         assert float(run.network.gate) == 0

@@ -63,6 +63,18 @@ class Results:
         path = self._global("coupling")
         return read_table("coupling", path) if path.exists() else None
 
+    @cached_property
+    def onsets(self) -> pd.DataFrame | None:
+        """Table ``onsets``, or None where the file is missing."""
+        path = self._global("onsets")
+        return read_table("onsets", path) if path.exists() else None
+
+    @cached_property
+    def factorisation(self) -> pd.DataFrame | None:
+        """Table ``factorisation``, or None where the file is missing."""
+        path = self._global("factorisation")
+        return read_table("factorisation", path) if path.exists() else None
+
     @property
     def datasets(self) -> list[str]:
         """Names of the datasets, in the order of the configuration."""

@@ -3,6 +3,9 @@ rule figure:
     input:
         runs=f"{OUT}/runs.parquet",
         metrics=f"{OUT}/metrics.parquet",
+        coupling=f"{OUT}/coupling.parquet",
+        onsets=f"{OUT}/onsets.parquet",
+        factorisation=f"{OUT}/factorisation.parquet",
         tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_FIGURES],
     output:
         pdf=f"{OUT}/figures/{{figure}}.pdf",
