@@ -5,8 +5,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bumpscope.config import Config, validate
-from bumpscope.plan import describe, multiply_adds, planned_cost, sensitivity_seconds
-from bumpscope.settings import Model
+from bumpscope.frequency import make_binned_probe
+from bumpscope.plan import binned_probes, describe, multiply_adds, planned_cost, run_seconds, sensitivity_seconds
+from bumpscope.settings import Lattice, Model
 from bumpscope.unet import UNet
 
 
@@ -67,3 +68,16 @@ def test_sensitivity_is_planned_apart_and_by_what_it_varies():
     assert sensitivity_seconds(ring) < 60
     more = round(sensitivity_seconds(Config()) / 60)
     assert describe(Config()).endswith(f"`snakemake sensitivity`, which is no part of this, takes {more} more.")
+
+
+def test_probes_by_frequency_bin_are_counted_as_they_are_made():
+    for samples in (32, 256, 1000):
+        assert binned_probes(samples) == len(make_binned_probe(Lattice(), 0.2, 300, samples, 0).weight)
+
+
+def test_probes_by_frequency_bin_and_a_reference_cost_more():
+    plain = next(validate({"datasets": {"d": {"margin": 2.0}}}).runs())
+    binned = next(validate({"datasets": {"d": {"margin": 2.0, "probe": {"frequency_bins": True}}}}).runs())
+    pair = next(validate({"datasets": {"d": {"margin": 2.0, "model": {"reference": "factorised"}}}}).runs())
+    assert run_seconds(binned)["effects"] > 2 * run_seconds(plain)["effects"]
+    assert run_seconds(pair)["train"] > 1.8 * run_seconds(plain)["train"]

@@ -66,16 +66,28 @@ def lattice_size(lattice: Lattice) -> int:
     return round(length / lattice.dx) * round(length / lattice.dy)
 
 
+def binned_probes(samples: int) -> int:
+    """Noised images of a probe by frequency bin, as in :func:`bumpscope.frequency.make_binned_probe`.
+
+    Counted here once more, since importing what the probe needs would slow down every start of the workflow.
+    """
+    return 9 * max(32, samples // 9)
+
+
 def run_seconds(run: Run) -> dict[str, float]:
     """Seconds on one core that each step of a run is expected to take."""
     forward = multiply_adds(run.lattice.image_size, run.model)
+    # Two networks, one for each axis.
+    forward *= 2 if run.model.reference == "factorised" else 1
     probe, training = run.probe, run.training
     images = len(probe.checkpoints) * probe.samples
     # The control with shared noise draws each seen centre once more: at most three eighths of the samples.
     control = len(probe.checkpoints) * min(lattice_size(run.lattice), 0.375 * probe.samples)
     # Of every place that is read, and of the images.
     clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + 1)
-    estimates = 2 * len(training.checkpoints) * len(probe.effect_timesteps) * probe.effect_samples
+    # Both weights; by frequency bin one of them, with the labels as they are and those of either axis permuted.
+    probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
+    estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
     # Forward, and backward at twice its cost.
     work = {
         "train": 3 * training.steps * training.batch_size * forward / MULTIPLY_ADDS_A_SECOND["train"],
