@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bumpscope.bumps import lattice_points, render, to_network
-from bumpscope.commands.effects import _Model
+from bumpscope.commands.effects import Model as At
 from bumpscope.denoisers import GATE_OPENS, Gated, ProductOfStripes, new_denoiser, new_network
 from bumpscope.diffusion import Process
 from bumpscope.effects import decompose, make_probe
@@ -85,7 +85,7 @@ def test_stripes_denoised_exactly_multiply_to_the_exact_image(monkeypatch, predi
 
     monkeypatch.setattr(denoiser, "_answer", exact)
     probe = make_probe(TORUS, process.alpha_bar[450].item(), 450, 64, 0)
-    found = decompose(_Model(denoiser, process, 450, CPU)(probe.x_t, probe.mu_x, probe.mu_y), probe)
+    found = decompose(At(denoiser, process, 450, CPU)(probe.x_t, probe.mu_x, probe.mu_y), probe)
     np.testing.assert_allclose([found[f"effect_{axis}"] for axis in ("x", "y", "xy")], 1, atol=2e-3)
     assert found["excess"] < 1e-4
 
@@ -160,7 +160,7 @@ def test_a_gate_that_is_open_leaves_the_network_as_it_is():
 
 
 def test_a_network_learns_both_labels_before_its_gate_opens():
-    """Every other image is given its labels, whatever the gate."""
+    """Most images are given their labels, whatever the gate."""
     run = trainer("gated")
     images, mu, t, noise = run.batch(1)
     with torch.no_grad():

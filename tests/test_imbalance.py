@@ -62,9 +62,10 @@ def test_a_reference_is_compared_with_references_alone():
     assert controls_of(kinds, "wide").swapped == "tall"
 
 
-def test_of_two_datasets_that_would_do_the_one_with_more_seeds_is_taken():
-    rows = [run_row("wide", 0, **LATTICE["wide"]), run_row("once", 0, dx=0.5, dy=0.5)]
-    rows += [run_row("often", seed, dx=0.5, dy=0.5) for seed in range(3)]
+def test_of_two_datasets_that_would_do_the_one_with_more_of_the_same_seeds_is_taken():
+    rows = [run_row("wide", seed, **LATTICE["wide"]) for seed in range(3)]
+    rows += [run_row("others", seed, dx=0.5, dy=0.5) for seed in range(3, 9)]
+    rows += [run_row("once", 0, dx=0.5, dy=0.5)] + [run_row("often", seed, dx=0.5, dy=0.5) for seed in range(2)]
     assert comparisons(pd.DataFrame(rows))[0].null_x == "often"
 
 

@@ -26,12 +26,12 @@ SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}
 def datasets(runs: pd.DataFrame) -> pd.DataFrame:
     """The table ``runs`` with a row a dataset, indexed by its name.
 
-    Further columns: lattice ``points``, whether some of them are ``withheld``, and the number of ``seeds``.
+    Further columns: lattice ``points``, whether some of them are ``withheld``, and the set of ``seeds``.
     """
     table = runs.drop_duplicates("dataset").set_index("dataset")
     length = table["image_size"] - 2 * table["margin"]
     points = (length / table["dx"]).round() * (length / table["dy"]).round()
-    seeds = runs.groupby("dataset")["seed"].nunique().reindex(table.index)
+    seeds = runs.groupby("dataset")["seed"].agg(frozenset).reindex(table.index)
     return table.assign(points=points, withheld=table["n_images"] < points, seeds=seeds)
 
 
@@ -66,8 +66,8 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
     """Every imbalanced dataset among the runs, with its controls, found by their properties.
 
     Unequal spacings have for nulls the balanced lattices at dx and at dy; a skewed axis has both axes skewed, the
-    other axis neither. A dataset with both kinds of imbalance has no nulls. Of several datasets that would do, the one
-    with the most seeds is taken.
+    other axis neither. A dataset with both kinds of imbalance has no nulls. Of several datasets that would do, the
+    one that has the most of the dataset's own seeds is taken.
     """
     if runs.empty:
         return []
@@ -108,7 +108,7 @@ def _matched(table: pd.DataFrame, like: pd.Series) -> str | None:
 
 
 def _best(table: pd.DataFrame, like: pd.Series) -> str | None:
-    """Of datasets that are like ``like`` in what must be shared, the first of those with the most seeds."""
+    """Of datasets that are like ``like`` in what must be shared, the first that has the most of its seeds."""
     fits = np.logical_and.reduce([table[column] == like[column] for column in SHARED])
-    found = table[fits]
-    return str(found["seeds"].idxmax()) if len(found) else None
+    shared = table.loc[fits, "seeds"].map(lambda seeds: len(seeds & like["seeds"]))
+    return str(shared.idxmax()) if len(shared) else None

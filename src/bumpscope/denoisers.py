@@ -20,9 +20,11 @@ from bumpscope.settings import Diffusion, Lattice, Model
 from bumpscope.unet import UNet
 
 # Share of a gated training after which nothing but the gate is trained.
-GATE_OPENS = 0.5
+GATE_OPENS = 0.625
+# Until then every so manieth image comes without labels, so that the network knows what to do with a shut gate.
+WITHOUT_LABELS = 4
 # Step of plain gradient descent on the gate. Adam would move a single number at one pace whatever it is worth.
-GATE_RATE = 0.5
+GATE_RATE = 1.0
 
 
 def new_network(image_size: int, model: Model, seed: int, part: int = 0) -> UNet:
@@ -164,9 +166,9 @@ def _clean(answer: Tensor, noised: Tensor, signal: Tensor, noise: Tensor, predic
 class Gated(Reference):
     """A model that is coupled by construction: x and y label pass through one gate, a single number.
 
-    In the first part of the training the network learns to use both labels, which it is given for every other image,
-    and the gate stays shut. Then all of it is kept as it is, and only the gate is trained, from 0: whatever opens it
-    lets both labels in at once. The labels' encodings are multiplied by the gate.
+    In the first part of the training the network learns to use both labels, which are kept from it for every fourth
+    image, and the gate stays shut. Then all of it is kept as it is, and only the gate is trained, from 0: whatever
+    opens it lets both labels in at once. The labels' encodings are multiplied by the gate.
     """
 
     def __init__(self, network: UNet):
@@ -182,10 +184,10 @@ class Gated(Reference):
     def denoising_loss(
         self, progress: float, process: Process, x0: Tensor, noise: Tensor, t: Tensor, mu: Tensor
     ) -> Tensor:
-        """Mean squared error of the prediction, at first with every other image's labels kept from the network."""
+        """Mean squared error of the prediction, at first with the labels of some images kept from the network."""
         gate: Tensor = self.gate
         if progress < GATE_OPENS:
-            gate = (torch.arange(len(t), device=t.device) % 2).to(x0.dtype)[:, None]
+            gate = (torch.arange(len(t), device=t.device) % WITHOUT_LABELS != 0).to(x0.dtype)[:, None]
         prediction = self.network(process.noised(x0, noise, t), t, mu, gate=gate)
         return functional.mse_loss(prediction.float(), process.target(x0, noise, t))
 

@@ -58,7 +58,7 @@ def effects(
         for step, path in paths.items():
             for weights in ("ema", "raw"):
                 network.load_state_dict(load_weights(path, weights))
-                models = {t: _Model(network, process, t, place) for t in noise}
+                models = {t: Model(network, process, t, place) for t in noise}
                 rows = [decompose(models[p.t](p.x_t, p.mu_x, p.mu_y), p) for p in probes]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)
                 table.append(frame[TABLES["effects"].names])
@@ -71,7 +71,7 @@ def effects(
 
 
 @dataclass(frozen=True)
-class _Model:
+class Model:
     """The denoiser at one timestep: noised images (n, N, N) and centres (n,) to clean estimates (n, N*N)."""
 
     network: nn.Module
