@@ -139,16 +139,16 @@ def test_a_gate_is_shut_until_it_opens_and_then_alone_is_trained():
     images, mu, t, _ = run.batch(1)
     while run.step < 20 * GATE_OPENS:
         run.advance()
-        assert float(run.network.gate) == 0
+        assert run.network.gate.item() == 0
     shut = [run.network(images, t, labels) for labels in (mu, mu.flip(0))]
     assert torch.equal(*shut)
     kept = copy.deepcopy(run.network.network.state_dict())
     while run.step < 20:
         run.advance()
     torch.testing.assert_close(run.network.network.state_dict(), kept, rtol=0, atol=0)
-    assert float(run.network.gate) != 0
+    assert run.network.gate.item() != 0
     # The averaged weights follow the gate.
-    assert 0 < abs(float(run.average.gate)) < abs(float(run.network.gate))
+    assert 0 < abs(run.average.gate.item()) < abs(run.network.gate.item())
 
 
 def test_a_gate_that_is_open_leaves_the_network_as_it_is():

@@ -164,11 +164,12 @@ def _clean(answer: Tensor, noised: Tensor, signal: Tensor, noise: Tensor, predic
 
 
 class Gated(Reference):
-    """A model that is coupled by construction: x and y label pass through one gate, a single number.
+    """A model that is coupled by construction: what x and y label change in its answer passes through one gate.
 
-    In the first part of the training the network learns to use both labels, which are kept from it for every fourth
-    image, and the gate stays shut. Then all of it is kept as it is, and only the gate is trained, from 0: whatever
-    opens it lets both labels in at once. The labels' encodings are multiplied by the gate.
+    In the first part of the training a network learns to use both labels, which are kept from it for every fourth
+    image, and the gate stays shut. Then all of it is kept as it is, and only the gate, a single number, is trained from
+    0. The answer is the network's without labels plus the gate times what the labels add to it, as in guidance without
+    a classifier (Ho and Salimans 2022, arXiv 2207.12598): whatever opens the gate lets both labels in alike.
     """
 
     def __init__(self, network: UNet):
@@ -178,18 +179,25 @@ class Gated(Reference):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, t: Tensor, mu: Tensor, activations: dict[str, Tensor] | None = None) -> Tensor:
-        """As :meth:`UNet.forward`."""
-        return self.network(x, t, mu, activations, gate=self.gate)
+        """As :meth:`UNet.forward`; activations are mixed as the answers are."""
+        shut: dict[str, Tensor] = {}
+        opened: dict[str, Tensor] = {}
+        answer = torch.lerp(self.network(x, t, mu, shut, gate=0.0), self.network(x, t, mu, opened), self.gate)
+        if activations is not None:
+            activations.update({name: torch.lerp(tap, opened[name], self.gate) for name, tap in shut.items()})
+        return answer
 
     def denoising_loss(
         self, progress: float, process: Process, x0: Tensor, noise: Tensor, t: Tensor, mu: Tensor
     ) -> Tensor:
-        """Mean squared error of the prediction, at first with the labels of some images kept from the network."""
-        gate: Tensor = self.gate
+        """Mean squared error: of the network, some of whose labels are kept from it; later that of the gated answer."""
+        noised, target = process.noised(x0, noise, t), process.target(x0, noise, t)
         if progress < GATE_OPENS:
-            gate = (torch.arange(len(t), device=t.device) % WITHOUT_LABELS != 0).to(x0.dtype)[:, None]
-        prediction = self.network(process.noised(x0, noise, t), t, mu, gate=gate)
-        return functional.mse_loss(prediction.float(), process.target(x0, noise, t))
+            given = (torch.arange(len(t), device=t.device) % WITHOUT_LABELS != 0).to(x0.dtype)[:, None]
+            return functional.mse_loss(self.network(noised, t, mu, gate=given).float(), target)
+        with torch.no_grad():
+            shut, opened = (self.network(noised, t, mu, gate=gate).float() for gate in (0.0, 1.0))
+        return functional.mse_loss(torch.lerp(shut, opened, self.gate), target)
 
     def optimise(self, progress: float, step: Callable[[], object]) -> None:
         if progress < GATE_OPENS:

@@ -77,8 +77,9 @@ def binned_probes(samples: int) -> int:
 def run_seconds(run: Run) -> dict[str, float]:
     """Seconds on one core that each step of a run is expected to take."""
     forward = multiply_adds(run.lattice.image_size, run.model)
-    # Two networks, one for each axis.
-    forward *= 2 if run.model.reference == "factorised" else 1
+    # The factorised reference is two networks, the gated one asks its network with and without labels.
+    trained = forward * (2 if run.model.reference == "factorised" else 1)
+    forward *= 1 if run.model.reference == "none" else 2
     probe, training = run.probe, run.training
     images = len(probe.checkpoints) * probe.samples
     # The control with shared noise draws each seen centre once more: at most three eighths of the samples.
@@ -90,7 +91,7 @@ def run_seconds(run: Run) -> dict[str, float]:
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
     # Forward, and backward at twice its cost.
     work = {
-        "train": 3 * training.steps * training.batch_size * forward / MULTIPLY_ADDS_A_SECOND["train"],
+        "train": 3 * training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
         "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
         "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"],
         "behaviour": images * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2,

@@ -75,8 +75,8 @@ class Model(Section):
     reference: Literal["none", "factorised", "gated"] = Field(
         "none",
         description="none: the denoiser under study; factorised: two denoisers that each know one axis alone and whose"
-        " estimates are multiplied; gated: one scalar gate on both labels, opened by training after all else. The last"
-        " two are what the coupling index reads on a model that is factorised, or coupled, by construction",
+        " estimates are multiplied; gated: one scalar gate on what both labels change, opened by training after all"
+        " else. The last two are read by the coupling index as models that are factorised, or coupled, by construction",
     )
 
 
