@@ -20,11 +20,11 @@ from bumpscope.settings import Diffusion, Lattice, Model
 from bumpscope.unet import UNet
 
 # Share of a gated training after which nothing but the gate is trained.
-GATE_OPENS = 0.625
+GATE_OPENS = 0.75
 # Until then every so manieth image comes without labels, so that the network knows what to do with a shut gate.
 WITHOUT_LABELS = 4
 # Step of plain gradient descent on the gate. Adam would move a single number at one pace whatever it is worth.
-GATE_RATE = 1.0
+GATE_RATE = 1.5
 
 
 def new_network(image_size: int, model: Model, seed: int, part: int = 0) -> UNet:
