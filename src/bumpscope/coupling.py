@@ -63,11 +63,13 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
     """Every imbalanced dataset among the runs, with its controls, found by their properties.
 
     Unequal spacings have for nulls the balanced lattices at dx and at dy; a skewed axis has both axes skewed, the
-    other axis neither. A dataset with both kinds of imbalance has no nulls.
+    other axis neither. A dataset with both kinds of imbalance has no nulls. Of several controls of one kind the first
+    with the most of the dataset's own seeds is taken.
     """
     if runs.empty:
         return []
     table = datasets(runs)
+    table["seeds"] = runs.groupby("dataset")["seed"].agg(frozenset)
     found = []
     for name, row in table.iterrows():
         lattice, skewed = not math.isclose(row["dx"], row["dy"]), row["skew_axis"] in ("x", "y")
@@ -88,12 +90,13 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
 
 
 def _find(table: pd.DataFrame, like: pd.Series, dx: float, dy: float, axis: str, alpha: float) -> str | None:
-    """First dataset that differs from ``like`` only in spacing and skew, and has these."""
+    """The dataset that differs from ``like`` only in spacing and skew, has these, and shares the most seeds with it."""
     fits = np.isclose(table["dx"], dx) & np.isclose(table["dy"], dy)
     fits &= (table["skew_axis"] == axis) & np.isclose(table["skew_alpha"], alpha)
     for column in SHARED:
         fits &= table[column] == like[column]
-    return str(table.index[fits][0]) if fits.any() else None
+    shared = table.loc[fits, "seeds"].map(lambda seeds: len(seeds & like["seeds"]))
+    return str(shared.idxmax()) if len(shared) else None
 
 
 @dataclass(frozen=True)
