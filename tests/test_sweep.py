@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bumpscope.bumps import lattice_points
-from bumpscope.config import ConfigError, from_command_line, load, merge, validate
+from bumpscope.config import Config, ConfigError, from_command_line, load, merge, validate
 from bumpscope.coupling import comparisons
 from bumpscope.datasets import NAME_PATTERN
 from bumpscope.plan import describe, planned_cost
@@ -209,6 +209,15 @@ def test_numbers_on_the_command_line_are_numbers():
     given_ = {"sweep": {"spacings": {"dx": ["0.5"], "dy": ["2.0"]}, "controls": "false"}, "output": "7", "seeds": ["1"]}
     read = {"sweep": {"spacings": {"dx": [0.5], "dy": [2.0]}, "controls": False}, "output": "7", "seeds": [1]}
     assert from_command_line(given_) == read
+
+
+def test_the_default_experiment_trains_no_control_of_its_sweep_twice():
+    config = Config()
+    added = list(config.expansion().datasets)
+    assert added == ["dx0p5_dy2", "dx2_dy0p5", "dx1_dy1_skewx1p5", "dx1_dy1_skewy1p5", "dx1_dy1_skewboth1p5"]
+    found = {one.dataset: one for one in comparisons(runs_table(config))}
+    assert (found["dx0p5_dy2"].null_x, found["dx0p5_dy2"].null_y) == ("dense", "sparse")
+    assert found["dx1_dy1_skewx1p5"].null_y == "balanced"
 
 
 # (what is laid into the sweep, path that is told, what is told to be allowed)
