@@ -50,7 +50,7 @@ def faults_of(plain):
 # (path that is set, value, path that is told, what is told to be allowed)
 WRONG = [
     # misspelt keys, at every level; the allowed ones are listed
-    ("trainning", {}, "trainning", "output, seeds, device, datasets"),
+    ("trainning", {}, "trainning", "output, seeds, device, datasets, sweep"),
     ("training.step", 5, "training.step", "steps, batch_size"),
     ("model.width", 8, "model.width", "base_width"),
     ("diffusion.beta", 1.0, "diffusion.beta", "timesteps, schedule, prediction"),
@@ -128,7 +128,7 @@ WRONG = [
     (f"{B}.margin", float("inf"), f"{B}.margin", "a finite number"),
     (f"{B}.holdout", {"x": [float("nan"), 1.0], "y": [1.0, 2.0]}, f"{B}.holdout.x.0", "a finite number"),
     # names of datasets
-    ("datasets", {}, "datasets", "length 1 or more"),
+    ("datasets", {}, "datasets", "one dataset or more, or a sweep that makes one"),
     ("datasets.0p5", {}, "datasets.0p5", "a letter, then letters, digits, _ and -"),
     ("datasets", {"a b": {}}, "datasets.a b", "a letter, then letters, digits, _ and -"),
     ("datasets", {"../up": {}}, "datasets.../up", "a letter, then letters, digits, _ and -"),
@@ -168,6 +168,7 @@ WRONG = [
     ("probe.effect_timesteps", [300, 1000], "probe.effect_timesteps", "less than diffusion.timesteps = 1000"),
     ("probe.layers", ["up1", "up1"], "probe.layers", "each layer once"),
     ("analysis.tolerance", 17.0, "analysis.tolerance", "at most image_size (16"),
+    (B, {"polarity": "dark", "model": {"reference": "factorised"}}, f"{B}.model.reference", "none or gated with pol"),
     # what is varied
     ("sensitivity.tolerance", [1.0], "sensitivity.tolerance", "tolerances, layers, timesteps, samples, samplers"),
     ("sensitivity.tolerances", 2.0, "sensitivity.tolerances", "a list"),

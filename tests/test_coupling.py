@@ -63,6 +63,15 @@ def row_of(table, dataset="wide", measure="effects"):
     return rows.iloc[0]
 
 
+def test_of_several_controls_of_one_kind_the_one_with_the_seeds_of_the_dataset_is_taken():
+    seeds = {"few": [0, 7], "wide": [0, 1, 2], "fine": [0, 1, 2, 3], "again": [0, 1, 2]}
+    kinds = LATTICE | {"few": LATTICE["fine"], "again": LATTICE["fine"]}
+    runs = pd.DataFrame([run_row(name, seed, **kinds[name]) for name, found in seeds.items() for seed in found])
+    (found,) = comparisons(runs)
+    assert found.null_x == "fine"  # more seeds than the cell has do not count, and the first of equals is taken
+    assert found.null_y is None
+
+
 MIDDLE = math.sqrt(FAST * SLOW)
 QUARTER = (FAST**3 * SLOW) ** 0.25, (FAST * SLOW**3) ** 0.25
 KNOWN = {

@@ -48,7 +48,7 @@ def test_cost_grows_in_proportion_to_seeds_and_training_steps():
 
 def test_plan_names_every_dataset_and_the_sum():
     text = describe(Config())
-    for name in Config().datasets:
+    for name in Config().all_datasets():
         assert name in text
     assert "In all" in text
 

@@ -12,6 +12,7 @@ from bumpscope.config import Config, SamplerChoice, Sensitivity, load, merge, re
 from bumpscope.reference import PAGES
 from bumpscope.schemas import TABLES
 from bumpscope.settings import Analysis, Diffusion, Lattice, Model, Probe, Training
+from bumpscope.sweep import Common, Ratios, Skews, Spacings, Sweep
 
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted((ROOT / "workflow" / "presets").glob("*.yaml"))
@@ -31,7 +32,7 @@ def test_the_default_file_is_the_default_experiment():
 def test_the_default_file_explains_every_key():
     lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
     sections = {"model": Model, "diffusion": Diffusion, "training": Training, "probe": Probe}
-    for section, fields in (sections | {"sensitivity": Sensitivity}).items():
+    for section, fields in (sections | {"sensitivity": Sensitivity, "sweep": Sweep}).items():
         start = lines.index(f"{section}:")
         for key in fields.model_fields:
             place = next(k for k in range(start, len(lines)) if lines[k].startswith(f"  {key}:"))
@@ -69,8 +70,11 @@ def test_the_schema_accepts_both_ways_to_write_a_holdout(holdout):
         {"datasets": {"a": {"training": {"step": 5}}}},
         {"datasets": {"a": {"skew": {"exponent": 1}}}},
         {"datasets": {"a": {"holdout": "all"}}},
-        {"datasets": {}},
         {"datasets": {"0a": {}}},
+        {"sweep": {"common": {"dx": 1.0}}},
+        {"sweep": {"common": {"training": {"step": 5}}}},
+        {"sweep": {"spacings": {"dx": [0.0]}}},
+        {"sweep": {"references": []}},
         {"training": {"learning_rate": "1e-3"}},
         {"training": {"steps": 0}},
         {"model": {"base_width": 12}},
@@ -87,7 +91,8 @@ def test_the_schema_rejects_what_a_configuration_may_not_hold(wrong):
 
 def test_the_configuration_page_names_every_key_with_its_default():
     page = PAGES["docs/config.md"]()
-    for section in (Model, Diffusion, Training, Probe, Analysis, Lattice, Sensitivity, SamplerChoice):
+    sections = (Model, Diffusion, Training, Probe, Analysis, Lattice, Sensitivity, SamplerChoice)
+    for section in (*sections, Sweep, Common, Spacings, Ratios, Skews):
         for key, field in section.model_fields.items():
             rows = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
             assert any(field.description in row for row in rows), key

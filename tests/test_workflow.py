@@ -150,6 +150,33 @@ def test_a_seed_or_dataset_added_runs_only_its_own_runs(
     assert set(plan) - CONFIGURATION == AGGREGATION
 
 
+def test_a_cell_added_to_a_sweep_trains_only_itself_and_missing_controls(project: Path) -> None:
+    def add_cell(preset: dict) -> None:
+        common = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
+        preset["sweep"] = {"common": common, "spacings": {"dx": [2.0], "dy": [4.0]}}
+
+    done = snakemake(project, "--dry-run", preset=_preset(project, add_cell))
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    # The balanced lattice at 2 px is there as `plane`; no square lattice has about as many images.
+    added = ["dx2_dy4", "dx4_dy2", "dx4_dy4"]
+    assert sorted(set(re.findall(r"Training (\w+) with seed 0", text))) == added
+    plan = jobs(text)
+    for rule in ("dataset", "train", "generate", "effects", "behaviour", "geometry", "topology", "phases"):
+        assert plan.pop(rule) == len(added)
+    assert set(plan) - CONFIGURATION == AGGREGATION
+    assert "No control with as many images, to within 2 %, for dx2_dy4 (18 images; nearest 16)." in text
+
+
+def test_command_line_keys_are_laid_over_a_preset_as_a_preset_over_the_default(project: Path) -> None:
+    cells = "sweep={spacings: {dx: [2.0], dy: [4.0]}, controls: false}"
+    done = snakemake(project, "--dry-run", "--config", "output=cells", cells)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert set(re.findall(r"Training (\w+) with seed 0", text)) == {"dx2_dy4"}
+    assert "bumpscope: 1 runs of 1 datasets" in text
+
+
 def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
     def change(preset: dict) -> None:
         preset["datasets"]["ring"]["training"] = {"learning_rate": 1.0e-3}

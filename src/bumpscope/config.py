@@ -7,33 +7,32 @@ Every fault of a configuration is found before any work starts, and all of them 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from bumpscope import faults
+from bumpscope import faults, sweep_faults
+from bumpscope.datasets import Dataset, DatasetName, Seed, overridden
 from bumpscope.settings import (
     OVERRIDABLE,
     Analysis,
     Diffusion,
-    DiffusionOverride,
     Lattice,
     LayerName,
     Model,
-    ModelOverride,
     Probe,
-    ProbeOverride,
     Section,
     Training,
-    TrainingOverride,
     run_path,
 )
+from bumpscope.sweep import Expansion, Sweep, expand
 
-NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
+# What says which datasets there are; a preset that gives one of them replaces both.
+GRID = ("datasets", "sweep")
 
 
 class ConfigError(ValueError):
@@ -44,31 +43,9 @@ class ConfigError(ValueError):
         super().__init__("\n".join(self.faults))
 
 
-class Dataset(Lattice):
-    """A lattice, with the seeds and settings that are its own."""
-
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] | None = Field(
-        None, min_length=1, description="replaces the global seeds"
-    )
-    model: ModelOverride | None = Field(None, description="overrides keys of `model`")  # type: ignore[valid-type]
-    diffusion: DiffusionOverride | None = Field(None, description="overrides keys of `diffusion`")  # type: ignore[valid-type]
-    training: TrainingOverride | None = Field(None, description="overrides keys of `training`")  # type: ignore[valid-type]
-    probe: ProbeOverride | None = Field(None, description="overrides keys of `probe`")  # type: ignore[valid-type]
-
-    @property
-    def lattice(self) -> Lattice:
-        """Only what the images depend on, with the margin written out."""
-        values = {name: getattr(self, name) for name in Lattice.model_fields}
-        return Lattice(**values | {"margin": self.free_margin})
-
-
-DatasetName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-# The datasets beside the balanced plane have light probes and, but for three, one seed: enough to see what they are
-# for, within fifty core-minutes. Verdicts need five seeds (docs/science.md); the other two densities and the withheld
-# block have them, so that the claims on density and on new combinations have a verdict.
+# The datasets beside the balanced plane, those of the sweep among them, have light probes and, but for three, one seed:
+# enough to see what they are for, within fifty core-minutes. Verdicts need five seeds (docs/science.md); the other two
+# densities and the withheld block have them, so that the claims on density and on new combinations have a verdict.
 _SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239]}
 _LADDER = {"checkpoints": [0, 200, 300, 400, 500, 600, 700, 800, 1600]} | _SPARING
 _LIGHT = {"checkpoints": [0, 600, 1600]} | _SPARING
@@ -77,7 +54,7 @@ _COURSE = {"checkpoints": [0, 200, 400, 600, 800, 1000, 1200, 1600]} | _SPARING
 
 def _default_datasets() -> dict[str, Dataset]:
     plane = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
-    ladder, light, course = {"probe": _LADDER}, {"seeds": [0], "probe": _LIGHT}, {"seeds": [0], "probe": _COURSE}
+    ladder, course = {"probe": _LADDER}, {"seeds": [0], "probe": _COURSE}
     # At up1 the latents of a torus show that they are one, at down3 they do not (docs/findings.md).
     closed = {"seeds": [0], "probe": _LIGHT | {"samples": 512, "layers": ["down3", "up1"]}}
     # What is asked of the withheld block is its last checkpoint.
@@ -87,14 +64,21 @@ def _default_datasets() -> dict[str, Dataset]:
         "dense": plane | {"dx": 0.5, "dy": 0.5} | ladder,
         "sparse": plane | {"dx": 2.0, "dy": 2.0} | ladder,
         "withheld": plane | {"dx": 1.0, "dy": 1.0, "holdout": {"x": [5.0, 8.0], "y": [5.0, 8.0]}} | ends,
-        "x_dense": plane | {"dx": 0.5, "dy": 2.0} | light,
-        "y_dense": plane | {"dx": 2.0, "dy": 0.5} | light,
-        "x_skewed": plane | {"dx": 1.0, "dy": 1.0, "skew": {"axis": "x", "alpha": 1.5}} | light,
         # Wider bumps, since images of narrow ones are all equally far apart and hide the torus they lie on.
         "torus": {"image_size": 16, "sigma": 2.0, "margin": 0.0, "dx": 1.0, "dy": 1.0, "boundary": "torus"} | closed,
         "balanced_v": plane | {"dx": 1.0, "dy": 1.0, "diffusion": {"prediction": "v"}} | course,
     }
     return {name: Dataset.model_validate(lattice) for name, lattice in lattices.items()}
+
+
+def _default_sweep() -> Sweep:
+    """One cell of either kind of imbalance; `balanced`, `dense` and `sparse` are most of their controls."""
+    plain = {
+        "common": {"image_size": 16, "sigma": 1.0, "margin": 2.0, "seeds": [0], "probe": _LIGHT},
+        "spacings": {"dx": [0.5], "dy": [2.0]},
+        "skews": {"spacing": 1.0, "x": [1.5], "y": []},
+    }
+    return Sweep.model_validate(plain)
 
 
 class SamplerChoice(Section):
@@ -142,10 +126,10 @@ class Config(Section):
     )
     datasets: dict[DatasetName, Dataset] = Field(
         default_factory=_default_datasets,
-        min_length=1,
         description="name -> lattice of bumps, trained with every seed",
         json_schema_extra={"additionalProperties": False},  # a name that does not fit the pattern is a fault
     )
+    sweep: Sweep = Field(default_factory=_default_sweep, description="imbalanced cells spelt out, with their controls")
     model: Model = Field(default_factory=Model, description="the denoiser")
     diffusion: Diffusion = Field(default_factory=Diffusion, description="the forward process")
     training: Training = Field(default_factory=Training, description="the optimisation")
@@ -157,9 +141,25 @@ class Config(Section):
         " empty list leaves a thing as it is",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _grid_is_given_whole(cls, raw: Any) -> Any:
+        """The default datasets and the default sweep belong together: one that is given does without the other's."""
+        if isinstance(raw, Mapping) and any(key in raw for key in GRID):
+            return {key: {} for key in GRID} | dict(raw)
+        return raw
+
+    def expansion(self) -> Expansion:
+        """What the sweep adds to the named datasets."""
+        return expand(self.sweep, self.datasets, self.seeds, self.section)
+
+    def all_datasets(self) -> dict[str, Dataset]:
+        """The named datasets, then those that the sweep adds."""
+        return self.datasets | self.expansion().datasets
+
     def runs(self) -> Iterator[Run]:
         """Every training of the grid, in the order of the configuration."""
-        for name, dataset in self.datasets.items():
+        for name, dataset in self.all_datasets().items():
             sections = {section: self.section(section, dataset) for section in OVERRIDABLE}
             for seed in self.seeds if dataset.seeds is None else dataset.seeds:
                 yield Run(name, seed, dataset.lattice, analysis=self.analysis, **sections)
@@ -178,11 +178,7 @@ class Config(Section):
 
     def section(self, name: str, dataset: Dataset) -> Any:
         """A section as it holds for ``dataset``: the global keys under the dataset's own."""
-        section: Section = getattr(self, name)
-        override: Section | None = getattr(dataset, name)
-        if override is None:
-            return section
-        return type(section)(**section.model_dump() | override.model_dump(exclude_none=True))
+        return overridden(getattr(self, name), getattr(dataset, name))
 
 
 @dataclass(frozen=True)
@@ -252,14 +248,39 @@ def step_settings(run: Run, step: str) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
-    """``preset`` over ``base``, key by key through the sections; `datasets` is replaced whole."""
+    """``preset`` over ``base``, key by key through the sections.
+
+    What says which datasets there are is replaced whole: a preset with `datasets` or with `sweep` has nothing of the
+    base's `datasets` and nothing of its `sweep`.
+    """
+    replaces_grid = any(key in preset for key in GRID)
+    return _laid_over({key: value for key, value in base.items() if not (replaces_grid and key in GRID)}, preset)
+
+
+def _laid_over(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in preset.items():
-        if key != "datasets" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = value
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _laid_over(merged[key], value) if both else value
     return merged
+
+
+def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``--config key=value`` gives; in lists and mappings Snakemake leaves numbers as text, which YAML reads."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: read(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [read(inner) for inner in value]
+        if not isinstance(value, str):
+            return value
+        try:
+            return yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            return value
+
+    return {key: value if isinstance(value, str) else read(value) for key, value in values.items()}
 
 
 def load(path: str | Path, *presets: str | Path | Mapping[str, Any]) -> Config:
@@ -327,15 +348,25 @@ def validate(raw: Mapping[str, Any]) -> Config:
             are well-typed.
     """
     try:
-        config = Config.model_validate(raw)
+        config, lines, left_out = Config.model_validate(raw), [], set()
     except ValidationError as error:
-        lines = faults.translate(error, Config)
+        lines, left_out = faults.translate(error, Config), {str(fault["loc"][0]) for fault in error.errors()}
         try:
-            sound = Config.model_validate(faults.sound_parts(raw, error))
+            config = Config.model_validate(faults.sound_parts(raw, error))
         except ValidationError:
             raise ConfigError(lines) from None
-        raise ConfigError(lines + list(faults.contradictions(sound, sections_too=False))) from None
-    contradictions = list(faults.contradictions(config))
-    if contradictions:
-        raise ConfigError(contradictions)
+    lines += _contradictions(config, left_out)
+    if lines:
+        raise ConfigError(lines)
     return config
+
+
+def _contradictions(config: Config, left_out: Collection[str]) -> list[str]:
+    """Faults of values that are each well-typed; ``left_out`` names the keys that are not, in part or whole."""
+    of_sweep = list(sweep_faults.contradictions(config, left_out))
+    if of_sweep:
+        # What cannot be expanded is left alone by all that asks for the runs.
+        config = config.model_copy(update={"sweep": Sweep()})
+    of_grid = list(faults.contradictions(config, sections_too=not left_out))
+    # A fault of the global keys is told once, not once for the datasets and once for the sweep.
+    return list(dict.fromkeys(of_grid + of_sweep))

@@ -14,10 +14,13 @@ from pydantic import BaseModel, ValidationError
 from bumpscope.settings import OVERRIDABLE, Diffusion, Holdout, Model, Probe, Training
 
 if TYPE_CHECKING:
-    from bumpscope.config import Config, Dataset
+    from bumpscope.config import Config
+    from bumpscope.datasets import Dataset
 
 LATTICE_LIMIT = 250_000
 LEAST_SIGMA = 0.1
+# Two estimates of one axis each are multiplied, and of a dark bump no product of the two is the image.
+FACTORISED_IN_DARK = 'holds "factorised" (text); allowed: none or gated with polarity dark'
 
 
 def show(value: Any) -> str:
@@ -62,6 +65,7 @@ def _allowed(kind: str, context: Mapping[str, Any]) -> str | None:
         "int_type": "a whole number",
         "float_type": "a number",
         "string_type": "text",
+        "bool_type": "true or false",
         "list_type": "a list",
         "dict_type": "a mapping",
         "model_type": "a mapping of keys to values",
@@ -96,16 +100,25 @@ def _whole(value: float) -> bool:
     return math.isclose(value, round(value), rel_tol=0, abs_tol=1e-6)
 
 
+def divides(spacing: float, length: float) -> bool:
+    """Whether a support of this length has a whole number of centres, one at least."""
+    return spacing <= length and math.isfinite(length / spacing) and _whole(length / spacing)
+
+
 def _increasing(values: Sequence[int]) -> bool:
     return all(a < b for a, b in pairwise(values))
 
 
 def sound_parts(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
-    """What is left of a configuration without the top-level keys and datasets that ``error`` is about."""
+    """What is left of a configuration without the top-level keys and datasets that ``error`` is about.
+
+    Where `datasets` or `sweep` is left out, nothing stands in for it.
+    """
     broken = [fault["loc"] for fault in error.errors()]
     whole = {location[0] for location in broken if location[0] != "datasets" or len(location) == 1}
     names = {location[1] for location in broken if location[0] == "datasets" and len(location) > 1}
     parts = {key: value for key, value in raw.items() if key not in whole}
+    parts |= {key: {} for key in ("datasets", "sweep") if key in whole}
     if names and isinstance(parts.get("datasets"), Mapping):
         parts["datasets"] = {name: value for name, value in parts["datasets"].items() if name not in names}
     return parts
@@ -129,18 +142,20 @@ def contradictions(config: Config, sections_too: bool = True) -> Iterator[str]:
         here = f"datasets.{name}"
         if dataset.seeds is not None and len(set(dataset.seeds)) < len(dataset.seeds):
             yield f"{here}.seeds: holds {dataset.seeds}; allowed: each seed once"
-        yield from _lattice_faults(here, dataset)
+        yield from lattice_faults(here, dataset)
         if not sections_too:
             continue
         sections = {section: config.section(section, dataset) for section in OVERRIDABLE}
         overridden = any(getattr(dataset, section) is not None for section in OVERRIDABLE)
-        for section, fault in _section_faults(dataset.image_size, **sections):
+        for section, fault in section_faults(dataset.image_size, **sections):
             # A fault of the global keys is told once, not once for every dataset that shares them.
             where = f"{here}.{section}" if overridden else section
             line = f"{where}: {fault}"
             if line not in told:
                 told.add(line)
                 yield line
+        if dataset.polarity == "dark" and sections["model"].reference == "factorised":
+            yield f"{here}.model.reference: {FACTORISED_IN_DARK}"
         if config.analysis.tolerance > dataset.image_size:
             at_most = f"at most image_size ({dataset.image_size} in {here})"
             yield f"analysis.tolerance: holds {config.analysis.tolerance}; allowed: {at_most}"
@@ -148,7 +163,7 @@ def contradictions(config: Config, sections_too: bool = True) -> Iterator[str]:
         yield from _sensitivity_faults(config)
 
 
-def _lattice_faults(here: str, dataset: Dataset) -> Iterator[str]:
+def lattice_faults(here: str, dataset: Dataset) -> Iterator[str]:
     size, margin = dataset.image_size, dataset.free_margin
     if dataset.sigma < LEAST_SIGMA:
         yield f"{here}.sigma: holds {dataset.sigma}; allowed: at least {LEAST_SIGMA} px, or no pixel sees the bump"
@@ -162,7 +177,7 @@ def _lattice_faults(here: str, dataset: Dataset) -> Iterator[str]:
         return
     whole = True
     for key, spacing in (("dx", dataset.dx), ("dy", dataset.dy)):
-        if spacing > length or math.isinf(length / spacing) or not _whole(length / spacing):
+        if not divides(spacing, length):
             yield (
                 f"{here}.{key}: holds {spacing}; allowed: a spacing that divides "
                 f"image_size - 2 margin = {length:g} into a whole number of centres"
@@ -226,7 +241,7 @@ def _plain(values: Sequence[Any]) -> list[Any]:
     return [value.model_dump() if isinstance(value, BaseModel) else value for value in values]
 
 
-def _section_faults(
+def section_faults(
     image_size: int, model: Model, diffusion: Diffusion, training: Training, probe: Probe
 ) -> Iterator[tuple[str, str]]:
     """(section.key, fault) of settings that do not fit each other."""

@@ -11,14 +11,17 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bumpscope.config import Config, Dataset, SamplerChoice, Sensitivity
+from bumpscope.config import Config, SamplerChoice, Sensitivity
+from bumpscope.datasets import Dataset
 from bumpscope.schemas import TABLES
 from bumpscope.settings import Analysis, Diffusion, Holdout, Lattice, Model, Probe, Section, Skew, Training
+from bumpscope.sweep import Common, Ratios, Skews, Spacings, Sweep
 
 _WIDTH = 120
 _HEADER = """\
 # The default experiment: made for two cores and no GPU. Change one thing and run again: only what depends on it reruns.
-# Presets in workflow/presets/ are laid over this file key by key (their datasets replace these whole):
+# Presets in workflow/presets/ are laid over this file key by key (one that gives `datasets` or `sweep` replaces both
+# whole: with datasets alone it has no cell of this sweep, with a sweep alone none of these datasets):
 #   snakemake --cores 2 --configfile workflow/presets/tiny.yaml
 # docs/config.md explains every key. This file was written from the package's own defaults (make reference).
 """
@@ -35,6 +38,8 @@ DATASET_NOTES = (
     "override keys of model, diffusion, training and probe."
 )
 
+SWEEP_NOTES = "A cell that is added trains itself and such controls as are not there yet, and nothing else."
+
 
 def config_yaml() -> str:
     """The default configuration as YAML, every section under what it is."""
@@ -48,6 +53,12 @@ def config_yaml() -> str:
         lines.append(f"  {name}:")
         given = dataset.model_dump(mode="json", exclude_unset=True, exclude_none=True)
         lines += [f"    {key}: {_flow(value)}" for key, value in given.items()]
+    sweep_notes = textwrap.fill(f"Imbalanced cells and their controls. {SWEEP_NOTES}", _WIDTH - 2)
+    lines.append("\n" + "\n".join(f"# {line}" for line in sweep_notes.splitlines()) + "\nsweep:")
+    given = default.sweep.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    for key, field in Sweep.model_fields.items():
+        # Parts that are left empty show what they may hold.
+        lines.append(_comment(field, indent=2) + f"  {key}: {_flow(given.get(key, plain['sweep'][key]))}")
     for name, section in _SECTIONS.items():
         lines.append(f"\n{_comment(Config.model_fields[name])}{name}:")
         for key, field in section.model_fields.items():
@@ -80,13 +91,15 @@ def json_schema() -> str:
 
 def config_page() -> str:
     """docs/config.md: every key with its type, default and meaning."""
-    top = [name for name in Config.model_fields if name not in (*_SECTIONS, "datasets")]
+    top = [name for name in Config.model_fields if name not in (*_SECTIONS, "datasets", "sweep")]
     parts = [
         "# Configuration reference",
         "Made from the typed model in `src/bumpscope/settings.py` and `config.py` by `make reference`. Unknown keys,"
         " wrong types and values that cannot work are told before any job starts, a line each, all at once.",
-        "A preset (`--configfile`) is laid over `config.yaml` key by key; its `datasets` replace the default's whole."
-        " `--config key=value` is laid over both.",
+        "A preset (`--configfile`) is laid over `config.yaml` key by key. What says which datasets there are is"
+        " replaced whole: one that gives `datasets` or `sweep` has nothing of the default's `datasets` and nothing of"
+        " its `sweep` (a preset may hold both). Further presets are laid over those before, and `--config key=value`"
+        " over all files, by the same rule.",
         "## Top level",
         _key_table(Config, top),
         "## `datasets.NAME`",
@@ -98,7 +111,13 @@ def config_page() -> str:
         "### `datasets.NAME.holdout`",
         "`none`, or a block; the point is withheld where both its x and its y lie in the block.",
         _key_table(Holdout, list(Holdout.model_fields)),
+        "## `sweep`",
+        " ".join(inspect.cleandoc(Sweep.__doc__ or "").split()),
+        SWEEP_NOTES,
+        _key_table(Sweep, list(Sweep.model_fields)),
     ]
+    for key, part in (("common", Common), ("spacings", Spacings), ("ratios", Ratios), ("skews", Skews)):
+        parts += [f"### `sweep.{key}`", _key_table(part, list(part.model_fields))]
     for name, section in _SECTIONS.items():
         parts += [
             f"## `{name}`",
@@ -125,7 +144,7 @@ def _default(field: FieldInfo) -> str:
     if value is None:
         return "none"
     if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
+        value = value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, list):
         value = [item.model_dump(mode="json") if isinstance(item, BaseModel) else item for item in value]
     return f"`{_flow(value)}`"

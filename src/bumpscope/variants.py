@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,8 @@ def variants(config: Config) -> dict[str, list[Run]]:
     the same already has no runs in a variant.
     """
     runs, sensitivity = config.balanced_plane_runs(), config.sensitivity
-    found = {CONFIGURED: [replace(run, probe=_everywhere(run, config)) for run in runs]}
+    timesteps = _timesteps(config, runs)
+    found = {CONFIGURED: [replace(run, probe=_everywhere(run, sensitivity.layers, timesteps)) for run in runs]}
     changes: dict[str, dict[str, Any]] = {f"samples={count}": {"samples": count} for count in sensitivity.samples}
     changes |= {f"{one.sampler}-{one.sampling_steps}": one.model_dump() for one in sensitivity.samplers}
     for name, change in changes.items():
@@ -32,17 +34,16 @@ def variants(config: Config) -> dict[str, list[Run]]:
     return found
 
 
-def _everywhere(run: Run, config: Config) -> Any:
-    """The run's own probe, with activations at all layers and timesteps of `sensitivity`."""
-    layers = [run.probe.layers[0], *config.sensitivity.layers]
-    timesteps = [run.probe.timesteps[0], *_timesteps(config)]
+def _everywhere(run: Run, layers: Sequence[str], timesteps: Sequence[int]) -> Any:
+    """The run's own probe, with activations at these layers and timesteps as well."""
+    layers = [run.probe.layers[0], *layers]
+    timesteps = [run.probe.timesteps[0], *timesteps]
     update = {"layers": list(dict.fromkeys(layers)), "timesteps": list(dict.fromkeys(timesteps))}
     return run.probe.model_copy(update=update)
 
 
-def _timesteps(config: Config) -> list[int]:
+def _timesteps(config: Config, runs: Sequence[Run]) -> list[int]:
     """Timesteps of `sensitivity` that all runs have; default ones may lie beyond a short diffusion."""
-    runs = config.balanced_plane_runs()
     return [t for t in config.sensitivity.timesteps if all(t < run.diffusion.timesteps for run in runs)]
 
 
@@ -63,7 +64,7 @@ def readings(config: Config) -> Readings:
     found += [
         reading("place", f"{layer} t={t}", layer=layer, t=t)
         for layer in config.sensitivity.layers
-        for t in _timesteps(config)
+        for t in _timesteps(config, runs)
         if any((layer, t) != (run.probe.layers[0], run.probe.timesteps[0]) for run in runs)
     ]
     levels = {f"samples={count}": ("samples", f"{count} images") for count in config.sensitivity.samples}

@@ -12,18 +12,26 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
-from bumpscope.config import STEP_KEYS, ConfigError, load, read_yaml, step_settings
+from bumpscope.config import (
+    STEP_KEYS,
+    ConfigError,
+    from_command_line,
+    load,
+    step_settings,
+)
 from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path
 from bumpscope.settings import canonical_json, fingerprint
 from bumpscope.variants import readings, variants
 
-# Snakemake's own `configfile:` would merge a preset's datasets into the default's; here they replace them. So
-# `config` holds only what the command line gives (--configfile, --config), laid over config.yaml by the package.
+# Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
+# replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
 try:
-    for preset in workflow.overwrite_configfiles or []:
-        read_yaml(preset)  # Snakemake's own reader lets the last of two equal keys win
-    CONFIG = load(ROOT / "config.yaml", config)
+    CONFIG = load(
+        ROOT / "config.yaml",
+        *workflow.overwrite_configfiles,
+        from_command_line(workflow.config_settings.config),
+    )
 except ConfigError as error:
     raise WorkflowError(
         "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
@@ -176,8 +184,9 @@ def caption(figure):
 
 def banner():
     """What is configured, what it costs and where its progress is told."""
+    notes = "".join(f"{line}\n" for line in CONFIG.expansion().notes())
     return (
-        f"bumpscope: {len(RUNS)} runs of {len(CONFIG.datasets)} datasets; device {CONFIG.device}\n"
+        f"bumpscope: {len(RUNS)} runs of {len(GRID)} datasets; device {CONFIG.device}\n{notes}"
         f"{describe(CONFIG)}\n"
         f"Logs are under {OUT}/logs/, results under {OUT}/."
     )
