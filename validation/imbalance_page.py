@@ -6,7 +6,7 @@ python validation/imbalance_page.py
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from truth_tables import RESULTS, ROOT, load, markdown
 
 PAGE = ROOT / "docs" / "imbalance.md"
 TABLES = ("search", "runs", "coupling", "onsets", "factorisation", "claims", "bins", "accuracy")
+REFERENCES = ("factorised", "gated")
 INTRODUCTION = (
     "Is x learnt at the pace of y where the data show the two unequally? The index, its nulls and its measures "
     "are those of [science.md](science.md#imbalance-is-learning-coupled). This page is written by `python "
@@ -48,32 +49,33 @@ def page(folder: Path = RESULTS) -> str:
     found = {name: load(f"imbalance-{name}", folder) for name in TABLES}
     frames = {name: table[0] for name, table in found.items() if table is not None}
 
-    def told(make: Callable[..., str], *names: str, experiment: str | None = None) -> str:
+    def told(make: Callable[..., str], *names: str, experiments: Sequence[str] = ()) -> str:
         if any(name not in frames for name in names):
             return f"{NOT_MEASURED}."
         tables = [frames[name] for name in names]
-        if experiment is not None:
-            tables = [table[table["experiment"] == experiment] for table in tables]
+        if experiments:
+            tables = [table[table["experiment"].isin(experiments)] for table in tables]
         return make(*tables) if all(len(table) for table in tables) else f"{NOT_MEASURED}."
 
     parts = ["# Imbalanced data: coupled or factorised?", INTRODUCTION]
-    parts += ["## In short", told(in_short, "claims", "coupling", experiment="study")]
+    parts += ["## In short", told(in_short, "claims", "coupling", experiments=["study"])]
     parts += ["## Where the question can be answered", SEARCH, told(search, "search")]
-    parts += ["## The two ends of the index", ENDS, told(index, "coupling", experiment="references")]
-    parts += [*picture("references", "coupling_index", "Index and gap of the reference models")]
-    parts += ["## The denoiser under study", told(index, "coupling", experiment="study")]
+    parts += ["## The two ends of the index", ENDS, told(index, "coupling", experiments=REFERENCES)]
+    for name in REFERENCES:
+        parts += picture(name, "coupling_index", f"Index and gap of the {name} reference")
+    parts += ["## The denoiser under study", told(index, "coupling", experiments=["study"])]
     for name, text in (
         ("imbalance_curves", "Learning curves of x and y with their nulls"),
         ("coupling_index", "Index and gap over imbalance"),
         ("onset_map", "Times to half over (dx, dy)"),
     ):
         parts += picture("study", name, text)
-    parts += ["### Times to half", told(times, "onsets", experiment="study")]
-    parts += ["## Rare and common positions", told(bins, "bins", experiment="study")]
+    parts += ["### Times to half", told(times, "onsets", experiments=["study"])]
+    parts += ["## Rare and common positions", told(bins, "bins", experiments=["study"])]
     parts += [*picture("study", "rare_common", "Use of labels at common and rare positions")]
-    parts += [told(correct, "accuracy", experiment="study")]
+    parts += [told(correct, "accuracy", experiments=["study"])]
     parts += ["## What is learnt together need not be built together"]
-    parts += [told(geometry, "factorisation", experiment="study")]
+    parts += [told(geometry, "factorisation", experiments=["study"])]
     parts += [*picture("study", "learning_and_geometry", "Coupling of learning beside factorised geometry")]
     parts += ["## Again", again(found)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -237,9 +239,9 @@ def again(found: dict[str, tuple[pd.DataFrame, dict[str, str]] | None]) -> str:
         "```bash",
         "python validation/search_imbalance.py --processes 2",
         "snakemake --cores 8 --configfile workflow/presets/imbalance.yaml --config output=imbalance",
-        "snakemake --cores 8 --configfile workflow/presets/references.yaml --config output=references",
+        *(f"snakemake --cores 8 --configfile workflow/presets/{r}.yaml --config output={r}" for r in REFERENCES),
         "python validation/keep_imbalance.py imbalance study",
-        "python validation/keep_imbalance.py references references",
+        *(f"python validation/keep_imbalance.py {r} {r}" for r in REFERENCES),
         "python validation/imbalance_page.py",
         "```",
     ]

@@ -1,7 +1,7 @@
 """Keep what docs/imbalance.md is made of from a finished experiment: its tables, small, and its figures.
 
 python validation/keep_imbalance.py results study
-python validation/keep_imbalance.py elsewhere references
+python validation/keep_imbalance.py elsewhere factorised
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from truth_tables import RESULTS, ROOT, load, save
 
 FIGURES = ("imbalance_curves", "coupling_index", "onset_map", "rare_common", "learning_and_geometry")
 IMAGES = ROOT / "docs" / "images"
-EXPERIMENTS = ("study", "references")
+EXPERIMENTS = ("study", "factorised", "gated")
 # One axis' label at a bin of its positions, apart by the bin of the other axis' positions.
 PLACES = [(rare, other) for rare in BINS for other in (ALL, "common", "rare")]
 

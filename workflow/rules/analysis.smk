@@ -8,6 +8,7 @@ rule behaviour:
         f"{OUT}/logs/behaviour/{{dataset}}-seed{{seed}}.log",
     benchmark:
         f"{OUT}/benchmarks/behaviour/{{dataset}}-seed{{seed}}.tsv"
+    priority: 2
     conda:
         "../../environment.yml"
     threads: 1
@@ -36,6 +37,7 @@ rule geometry:
         f"{OUT}/logs/geometry/{{dataset}}-seed{{seed}}.log",
     benchmark:
         f"{OUT}/benchmarks/geometry/{{dataset}}-seed{{seed}}.tsv"
+    priority: 2
     conda:
         "../../environment.yml"
     threads: 1
@@ -63,6 +65,7 @@ rule topology:
         f"{OUT}/logs/topology/{{dataset}}-seed{{seed}}.log",
     benchmark:
         f"{OUT}/benchmarks/topology/{{dataset}}-seed{{seed}}.tsv"
+    priority: 2
     conda:
         "../../environment.yml"
     threads: 1
@@ -88,6 +91,7 @@ rule phases:
         f"{RUN}/phases.parquet",
     log:
         f"{OUT}/logs/phases/{{dataset}}-seed{{seed}}.log",
+    priority: 2
     conda:
         "../../environment.yml"
     threads: 1

@@ -1,3 +1,7 @@
+# Probes, and the analysis after them, come before further trainings: a run is seen to its end as soon as it is trained, and
+# few jobs stand ready at a time. Snakemake looks at every input of every ready job whenever it chooses one, which in a grid
+# of forty runs took a third of a core.
+
 # Images generated at each probed checkpoint, and activations on the way.
 rule generate:
     input:
@@ -11,6 +15,7 @@ rule generate:
         f"{OUT}/logs/generate/{{dataset}}-seed{{seed}}.log",
     benchmark:
         f"{OUT}/benchmarks/generate/{{dataset}}-seed{{seed}}.tsv"
+    priority: 1
     conda:
         "../../environment.yml"
     threads: 1
@@ -42,6 +47,7 @@ rule effects:
         f"{OUT}/logs/effects/{{dataset}}-seed{{seed}}.log",
     benchmark:
         f"{OUT}/benchmarks/effects/{{dataset}}-seed{{seed}}.tsv"
+    priority: 1
     conda:
         "../../environment.yml"
     threads: 1
