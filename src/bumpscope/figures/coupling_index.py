@@ -22,12 +22,12 @@ CAPTION = (
     "Coupling index (0: each axis at the pace of its own null; 1: both at the same time; above 1: reversed) with its "
     "95% Fieller interval over seeds, against the imbalance of the dataset: the ratio of the spacings dy/dx, or the "
     "exponent of the power law by which one axis is skewed. Beneath it the gap, mean of ln tau_x - ln tau_y, with its "
-    "90% Student t interval; wholly inside the grey band of ±ln 1.1 both axes are learnt at the same time, "
-    "whatever the nulls are. Tau: step at which a learning curve crosses one half; curves are label effects, images "
-    "right on an axis (accuracy), or use of labels at rare positions (rare). Hollow: undetermined (five seeds are the "
-    "least for a verdict). Arrow: the estimate (its number beside it) or its interval reaches beyond the axis. Words "
-    "stand where there is no index. Datasets of one imbalance stand side by side; of a dataset and the one with its "
-    "axes swapped, which enters the same index, only the first is shown."
+    "90% Student t interval; wholly inside the grey band of ±ln 1.1 both axes are learnt at the same time, whatever "
+    "the nulls are. Tau: step at which a learning curve crosses one half; curves are label effects, images right on "
+    "an axis (accuracy), or use of labels at rare positions (rare). Hollow: undetermined (five seeds are the least "
+    "for a verdict). Arrow: the estimate (its number beside it) or its interval reaches beyond the axis. Words stand "
+    "where there is no index. Datasets of one imbalance stand side by side; of a dataset and the one with its axes "
+    "swapped, which enters the same index, only the first is shown."
 )
 LIMIT = 8
 NONE = "No imbalanced dataset has been compared with its nulls."
@@ -155,17 +155,17 @@ def _panel(axes: Axes, own: pd.DataFrame, what: str, limits: tuple[float, float]
             reason = row["reason"] if what == "coupling" else "not timed"
             if not math.isfinite(ends[0]) and isinstance(reason, str):
                 _write(axes, place, 0.5 if what == "coupling" else 0.0, shift, reason, look["color"])
-            if row["dataset"] in letters:
-                _write(axes, place, limits[0], shift, letters[row["dataset"]], look["color"])
+            if what == "gap" and row["dataset"] in letters:
+                _write(axes, place, limits[1], shift, letters[row["dataset"]], look["color"])
 
 
 def _write(axes: Axes, x: float, y: float, shift: float, text: str, colour: str) -> None:
-    """Upright words in the middle of the panel; a single letter at its foot."""
+    """Upright words in the middle of the panel; a single letter above it."""
     word = len(text) > 1
     axes.annotate(
         text,
         (x, y),
-        (shift, 0 if word else 2),
+        (shift, 0 if word else 5),
         textcoords="offset points",
         rotation=90 if word else 0,
         ha="center",
@@ -181,10 +181,10 @@ def _imbalance_axis(axes: Axes, values: Sequence[float], logarithmic: bool) -> N
     ticks = np.sort(np.asarray(values, dtype=float))
     if logarithmic:
         axes.set_xscale("log")
-        reach = max((ticks[-1] / ticks[0]) ** 0.3, 1.5)
+        reach = max((ticks[-1] / ticks[0]) ** 0.45, 1.6)
         axes.set_xlim(ticks[0] / reach, ticks[-1] * reach)
     else:
-        reach = max(0.3 * (ticks[-1] - ticks[0]), 0.5)
+        reach = max(0.45 * (ticks[-1] - ticks[0]), 0.5)
         axes.set_xlim(ticks[0] - reach, ticks[-1] + reach)
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])

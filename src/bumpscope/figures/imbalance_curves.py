@@ -17,11 +17,11 @@ from bumpscope.results import Results
 CAPTION = (
     "Use of the x label and of the y label by the averaged weights, at one diffusion timestep t (0: none, 1: like the "
     "Bayes-optimal denoiser that knows it), in each dataset with unequal spacing or with one axis skewed. Pale lines "
-    "behind: the x curve of the balanced dataset that stands for x and the y curve of the one that stands for y, which "
-    "is where the curves would lie if each axis were learnt at its own pace. Thick lines: mean over seeds; thin "
-    "lines: each seed. Times are compared at one half (dashed line). The axis is logarithmic, so the untrained network "
-    "is not shown; of a dataset and the one with its axes swapped only the first is. Reference models, whose coupling "
-    "is known by construction, come last."
+    "behind: the x curve of the balanced dataset that stands for x and the y curve of the one that stands for y, "
+    "which is where the curves would lie if each axis were learnt at its own pace. Thick lines: mean over seeds; thin "
+    "lines: each seed. Times are compared at one half (dashed line). The axis is logarithmic, so the untrained "
+    "network is not shown; of a dataset and the one with its axes swapped only the first is. Reference models, whose "
+    "coupling is known by construction, come last."
 )
 LIMIT = 9
 NONE = "No imbalanced dataset has learning curves of x and y."

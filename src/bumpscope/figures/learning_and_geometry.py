@@ -21,11 +21,11 @@ CAPTION = (
     "undetermined. Next to it the gap, ln tau_x - ln tau_y, with its 90% interval; hollow where that lies neither "
     "wholly inside nor wholly outside the band of ±ln 1.1. Right: at each layer and diffusion timestep, share of the "
     "variance between centres that is one part for x plus one for y (line at 1: an additive code), with 95% Student t "
-    "intervals over seeds; filled: last probed checkpoint; hollow: the untrained network, a control; grey squares: the "
-    "generated images themselves, a control whose pixels code each place apart, which is not additive. Outer right: "
-    "whether a step in x, or in y, is the same step everywhere (parallelism), and whether the two are orthogonal; "
-    "means over seeds. Arrow: an estimate or an interval reaches beyond the axis. Of a dataset and the one with its axes "
-    "swapped only the first is shown."
+    "intervals over seeds; filled: last probed checkpoint; hollow: the untrained network, a control; grey squares: "
+    "the generated images themselves, a control whose pixels code each place apart, which is not additive. Outer "
+    "right: whether a step in x, or in y, is the same step everywhere (parallelism), and whether the two are "
+    "orthogonal; means over seeds. Arrow: an estimate or an interval reaches beyond the axis. Of a dataset and the "
+    "one with its axes swapped only the first is shown."
 )
 LIMIT = 6
 NONE = "No dataset has its representation measured beside its learning."
@@ -88,6 +88,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     index.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
     for panel in (index, gap, share, small):
         panel.tick_params(axis="y", length=0)
+    index.tick_params(axis="y", pad=7)  # arrows reach over the edge
     _frame(index, "coupling index", INDEX_RANGE, {0.0: "-", 1.0: "-"})
     _frame(gap, "gap, ln steps", limits, {0.0: "-"})
     gap.axvspan(-SIMULTANEOUS, SIMULTANEOUS, color="#dddddd", linewidth=0, zorder=0)

@@ -19,11 +19,12 @@ from bumpscope.results import Results
 
 CAPTION = (
     "Step at which the use of the x label (left) and of the y label (middle) reaches one half, geometric mean over "
-    "seeds, for each pair of lattice spacings dx and dy; both panels share one logarithmic scale of colour, a "
-    "factor of two or more wide. Right: the gap ln tau_x/tau_y, negative where x is learnt first; in brackets where its 90% interval over seeds includes 0 or "
-    "where one seed gives none. Hatched: trained, but no seed's crossings could be timed; white: not trained. Black "
-    "frames: balanced datasets. Only datasets that differ in nothing but their spacing are shown: on a plane, without "
-    "skew and withheld block, of the model under study; of several such families the one with the most pairs."
+    "seeds, for each pair of lattice spacings dx and dy; both panels share one logarithmic scale of colour, a factor "
+    "of two or more wide. Right: the gap ln tau_x/tau_y, negative where x is learnt first; in brackets where its 90% "
+    "interval over seeds includes 0 or where one seed gives none. Hatched: trained, but no seed's crossings could be "
+    "timed; white: not trained. Black frames: balanced datasets. Only datasets that differ in nothing but their "
+    "spacing are shown: on a plane, without skew and withheld block, of the model under study; of several such "
+    "families the one with the most pairs."
 )
 LIMIT = 8
 NONE = "No two datasets on a plane, without skew, that differ in their spacing alone have times to half."

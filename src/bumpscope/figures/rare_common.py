@@ -24,11 +24,11 @@ CAPTION = (
     "worse, over how much it would for a model that draws what it is told (0: the label is not looked at, 1: obeyed). "
     "Positions of each axis are parted into common, middle and rare ones, a third of the ranks each; where an axis is "
     "not skewed these are the same positions, equally frequent: a control. First row: use of x by the bin of x; "
-    "second: use of y by the bin of y; third: use of x at rare x, apart by the bin of y (y and x swapped where y alone "
-    "is skewed). If a common y helped a rare x, its curve would rise first where both axes are skewed; where y is not "
-    "skewed all its bins are alike. Last row: share of images right at the last checkpoint, at seen centres, by bin, "
-    "with 95% Student t intervals over seeds, cut at 0 and 1, and a dot for each seed. Thick lines: mean over seeds; "
-    "thin lines: each seed. Of a dataset and the one with its axes swapped only the first is shown."
+    "second: use of y by the bin of y; third: use of x at rare x, apart by the bin of y (y and x swapped where y "
+    "alone is skewed). If a common y helped a rare x, its curve would rise first where both axes are skewed; where y "
+    "is not skewed all its bins are alike. Last row: share of images right at the last checkpoint, at seen centres, "
+    "by bin, with 95% Student t intervals over seeds, cut at 0 and 1, and a dot for each seed. Thick lines: mean over "
+    "seeds; thin lines: each seed. Of a dataset and the one with its axes swapped only the first is shown."
 )
 LIMIT = 5
 NONE = "No skewed dataset has been probed at common and rare positions (probe.frequency_bins)."
