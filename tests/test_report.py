@@ -126,7 +126,7 @@ def test_references_of_known_coupling_have_a_table_of_their_own(tmp_path):
     text = " ".join(Page(report.build(Results(root), root / "figures", {})).text.split())
     before, heading, after = text.partition("Reference models")
     assert "0.5 [0.25, 0.75]" in before and "fine, coarse" in before and "2 never there" in before
-    assert heading and "known lattice, gated effects" in after and "known lattice" not in before
+    assert heading and "known lattice, gated" in after and "known lattice" not in before
     write_table("coupling", root / TABLES["coupling"].path, table.iloc[1:], METADATA)
     text = Page(report.build(Results(root), root / "figures", {})).text
     assert "No imbalanced dataset of the model under study was trained." in text
