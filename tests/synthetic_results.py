@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bumpscope.bumps import BINS
+from bumpscope.coupling import coupling
+from bumpscope.factorisation import METRICS
+from bumpscope.onset_table import onset_table
 from bumpscope.schemas import TABLES
+from bumpscope.side_by_side import side_by_side
 from bumpscope.tables import write_table
 
 METADATA = {"version": "0", "run": "", "settings": ""}
@@ -25,6 +30,28 @@ DATASETS: dict[str, dict] = {
     "fine-x": {"dx": 0.5, "dy": 1.0},
     "balanced-epsilon": {**BALANCED, "prediction": "epsilon"},
     "skew-y": {**BALANCED, "skew_axis": "y", "skew_alpha": 1.0},
+}
+# Each axis takes its own time, ``tau``; seeds vary, and all datasets of a seed alike. In the model under study an
+# imbalanced dataset takes a time between those of its nulls, in the factorised reference each axis keeps its null's.
+FINE, COARSE, BOTH = 550.0, 850.0, 690.0
+IMBALANCED: dict[str, dict] = {
+    "fine-x": {"dx": 0.5, "dy": 2.0, "tau": (BOTH, BOTH)},
+    "fine-y": {"dx": 2.0, "dy": 0.5, "tau": (BOTH, BOTH)},
+    "fine": {"dx": 0.5, "dy": 0.5, "tau": (FINE, FINE)},
+    "coarse": {"dx": 2.0, "dy": 2.0, "tau": (COARSE, COARSE)},
+    "skew-x": {**BALANCED, "skew_axis": "x", "skew_alpha": 2.0, "tau": (BOTH, BOTH)},
+    "skew-y": {**BALANCED, "skew_axis": "y", "skew_alpha": 2.0, "tau": (BOTH, BOTH)},
+    "skew-both": {**BALANCED, "skew_axis": "both", "skew_alpha": 2.0, "tau": (COARSE, COARSE)},
+    "balanced": {**BALANCED, "tau": (FINE, FINE), "bins": True},
+}
+IMBALANCED |= {
+    f"{name}-factorised": {**IMBALANCED[name], "reference": "factorised", "tau": tau}
+    for name, tau in (
+        ("fine-x", (FINE, COARSE)),
+        ("fine-y", (COARSE, FINE)),
+        ("fine", (FINE, FINE)),
+        ("coarse", (COARSE, COARSE)),
+    )
 }
 
 
@@ -56,6 +83,11 @@ def write_results(
             path = f"runs/{dataset}/seed={seed}"
             random = np.random.default_rng([number, seed])
             middle = 700 * np.exp(0.1 * random.normal()) * (1 + 0.1 * number)
+            taus = np.array(keys.get("tau", (middle * (0.9 if keys["dx"] < 1 else 1.0), middle)))
+            if "tau" in keys:
+                common = np.random.default_rng(seed).normal()
+                taus = taus * np.exp(0.1 * common + 0.02 * random.normal(size=2))
+                middle = float(taus.mean())
             boundary = keys.get("boundary", "plane")
             runs.append(_run(run, dataset, seed, path, keys))
             tables = {
@@ -71,12 +103,14 @@ def write_results(
                 if name not in without and (name != "topology" or boundary == "torus" or number == 0):
                     write_table(name, root / TABLES[name].path.format(path=path), table, METADATA)
             for step in steps:
-                values = _metrics(random, step, layers, middle, keys)
+                values = _metrics(random, step, layers, middle, keys, taus)
                 metrics += [(run, dataset, seed, step, name, value) for name, value in values.items()]
     frame = pd.DataFrame(metrics, columns=TABLES["metrics"].names)
     frame.loc[frame["metric"].str.startswith(tuple(undefined) or ("no such",)), "value"] = np.nan
     frames = {"runs": pd.DataFrame(runs, columns=TABLES["runs"].names), "metrics": frame, "claims": claims()}
-    frames["coupling"] = coupling()
+    frames["coupling"] = coupling(frame, frames["runs"])
+    frames["onsets"] = onset_table(frame, frames["runs"])
+    frames["factorisation"] = side_by_side(frame, frames["coupling"], frames["onsets"])
     for name, table in frames.items():
         if name not in without:
             write_table(name, root / TABLES[name].path, table, METADATA)
@@ -87,10 +121,12 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
     plain = {
         "run": run, "dataset": dataset, "seed": seed, "dx": 1.0, "dy": 1.0, "image_size": SIZE, "sigma": 1.0,
         "margin": 2.0, "boundary": "plane", "polarity": "bright", "skew_axis": "none", "skew_alpha": 0.0,
-        "prediction": "v", "reference": "none", "n_images": 144, "n_parameters": 370_000, "batch_size": 64,
+        "prediction": "v", "reference": "none", "n_parameters": 370_000, "batch_size": 64,
         "training_steps": 1500,
     }  # fmt: skip
-    return plain | keys | {"path": path}
+    row = plain | keys | {"path": path}
+    length = row["image_size"] - 2 * row["margin"]
+    return {"n_images": round(length / row["dx"]) * round(length / row["dy"])} | row
 
 
 def _losses(random: np.random.Generator, middle: float) -> pd.DataFrame:
@@ -184,7 +220,9 @@ def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.Da
     return pd.DataFrame(rows, columns=TABLES["phases"].names)
 
 
-def _metrics(random: np.random.Generator, step: int, layers: Sequence[str], middle: float, keys: dict) -> dict:
+def _metrics(
+    random: np.random.Generator, step: int, layers: Sequence[str], middle: float, keys: dict, taus: np.ndarray
+) -> dict:
     correct = float(0.98 * rise(step, middle * 1.2))
     multiple = 0.9 * float(1 - rise(step, middle * 0.4)) * (1 - correct)
     none = 0.3 * (1 - multiple - correct)
@@ -210,16 +248,38 @@ def _metrics(random: np.random.Generator, step: int, layers: Sequence[str], midd
             values[f"r2/{layer}/t={t}/pca3/requested/shared noise"] = 0.9 * float(rise(step, middle * 0.6))
             values[f"trustworthiness_denoised/{layer}/t={t}/raw/requested"] = 0.5 + 0.45 * order
             values[f"participation_ratio/{layer}/t={t}/raw"] = 3.0
+            built = 0.4 if layer == "image" else 0.3 + 0.6 * order
+            for place, metric in enumerate(METRICS):
+                values[f"{metric}/{layer}/t={t}/raw/requested"] = built - 0.05 * place + 0.02 * random.normal()
     for t in EFFECT_TIMES:
         for weights in ("ema", "raw"):
-            early = 0.9 if keys.get("dx", 1.0) < 1 else 1.0
-            values[f"effect_x/t={t}/{weights}"] = 0.95 * float(rise(step, middle * early)) + 0.01 * random.normal()
-            values[f"effect_y/t={t}/{weights}"] = 0.92 * float(rise(step, middle)) + 0.01 * random.normal()
+            values[f"effect_x/t={t}/{weights}"] = 0.95 * float(rise(step, taus[0])) + 0.01 * random.normal()
+            values[f"effect_y/t={t}/{weights}"] = 0.92 * float(rise(step, taus[1])) + 0.01 * random.normal()
             values[f"effect_xy/t={t}/{weights}"] = 0.9 * float(rise(step, middle * 1.1))
             residual = 0.1 * t / 300 + 3.0 * np.exp(-step / 200)
             values[f"residual/t={t}/{weights}"] = residual
             values[f"excess/t={t}/{weights}"] = residual + 1 - 0.9 * float(rise(step, middle))
             values[f"condition/t={t}/{weights}"] = 2.0
+    for axis, tau in zip("xy", taus, strict=True):
+        values[f"accuracy_{axis}/between"] = 0.1 + 0.85 * float(rise(step, 1.1 * tau))
+    if keys.get("skew_axis", "none") != "none" or keys.get("bins"):
+        values |= _by_bin(random, step, keys.get("skew_axis", "none"), taus)
+    return values
+
+
+def _by_bin(random: np.random.Generator, step: int, skewed: str, taus: np.ndarray) -> dict:
+    """A rare position takes longer, each axis at its own pace, if its axis is skewed."""
+    late = {"common": 0.9, "middle": 1.1, "rare": 1.4}
+    values = {}
+    for x in (*BINS, "all"):
+        for y in (*BINS, "all"):
+            pair, shares = f"x={x},y={y}", []
+            for axis, name, tau in (("x", x, taus[0]), ("y", y, taus[1])):
+                factor = late.get(name, 1.0) if skewed in (axis, "both") else 1.0
+                shares.append(float(rise(step, factor * tau)))
+                for t in EFFECT_TIMES:
+                    values[f"use_{axis}/t={t}/ema/{pair}"] = shares[-1] + 0.01 * random.normal()
+            values[f"outcome/correct/seen/{pair}"] = shares[0] * shares[1]
     return values
 
 
@@ -235,16 +295,6 @@ def claims() -> pd.DataFrame:
         ("C5", together, "coupling", np.nan, np.nan, np.nan, 3, "undetermined", "Fewer than five seeds."),
     ]
     return pd.DataFrame(rows, columns=TABLES["claims"].names)
-
-
-def coupling() -> pd.DataFrame:
-    rows = [
-        ("effects", 0.8, 0.5, 1.1, -0.02, -0.08, 0.04, -0.2, -0.3, -0.1, 3, 0, "yes", "undetermined"),
-        ("accuracy", *[np.nan] * 9, 3, 3, "undetermined", "undetermined"),
-    ]
-    controls = (np.nan, np.nan, np.nan, None, None, None, None)
-    rows = [("fine-x", "lattice", "none", *row, *controls) for row in rows]
-    return pd.DataFrame(rows, columns=TABLES["coupling"].names)
 
 
 CONFIGURATION = json.loads('{"output": "results", "seeds": [0, 1, 2], "training": {"steps": 1500, "batch_size": 64}}')

@@ -35,8 +35,8 @@ FEW_STEPS = (0, 300, 600, 900, 1500)
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Results:
-    """Four datasets: a torus, an imbalanced one and a pair that differs in what the network predicts; three seeds."""
-    datasets = {name: DATASETS[name] for name in ("balanced", "torus", "fine-x", "balanced-epsilon")}
+    """Five datasets: a torus, two imbalanced ones and a pair that differs in what the network predicts; three seeds."""
+    datasets = {name: DATASETS[name] for name in ("balanced", "torus", "fine-x", "balanced-epsilon", "skew-y")}
     return Results(write_results(tmp_path_factory.mktemp("full"), datasets, steps=FEW_STEPS, samples=64))
 
 
@@ -46,7 +46,7 @@ def _poor(name: str, root: Path) -> Results:
     one = {"balanced": BALANCED}
     two = {"balanced": BALANCED, "torus": DATASETS["torus"]}
     many = {f"a-rather-long-name-{k}": BALANCED for k in range(10)}
-    tables = ("metrics", "claims", "coupling", "losses", "embedding", "topology", "phases")
+    tables = ("metrics", "claims", "coupling", "onsets", "factorisation", "losses", "embedding", "topology", "phases")
     cases = {
         "one run, one checkpoint": {"datasets": one} | few | {"steps": (1500,)},
         "step 0 alone": {"datasets": one} | few | {"steps": (0,)},

@@ -117,6 +117,21 @@ def test_other_verdicts_make_another_page(folder, tmp_path):
     assert "Circumstances" not in page.text
 
 
+def test_references_of_known_coupling_have_a_table_of_their_own(tmp_path):
+    root = write_results(tmp_path, {"d": {"dx": 0.5, "dy": 1.0}}, (0,), (0, 600), samples=32, without=("claims",))
+    own = Results(root).coupling.query("measure == 'effects'")
+    index = {"coupling": 0.5, "low": 0.25, "high": 0.75, "null_x": "fine", "null_y": "coarse", "censored": 2}
+    table = pd.concat([own.assign(**index), own.assign(dataset="known", reference="gated")])
+    write_table("coupling", root / TABLES["coupling"].path, table, METADATA)
+    text = " ".join(Page(report.build(Results(root), root / "figures", {})).text.split())
+    before, heading, after = text.partition("Reference models")
+    assert "0.5 [0.25, 0.75]" in before and "fine, coarse" in before and "2 never there" in before
+    assert heading and "known lattice, gated" in after and "known lattice" not in before
+    write_table("coupling", root / TABLES["coupling"].path, table.iloc[1:], METADATA)
+    text = Page(report.build(Results(root), root / "figures", {})).text
+    assert "No imbalanced dataset of the model under study was trained." in text
+
+
 def test_missing_tables_are_said_to_be_missing(tmp_path):
     without = ("claims", "coupling", "metrics")
     root = write_results(tmp_path, {"d": BALANCED}, (0,), (0,), samples=32, without=without)

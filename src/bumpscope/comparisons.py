@@ -93,6 +93,24 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
     return found
 
 
+def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table ``coupling`` without the datasets whose axis-swapped one came before: both tell the same."""
+    first: list[str] = []
+    for row in coupling.drop_duplicates("dataset").to_dict("records"):
+        if row["swapped"] not in first:
+            first.append(str(row["dataset"]))
+    return coupling[coupling["dataset"].isin(first)].reset_index(drop=True)
+
+
+def in_words(run: Mapping[Any, Any]) -> str:
+    """The spacing and the skew of a run, a row of table ``runs``."""
+    spacing = f"dx {run['dx']:.3g}, dy {run['dy']:.3g}"
+    if run["skew_axis"] == "none":
+        return spacing
+    axes = {"both": "x and y"}.get(run["skew_axis"], run["skew_axis"])
+    return f"{axes} skewed, α {run['skew_alpha']:.3g}" + ("" if run["dx"] == run["dy"] else f"; {spacing}")
+
+
 def _find(table: pd.DataFrame, like: pd.Series, dx: float, dy: float, axis: str, alpha: float) -> str | None:
     """The dataset that differs from ``like`` only in spacing and skew, and has these."""
     fits = np.isclose(table["dx"], dx) & np.isclose(table["dy"], dy)

@@ -31,6 +31,11 @@ READING_ORDER = (
     "phases",
     "event_order",
     "label_effects",
+    "imbalance_curves",
+    "coupling_index",
+    "onset_map",
+    "rare_common",
+    "learning_and_geometry",
     "prediction",
     "persistence",
     "loss",
@@ -50,6 +55,17 @@ NAMES = (
     "phase",
     "pair",
     "prediction",
+    "reference",
+    "source",
+    "role",
+    "axis",
+    "measure",
+    "metric",
+    "verdict",
+    "simultaneous",
+    "reason",
+    "bin_x",
+    "bin_y",
 )
 
 
@@ -73,7 +89,7 @@ def build(results: Results, figures_dir: Path, config: dict[str, Any], facts: Ma
         claims=claims,
         tally=_tally(claims),
         symbols=VERDICTS,
-        coupling=_records(results.coupling),
+        coupling=_coupling(results.coupling),
         figures=[_figure(module, figures_dir) for module in figure_modules()],
         datasets=_datasets(results.runs),
         runs=len(results.runs),
@@ -103,6 +119,16 @@ def _records(table: pd.DataFrame | None) -> list[dict[str, Any]] | None:
     return (
         None if table is None else [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     )
+
+
+def _coupling(table: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Rows of table ``coupling`` of the model under study and of the references, a dataset's measures together."""
+    if table is None:
+        return None
+    place = {name: place for place, name in enumerate(table["dataset"].unique())}
+    ordered = table.sort_values("dataset", key=lambda names: names.map(place), kind="stable")
+    own = ordered["reference"] == "none"
+    return {"own": _records(ordered[own]), "references": _records(ordered[~own])}
 
 
 def _tally(claims: list[dict[str, Any]] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import matplotlib
 import numpy as np
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import ScaledTranslation
 
 from bumpscope.files import atomic_path
 
@@ -34,6 +35,13 @@ PURPLE, VERMILLION, SKY, GREY = "#CC79A7", "#D55E00", "#56B4E9", "#767676"
 # colours of the behaviours that the paper pairs them with.
 OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
 PHASES = {"A": OUTCOMES["multiple"], "B": OUTCOMES["misplaced"], "C": OUTCOMES["correct"], "?": "#ffffff"}
+# The denoiser under study, and the reference models of known coupling: colour and marker.
+MODELS: dict[str, Look] = {
+    "none": {"color": BLUE, "marker": "o"},
+    "factorised": {"color": GREEN, "marker": "v"},
+    "gated": {"color": VERMILLION, "marker": "s"},
+}
+MODEL_NAMES = {"none": "model under study", "factorised": "factorised reference", "gated": "gated reference (coupled)"}
 _CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, BLACK)
 _DASHES = ("-", "--", "-.", ":")
 
@@ -172,6 +180,80 @@ def step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool = Tru
         axes.locator_params(axis="x", nbins=ticks)
     if label:
         axes.set_xlabel("optimiser step (log scale)" if crowded else "optimiser step")
+
+
+def log_step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool = True) -> None:
+    """A logarithmic axis of optimiser steps, as onsets are interpolated; step 0 has no place on it."""
+    positive = np.asarray(steps, dtype=float)
+    positive = positive[positive > 0]
+    axes.set_xscale("log")
+    axes.set_xlim(0.9 * positive.min(), 1.1 * positive.max())
+    plain_logarithm(axes.xaxis)
+    if label:
+        axes.set_xlabel("optimiser step (log scale)")
+
+
+def seed_lines(axes: Axes, rows: pd.DataFrame, look: Look, width: float = 1.5) -> None:
+    """Curves of columns run, step, value: a thick line for the mean over runs and a thin one for each of several."""
+    if rows.empty:
+        return
+    if rows["run"].nunique() > 1:
+        for _, run in rows.groupby("run"):
+            axes.plot(run["step"], run["value"], **{**look, "linewidth": 0.35 * width, "alpha": 0.55})
+    mean = rows.groupby("step")["value"].mean()
+    axes.plot(mean.index, mean, **{"linewidth": width, "marker": "o", "markersize": 1.3 * width, **look})
+
+
+def interval(
+    axes: Axes,
+    place: float,
+    ends: tuple[float, float, float],
+    limits: tuple[float, float],
+    look: Look,
+    filled: bool = True,
+    vertical: bool = True,
+    shift: float = 0.0,
+) -> None:
+    """An estimate with its interval; an arrow at the edge where either lies beyond the limits of the axis.
+
+    Args:
+        place: on the other axis.
+        ends: estimate, low, high; without an estimate nothing is drawn, without ends the estimate alone.
+        limits: of the axis of the estimate.
+        look: colour and marker.
+        filled: whether the marker is filled.
+        vertical: whether the estimate runs along the vertical axis.
+        shift: points by which everything stands aside of ``place``.
+    """
+    estimate, low, high = ends
+    if not np.isfinite(estimate):
+        return
+    figure = cast("Figure", axes.figure)
+    right, up = (shift / 72, 0.0) if vertical else (0.0, -shift / 72)
+    moved = axes.transData + ScaledTranslation(right, up, figure.dpi_scale_trans)
+
+    def draw(values: Sequence[float] | np.ndarray, **keywords: Any) -> None:
+        places = np.full(len(values), place)
+        axes.plot(*((places, values) if vertical else (values, places)), transform=moved, **keywords)
+
+    colour = look["color"]
+    if np.isfinite([low, high]).all():
+        draw(np.clip([low, high], *limits), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
+    arrows = ("v", "^") if vertical else ("<", ">")
+    beyond = (min(low, estimate) < limits[0], max(high, estimate) > limits[1])  # comparisons with NaN are false
+    for edge, arrow, outside in zip(limits, arrows, beyond, strict=True):
+        if outside:
+            draw([edge], color=colour, marker=arrow, markersize=5, clip_on=False, zorder=5)
+    if limits[0] <= estimate <= limits[1]:
+        face = colour if filled else "white"
+        draw([estimate], marker=look["marker"], color=colour, markersize=4.5, markerfacecolor=face, zorder=4)
+    else:  # the arrow stands for an estimate, which must be told
+        edge = limits[0] if estimate < limits[0] else limits[1]
+        at, inwards = ((place, edge), (shift + 5, 0)) if vertical else ((edge, place), (0, 5 - shift))
+        axes.annotate(
+            f"{estimate:.2g}", at, inwards, textcoords="offset points", color=colour, fontsize=FONT_SIZE - 1.5,
+            va="center" if vertical else "bottom", ha="left" if vertical or edge == limits[0] else "right",
+        )  # fmt: skip
 
 
 def plain_logarithm(axis: Axis) -> None:
