@@ -159,3 +159,17 @@ def test_without_a_lattice_or_a_signal_there_is_no_answer(name):
     found = dict(factorisation(*cases_without_an_answer()[name], None))
     assert tuple(found) == METRICS
     assert np.isnan(list(found.values())).all()
+
+
+def test_an_axis_of_two_positions_has_an_additive_share_and_no_slope_of_its_own(rng):
+    mu_x, mu_y = requests(axis_y=np.array([4.0, 10.0]))
+    found = dict(factorisation(additive(mu_x, mu_y, rng) + 0.1 * rng.normal(size=(len(mu_x), 80)), mu_x, mu_y, None))
+    assert found["additive_share"] == pytest.approx(1, abs=0.01)
+    assert found["parallelism_x"] == pytest.approx(1, abs=0.02)
+    assert np.isnan(found["parallelism_y"]) and np.isnan(found["orthogonality"])
+    # Bumps 6 px apart do not overlap: half of the variance is that of a sum, the rest of the product.
+    images = dict(factorisation(place(mu_x, mu_y), mu_x, mu_y, None))
+    assert 0.4 < images["additive_share"] < 0.7
+    for period in (None, 16.0):
+        found = dict(factorisation(place(mu_x, mu_y), mu_x, mu_y, period))
+        assert np.isnan(found["tangent_cosine"])

@@ -65,7 +65,7 @@ def factorisation(
           variance; 1 for an additive code, about (I + J - 2) / (C - 1) for one without structure.
         - parallelism_x: mean inner product of the x-directions of different y over their mean square; 1 if
           moving in x is the same move whatever y. parallelism_y likewise. The x-direction at a y is the slope of the
-          code over x, or on a torus over cosine and sine of its angle.
+          code over x, or on a torus over cosine and sine of its angle. Not defined for an axis of two positions.
         - orthogonality: 1 - |cosine| between the mean x- and y-directions.
         - tangent_cosine: mean |g_xy| over mean sqrt(g_xx g_yy) of the metric g that neighbouring centres span;
           0 both for an additive code and for one place a unit, so it cannot tell these apart.
@@ -88,7 +88,7 @@ def _cells(scores: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray) -> Cells | No
     y, row = np.unique(mu_y, return_inverse=True)
     cell, group, count = np.unique(row * len(x) + column, return_inverse=True, return_counts=True)
     spare = len(scores) - len(cell)
-    if min(len(x), len(y)) < 3 or len(cell) < LEAST_FILLING * len(x) * len(y) or spare < len(cell) / 2:
+    if min(len(x), len(y)) < 2 or len(cell) < LEAST_FILLING * len(x) * len(y) or spare < len(cell) / 2:
         return None
     mean = pd.DataFrame(scores).groupby(group).mean().to_numpy()
     residual = scores - mean[group]
