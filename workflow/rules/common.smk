@@ -106,6 +106,11 @@ def grown(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+# How often a job that failed is tried again. Only the workflow itself does: inside a job of a cluster runs a Snakemake
+# of its own, twice over, and each would try that often again where the memory and the time are those that failed.
+RETRIES = 2 if workflow.is_main_process else 0
+
+
 def hold_output_folder():
     """Keep other workflows out of the output folder while this one runs.
 
