@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,7 @@ from slurm_cluster import Cluster, Record, wait_for
 
 # Small in all but steps, so that a training lasts for seconds after its first state.
 PRESET = """\
+device: cpu
 seeds: [0]
 datasets:
   plane: {image_size: 8, sigma: 1.0, margin: 2.0, dx: 1.0, dy: 1.0}
@@ -133,6 +135,8 @@ def lose_the_node_and_the_workflow(cluster: Cluster, project: Path, output: str)
     with workflow.killed_if_this_fails():
         workflow.hang(RUNS, 2)
         cluster.crash_node()
+        # A job that is younger than 20 s when its node comes back counts as still being started, for minutes.
+        time.sleep(21)
         cluster.start_node()
         wait_for(lambda: any(resumed(workflow, run) for run in RUNS), "a training that resumes", SECONDS_FOR_A_STEP)
         # Its jobs live on: nobody was left to cancel them.

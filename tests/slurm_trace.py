@@ -119,6 +119,8 @@ def main() -> None:
     lines += ["## Tables and checkpoints", compared(sums)]
     PAGE.write_text("\n\n".join(line.strip() for line in lines) + "\n", encoding="utf-8")
     print(f"written: {PAGE}")
+    if any(files != sums["undisturbed"] for files in sums.values()):
+        sys.exit("a disturbed run's tables are not those of the undisturbed one")
 
 
 if __name__ == "__main__":

@@ -94,8 +94,6 @@ def test_the_error_names_the_logs_of_the_job_and_shows_them(story, state: str) -
     assert {"TIMEOUT": "DUE TO TIME LIMIT", "CANCELLED": "CANCELLED AT"}[state] in told
     # Only the workflow tries again, with more; not the Snakemake inside the job.
     assert "Trying to restart" not in told
-    # The cluster has GPUs and this torch perhaps none that it can use; that would be told.
-    assert "device: " in told or "training on cuda" in told
 
 
 def test_jobs_too_small_for_a_submission_share_one(story) -> None:
@@ -116,7 +114,9 @@ def test_a_lost_node_and_a_killed_workflow_change_no_table(cluster: Cluster, pro
     records = cluster.records()[before:]
     for run in RUNS:
         states = [record.state for record in records if record.name == training_name(run)]
-        assert "NODE_FAIL" in states or "REQUEUED" in states, records
+        # SLURM itself queues such a job again.
+        assert states[0] == "NODE_FAIL" and states[-1] == "COMPLETED", records
+        assert resumed(workflow, run)
     assert most_at_once(records, "started") <= 2
 
 
