@@ -129,8 +129,14 @@ def hit_limit_and_cancel(cluster: Cluster, project: Path, output: str) -> tuple[
     return workflow, late, cancelled
 
 
-def lose_the_node_and_the_workflow(cluster: Cluster, project: Path, output: str) -> Submitted:
-    """A workflow that was killed and given again while the trainings that its node had lost went on."""
+def lose_the_node_and_the_workflow(
+    cluster: Cluster, project: Path, output: str
+) -> tuple[Submitted, dict[str, list[int]]]:
+    """A workflow that was killed and given again while the trainings that its node had lost went on.
+
+    Returns:
+        the workflow, and the steps at which the lost trainings had resumed by then.
+    """
     workflow = Submitted(project, output)
     with workflow.killed_if_this_fails():
         workflow.hang(RUNS, 2)
@@ -138,10 +144,12 @@ def lose_the_node_and_the_workflow(cluster: Cluster, project: Path, output: str)
         # A job that is younger than 20 s when its node comes back counts as still being started, for minutes.
         time.sleep(21)
         cluster.start_node()
-        wait_for(lambda: any(resumed(workflow, run) for run in RUNS), "a training that resumes", SECONDS_FOR_A_STEP)
+        wait_for(lambda: all(resumed(workflow, run) for run in RUNS), "trainings that resume", SECONDS_FOR_A_STEP)
         # Its jobs live on: nobody was left to cancel them.
         workflow.kill()
-        return Submitted(project, output)
+        # Read now: the next attempts, which find the trainings finished, begin new logs.
+        steps = {run: resumed(workflow, run) for run in RUNS}
+        return Submitted(project, output), steps
 
 
 def resumed(workflow: Submitted, run: str) -> list[int]:

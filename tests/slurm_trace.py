@@ -73,11 +73,14 @@ def scene(title: str, told: str, workflow: Submitted, records: list[Record]) -> 
         f"At most {most_at_once(records, 'started')} GPUs were held at once, and at most "
         f"{most_at_once(records, 'submitted')} held or waited for."
     )
-    said = {run: ", ".join(f"resumed at step {step}" for step in resumed(workflow, run)) for run in RUNS}
-    lines.append(
-        "Last attempts in the logs: " + "; ".join(f"{run} {text or 'started anew'}" for run, text in said.items())
-    )
+    lines.append(f"Last attempts in the logs: {told_of({run: resumed(workflow, run) for run in RUNS})}.")
     return lines
+
+
+def told_of(steps: dict[str, list[int]]) -> str:
+    """Where trainings resumed, as text."""
+    said = {run: ", ".join(f"resumed at step {step}" for step in found) for run, found in steps.items()}
+    return "; ".join(f"{run} {text or 'started anew'}" for run, text in said.items())
 
 
 def compared(sums: dict[str, dict[str, str]]) -> str:
@@ -114,8 +117,9 @@ def main() -> None:
 
         play("Undisturbed", "Nothing happened.", "undisturbed", Submitted(project, "undisturbed"))
         play("A time limit and a cancelled job", LATE, "limit", hit_limit_and_cancel(cluster, project, "limit")[0])
-        lost = lose_the_node_and_the_workflow(cluster, project, "lost")
+        lost, steps = lose_the_node_and_the_workflow(cluster, project, "lost")
         play("A lost node and a killed workflow", LOST, "lost", lost)
+        lines.append(f"Before the kill: {told_of(steps)}.")
     lines += ["## Tables and checkpoints", compared(sums)]
     PAGE.write_text("\n\n".join(line.strip() for line in lines) + "\n", encoding="utf-8")
     print(f"written: {PAGE}")
