@@ -324,7 +324,7 @@ def main() -> None:
     try:
         if sys.argv[1:] == ["start"]:
             cluster.__enter__()
-            print(ask("sinfo", "--Node", "--format=%N %t %c CPUs %m MB %G"))
+            print(ask("sinfo", "--noheader", "--Node", "--format=%N %t %c CPUs %m MB %G"))
         elif sys.argv[1:] == ["stop"]:
             cluster.__exit__()
         else:
