@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_cluster import Cluster, Record, Unavailable
+from slurm_cluster import Cluster, Record, Unavailable, obstacle
 from slurm_runs import (
     FIRST_STATE,
     PRESET,
@@ -21,6 +21,9 @@ from slurm_runs import (
 )
 from workflow import copy_project, snakemake
 
+if reason := obstacle():
+    # Here, so that the summary has one line and not one for each test.
+    pytest.skip(f"no test on SLURM: {reason}", allow_module_level=True)
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
 
