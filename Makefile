@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test environment lint reference ground-truth benchmarks clean
+.PHONY: results test environment lint reference ground-truth benchmarks slurm-trace clean
 
 PYTHON ?= python3
 CORES ?= all
@@ -45,6 +45,10 @@ benchmarks: environment
 		--requirement benchmarks/requirements.lock
 	for name in engine training sampling limit growth; do $(BIN)/python benchmarks/$$name.py; done
 	$(BIN)/python benchmarks/page.py
+
+# The workflow on a real SLURM, undisturbed and disturbed: a quarter of an hour as root on Debian or Ubuntu, written to docs/.
+slurm-trace: environment
+	$(BIN)/python tests/slurm_trace.py
 
 environment: $(VENV)/complete
 

@@ -36,6 +36,7 @@ if workflow.is_main_process:
 
 
 onstart:
+    check_cluster()
     hold_output_folder()
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -207,16 +208,55 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(monkeypatch, caplog):
     assert "Traceback" in caplog.text
 
 
-def test_a_gpu_that_runs_out_of_memory_is_told_with_the_keys_to_lower(monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        (
+            "train",
+            torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"),
+            "error: the GPU is out of memory: lower training.batch_size, model.base_width or image_size, or set device "
+            "to cpu (CUDA out of memory.)",
+        ),
+        (
+            "train",
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+            "the GPU is out of memory: lower",
+        ),
+        ("generate", RuntimeError("CUDA error: out of memory"), "the GPU is out of memory: lower probe.samples, "),
+        ("effects", torch.OutOfMemoryError(""), "lower probe.effect_samples, "),
+        ("geometry", MemoryError(), "the machine is out of memory: lower probe.samples or model.base_width, or give"),
+    ],
+)
+def test_running_out_of_memory_is_told_in_one_line_with_the_keys_to_lower(monkeypatch, caplog, name, error, told):
     def command() -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+        raise error
 
+    command.__name__ = name
     monkeypatch.setattr(sys, "argv", ["bumpscope"])
     with pytest.raises(SystemExit):
         execute(command)
     assert len(caplog.records) == 1
-    assert "lower training.batch_size, model.base_width or image_size" in caplog.text
+    assert told in caplog.text
+    assert "\n" not in caplog.records[0].getMessage()
     assert "Traceback" not in caplog.text
+
+
+def test_a_batch_too_large_for_the_machine_is_told_with_the_keys_to_lower(tmp_path):
+    path = tmp_path / "small.parquet"
+    dataset(settings_of("dataset"), path)
+    huge = json.loads(settings_of("train"))
+    # The first layer's output alone is 4 GiB.
+    huge["training"]["batch_size"], huge["model"]["base_width"] = 2**16, 256
+    arguments = ["--settings", json.dumps(huge), "--dataset", path, "--device", "cpu"]
+    arguments += ["--output", tmp_path / "run", "--state", tmp_path / "state"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bumpscope", "train", *map(str, arguments)],
+        capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the machine is out of memory: lower training.batch_size, model.base_width" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_the_settings_command_prints_what_a_step_takes(tmp_path, capsys):

@@ -360,7 +360,14 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_last_good_sta
         train(one, tmp_path, {"run": "r"})
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("between steps 7 and 9", "training.learning_rate (now 0.002)", "training.gradient_clip (now 1.0)"):
+    losses = straight[2].losses
+    for part in (
+        "between steps 7 and 9",
+        f"(loss before: {losses[0]:.4g} at step 3, {losses[1]:.4g} at step 6)",
+        "training.learning_rate (now 0.002)",
+        "training.gradient_clip (now 1.0)",
+        f"the last good state, of step 6, is kept in {tmp_path / 'state.safetensors'}",
+    ):
         assert part in message
     state = load_tensors(tmp_path / "state.safetensors")[0]
     assert int(state["step"]) == 6
@@ -374,7 +381,7 @@ def test_weights_that_are_not_finite_end_the_training_before_they_are_kept(tmp_p
     one = trainer(steps=3)
     # The backward pass overflows at the last step, where the loss is still finite.
     one.network.first.weight.register_hook(lambda gradient: gradient * (float("inf") if one.step == 2 else 1.0))
-    with pytest.raises(TrainingError, match="weights are not finite between steps 1 and 3"):
+    with pytest.raises(TrainingError, match=r"weights are not finite between steps 1 and 3:.*; no state was saved"):
         train(one, tmp_path, {"run": "r"})
     assert not (tmp_path / "state.safetensors").exists()
 

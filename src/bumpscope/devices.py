@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+
+log = logging.getLogger(__name__)
 
 
 class DeviceError(RuntimeError):
@@ -24,13 +28,13 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
     On the CPU one thread is used, since results depend on the number of threads and runs side by side use the
     cores better. On a machine with several GPUs a lock file for each hands them out, because a workflow manager
     does not; the operating system releases a lock however its process ends. Where SLURM shows a job just one,
-    the scheduler has assigned it already.
+    the scheduler has assigned it already. Taking the CPU where a GPU was possible is told in one line of the log.
 
     Args:
         gpus: GPUs granted to this job; 0 means the CPU where ``name`` is auto.
 
     Raises:
-        DeviceError: when cuda is asked for and there is none, and for any other name.
+        DeviceError: when cuda is asked for and there is none, for any other name, and when locks cannot be made.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"device: holds {name}; allowed: auto, cpu or cuda")
@@ -42,6 +46,8 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
             "device: holds cuda, but torch sees no GPU here; set it to auto or cpu, or install a CUDA build"
         )
     if name == "cpu" or available == 0 or (name == "auto" and gpus == 0):
+        if name == "auto":
+            _tell_why_the_cpu(available)
         torch.set_num_threads(1)
         yield torch.device("cpu")
         return
@@ -55,22 +61,63 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
         yield torch.device(f"cuda:{index}")
 
 
+def _tell_why_the_cpu(available: int) -> None:
+    assigned = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    build = (
+        "a build of torch for the CPU only" if torch.version.cuda is None else f"torch for CUDA {torch.version.cuda}"
+    )
+    if available:
+        log.info("device: the CPU, since this job was granted no GPU (resources: gpu=0)")
+    elif "SLURM_JOB_ID" in os.environ and assigned:
+        # It would hold the GPU for hours and leave it idle.
+        log.warning(
+            "device: the CPU, though SLURM assigned GPU %s: %s sees none; docs/installation.md says how to get "
+            "another build",
+            assigned,
+            build,
+        )
+    else:
+        log.info("device: the CPU, since torch sees no GPU (%s)", build)
+
+
 @contextmanager
 def _slot(count: int) -> Iterator[int]:
     """The index of a GPU that no other process of this user holds; waits until there is one."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace("/", "_")
-    folder = Path(tempfile.gettempdir()) / f"bumpscope-gpu-{os.getuid()}-{visible}"
-    folder.mkdir(exist_ok=True)
+    waiting = False
     while True:
-        for index in range(count):
-            lock = FileLock(folder / f"{index}.lock")
+        for index, path in enumerate(_locks(count)):
+            lock = FileLock(path)
             try:
+                path.parent.mkdir(exist_ok=True)
                 lock.acquire(blocking=False)
             except Timeout:
                 continue
+            except (OSError, NotImplementedError) as error:
+                raise DeviceError(
+                    f"{path}: cannot be locked ({error}), so that GPUs cannot be handed out; set TMPDIR to a folder "
+                    "on a disk of this machine"
+                ) from None
             try:
                 yield index
                 return
             finally:
                 lock.release()
+        if not waiting:
+            log.info("device: all %d GPUs are held by other jobs; waiting for one", count)
+            waiting = True
         time.sleep(0.5)
+
+
+def _locks(count: int) -> list[Path]:
+    """A lock file for each GPU that torch sees, the same one in every process of this user that sees that GPU.
+
+    CUDA_VISIBLE_DEVICES names the GPUs that torch counts from zero. Inside a job of SLURM these names may be the
+    job's own, and other jobs have other GPUs.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else []
+    if len(names) < count:
+        names = [str(index) for index in range(count)]
+    job = f"-job{os.environ['SLURM_JOB_ID']}" if visible and "SLURM_JOB_ID" in os.environ else ""
+    folder = Path(tempfile.gettempdir()) / f"bumpscope-gpu-{os.getuid()}{job}"
+    return [folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name.strip())}.lock" for name in names[:count]]

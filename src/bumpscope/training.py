@@ -153,9 +153,9 @@ class Trainer:
         # A gradient can overflow where the loss did not, so the weights that it left are looked at too.
         if not math.isfinite(loss + float(self.weights_flat.detach().norm())):
             raise TrainingError(
-                f"the loss or the weights are not finite between steps {since + 1} and {self.step}: lower "
-                f"training.learning_rate (now {self.training.learning_rate}) or training.gradient_clip "
-                f"(now {self.training.gradient_clip}); the last good state is kept"
+                f"the loss or the weights are not finite between steps {since + 1} and {self.step}"
+                f"{_last_losses(self.log)}: lower training.learning_rate (now {self.training.learning_rate}) or "
+                f"training.gradient_clip (now {self.training.gradient_clip})"
             )
         self.log.steps.append(self.step)
         self.log.losses.append(loss)
@@ -212,7 +212,7 @@ def train(
         report: told how far the training is, every few seconds.
 
     Raises:
-        TrainingError: when the loss or a weight is not finite.
+        TrainingError: when the loss or a weight is not finite; the last good state stays.
         FileError: when the state cannot be written.
     """
     training = trainer.training
@@ -229,7 +229,10 @@ def train(
     started, first_step = time.monotonic(), trainer.step
     reported = saved = started
     while trainer.step < training.steps:
-        trainer.advance()
+        try:
+            trainer.advance()
+        except TrainingError as error:
+            raise TrainingError(f"{error}; {_last_good(state_path)}") from None
         now = time.monotonic()
         checkpoint = trainer.step in wanted
         if checkpoint:
@@ -248,6 +251,21 @@ def train(
             )
             reported = now
     return trainer.log
+
+
+def _last_losses(losses: LossLog) -> str:
+    """The losses logged last, in brackets; nothing where there are none."""
+    rows = zip(losses.steps[-3:], losses.losses[-3:], strict=True)
+    told = ", ".join(f"{loss:.4g} at step {step}" for step, loss in rows)
+    return f" (loss before: {told})" if told else ""
+
+
+def _last_good(state: Path) -> str:
+    try:
+        step = int(load_tensors(state)[0]["step"])
+    except FileError:
+        return "no state was saved before"
+    return f"the last good state, of step {step}, is kept in {state}"
 
 
 def _save_checkpoint(trainer: Trainer, folder: Path, metadata: dict[str, str]) -> None:

@@ -3,6 +3,7 @@ import ast
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,6 +115,11 @@ def grown(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+# How often a job that failed is tried again. Only the workflow itself does: inside a job of a cluster runs a Snakemake
+# of its own, twice over, and each would try that often again where the memory and the time are those that failed.
+RETRIES = 2 if workflow.is_main_process else 0
+
+
 def hold_output_folder():
     """Keep other workflows out of the output folder while this one runs.
 
@@ -134,6 +140,24 @@ def hold_output_folder():
         raise WorkflowError(
             f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
         ) from None
+
+
+def check_cluster():
+    """Stop at once where jobs could not be submitted, or where their ends would never be noticed."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    if shutil.which("sbatch") is None:
+        raise WorkflowError(
+            "executor: slurm, but there is no sbatch here; run this where jobs are submitted (a login node), or leave "
+            "out --workflow-profile to use this machine"
+        )
+    if workflow.executor_settings.status_command == "sacct":
+        asked = subprocess.run(["sacct", "--noheader"], capture_output=True, text=True)
+        if asked.returncode:
+            raise WorkflowError(
+                "slurm-status-command: sacct, but this cluster keeps no accounting "
+                f"({asked.stderr.strip()}), so that no job would ever be seen to end; set it to squeue"
+            )
 
 
 def lattice_settings(wildcards):

@@ -26,7 +26,7 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
             f"{OUT}/benchmarks/train/{{dataset}}-seed{{seed}}.tsv"
         wildcard_constraints:
             dataset="|".join(sorted(set(datasets))),
-        retries: 2
+        retries: RETRIES
         conda:
             "../../environment.yml"
         threads: 1

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from bumpscope.files import FileError
+from bumpscope.files import FileError, first_line
 from bumpscope.settings import StepSettings
 
 log = logging.getLogger("bumpscope")
@@ -30,6 +30,19 @@ SettingsOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(envvar="BUMPSCOPE_DEVICE", help="auto, cpu or cuda")]
 GpusOption = Annotated[int, typer.Option(min=0, help="GPUs granted to this job; with device auto, 0 means the CPU")]
+
+
+# What the memory of a command grows with; of all others, as of train.
+KEYS_OF_MEMORY = {
+    "train": "training.batch_size, model.base_width or image_size",
+    "generate": "probe.samples, model.base_width or image_size",
+    "vary": "probe.samples, model.base_width or image_size",
+    "effects": "probe.effect_samples, model.base_width or image_size",
+    "behaviour": "probe.samples or image_size",
+    "geometry": "probe.samples or model.base_width",
+    "topology": "probe.samples or model.base_width",
+}
+CURES_OF_MEMORY = {"GPU": "set device to cpu", "machine": "give the job more (mem_mb)"}
 
 
 class CommandError(RuntimeError):
@@ -99,6 +112,15 @@ def _timed(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _out_of(error: Exception) -> str | None:
+    """Whose memory an error says is used up: the GPU's or the machine's, or None where it says something else."""
+    text = str(error)
+    # CUDA's libraries have messages of their own; on the machine's memory torch raises a plain error.
+    if type(error).__name__ == "OutOfMemoryError" or "CUDA error: out of memory" in text or "_ALLOC_FAILED" in text:
+        return "GPU"
+    return "machine" if isinstance(error, MemoryError) or "can't allocate memory" in text else None
+
+
 def execute(command: Callable[..., None]) -> None:
     """Run a command's function on the command line; an error that a user can mend is one line and exit status 1."""
     # Heavy modules are imported by the command alone, so their errors are known by name only here.
@@ -110,11 +132,9 @@ def execute(command: Callable[..., None]) -> None:
     except Exception as error:
         if isinstance(error, FileError) or type(error).__name__ in mendable:
             message = str(error)
-        elif type(error).__name__ == "OutOfMemoryError":
-            message = (
-                "the GPU is out of memory: lower training.batch_size, model.base_width or image_size, "
-                f"or set device to cpu ({str(error).splitlines()[0]})"
-            )
+        elif (memory := _out_of(error)) is not None:
+            keys = KEYS_OF_MEMORY.get(command.__name__, KEYS_OF_MEMORY["train"])
+            message = f"the {memory} is out of memory: lower {keys}, or {CURES_OF_MEMORY[memory]} ({first_line(error)})"
         else:
             log.exception("unexpected error")
             sys.exit(1)
