@@ -39,7 +39,7 @@ class Probing:
         geometry: table ``varied_geometry``; the first (layer, t) is where the experiment judges the run's phases.
     """
 
-    run: Mapping[str, Any]
+    run: Mapping[Any, Any]
     behaviour: pd.DataFrame
     geometry: pd.DataFrame
 

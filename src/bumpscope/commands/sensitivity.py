@@ -91,7 +91,7 @@ def _probing(results: Results, path: str, behaviour: Path, geometry: Path) -> Pr
     if row.empty:
         raise CommandError(f"{path}: is no run of this experiment; give the readings of its own configuration")
     tables = read_table("varied_behaviour", behaviour), read_table("varied_geometry", geometry)
-    return Probing({str(name): value for name, value in row.iloc[0].items()}, *tables)
+    return Probing(row.to_dict("records")[0], *tables)
 
 
 if __name__ == "__main__":
