@@ -69,7 +69,7 @@ def run_metrics(
         parts.extend(_behaviour(behaviour, period, tolerance))
     if _given(geometry):
         parts.append(_geometry(geometry))
-        parts.append(_latent_phases(geometry))
+        parts.append(_latent_phases(geometry, topology))
     if _given(topology):
         parts.append(_betti_numbers(topology))
     if _given(effects):
@@ -138,8 +138,8 @@ def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
     return _rows(geometry["step"], name, geometry["value"])
 
 
-def _latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
-    verdicts = latent_phases(geometry)
+def _latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None) -> pd.DataFrame:
+    verdicts = latent_phases(geometry, topology)
     name = "latent_phase/" + verdicts["layer"] + "/t=" + verdicts["t"].astype(str)
     return _rows(verdicts["step"], name, verdicts["latent_phase"].map(PHASES))
 
