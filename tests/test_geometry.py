@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kstest
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import euclidean_distances
 
-from bumpscope.geometry import decompose, denoise, embed, measure
+from bumpscope.geometry import _gaussian_p, decompose, denoise, embed, measure
 from clouds import Cloud
 from synthetic_clouds import cloud
 
@@ -85,6 +86,25 @@ def test_the_spectrum_is_that_of_the_covariance(rng, lattice):
     assert abs(found["explained_variance_4"]) < 1e-12
     assert np.isclose(found["participation_ratio"], shares.sum() ** 2 / (shares**2).sum())
     assert found["rank"] == 3
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_gaussian_clouds_have_even_p_values_and_others_small_ones(rng, dimension):
+    def p(points):
+        # Turned, stretched and moved, which changes nothing.
+        vectors = points @ rng.normal(size=(dimension, dimension)) + 3
+        return _gaussian_p(decompose(vectors).scores)
+
+    gaussian = [p(rng.normal(size=(256, dimension))) for _ in range(300)]
+    assert kstest(gaussian, "uniform").pvalue > 1e-3
+    assert 0 <= np.mean(np.array(gaussian) < 0.01) < 0.03
+    assert max(p(rng.uniform(size=(256, dimension))) for _ in range(20)) < 0.01
+    assert np.median([p(rng.standard_t(3, size=(256, dimension))) for _ in range(20)]) < 0.01
+
+
+def test_a_test_for_gaussian_clouds_needs_components_above_noise(rng, lattice):
+    plain = numbers(measured(rng.normal(size=(288, 400)), *lattice), label=None)
+    assert plain["rank"] == 0 and np.isnan(plain["gaussian_p"])
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])

@@ -1,5 +1,7 @@
 """The clouds and bumps that instruments are judged by are what they claim to be."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
@@ -7,11 +9,12 @@ from scipy.spatial.distance import pdist, squareform
 import fresh_clouds
 from bumpscope.bumps import render
 from bumpscope.generation import requested_centres
+from bumpscope.geometry import decompose
 from bumpscope.settings import Lattice
 from clouds import expected_participation_ratio
 from drawn_bumps import bound, drawn, random_bumps
 from fresh_clouds import KINDS, NOISES, Noise, blocks, cloud, strips, untrained
-from known_values import ACCEPTED, known_values
+from known_values import ACCEPTED, expected_scores, known_values
 
 NONE = NOISES[0]
 SHEETS = fresh_clouds.FLAT | fresh_clouds.CURVED | fresh_clouds.PLACE
@@ -152,16 +155,53 @@ def test_the_expected_participation_ratio_is_that_of_many_draws(rng):
 
 def test_known_values_follow_from_the_order():
     ordered = known_values(cloud("ordered flat sheet", NONE, 256, 0))
-    assert ordered["r2"] == ordered["trustworthiness"] == ordered["knn_overlap"] == 1
+    assert ordered["trustworthiness"] == ordered["knn_r2"] == 1
+    assert ordered["r2"] == pytest.approx(1) and 0.5 < ordered["knn_overlap"] <= 1
     assert ordered["dimension_mle"] == 2 and ordered["rank"] == 2
     scrambled = known_values(cloud("scrambled blocks", NONE, 256, 0))
     assert not {"r2", "trustworthiness", "knn_overlap", "knn_r2"} & set(scrambled)
     unrelated = known_values(cloud("random, ten-dimensional", NONE, 256, 0))
     assert unrelated["trustworthiness"] == 0.5 and unrelated["knn_r2"] == -1 / 8 and unrelated["rank"] == 10
+    assert unrelated["r2"] == pytest.approx(-10 / (0.8 * 256 - 12))
     permuted = known_values(cloud("shuffled flat sheet", NONE, 512, 0))
     # 384 images at 144 centres and 128 elsewhere: 96 centres have three and 48 have two.
     together = (96 * 3 * 2 + 48 * 2 * 1) / 512 / 8
     assert permuted["trustworthiness"] == pytest.approx(0.5 + 0.5 * together)
+
+
+def test_neighbours_by_label_are_all_found_on_a_square_without_noise():
+    one = cloud("ordered flat sheet", NONE, 512, 0)
+    square = np.stack([one.mu_x, one.mu_y], axis=1)
+    known = known_values(dataclasses.replace(one, points=square, noise=0.0))
+    assert known["knn_overlap"] == 1 and known["r2"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spread", ["in all", "a coordinate"])
+@pytest.mark.parametrize("kind", ["ordered curved sheet", "ordered torus"])
+def test_expected_scores_are_as_spread_and_as_noisy_as_those_of_a_cloud(kind, spread, rng):
+    one = cloud(kind, Noise(0.1, spread, "Gaussian"), 512, seed=2)
+    scores, found = expected_scores(one, rng), decompose(one.vectors).denoised
+    # Components on the brink of the threshold are seen or not by chance.
+    assert scores.shape[1] == pytest.approx(found.shape[1], rel=0.15)
+    shared = min(scores.shape[1], found.shape[1])
+    expected, spreads = (np.sort(x.std(axis=0))[::-1][:shared] for x in (scores, found))
+    np.testing.assert_allclose(expected / expected[0], spreads / spreads[0], rtol=0.15)
+    clean = one.points - one.points.mean(axis=0)
+    shares = []
+    for seen in (scores, found):
+        rest = clean - seen @ np.linalg.lstsq(seen, clean, rcond=None)[0]
+        shares.append((rest**2).sum() / (clean**2).sum())
+    np.testing.assert_allclose(*shares, rtol=0.3, atol=0.01)
+
+
+def test_regressors_without_a_meaning_predict_as_badly_as_they_should(rng):
+    one = cloud("random, ten-dimensional", NONE, 256, 0)
+    found = []
+    for seed in range(20):
+        vectors = np.pad(rng.normal(size=(256, 10)), [(0, 0), (0, 5)])
+        table = dataclasses.replace(one, vectors=vectors).measured(seed)
+        found.append(table.value[(table.metric == "r2") & (table.label == "requested")].iloc[0])
+    assert np.mean(found) == pytest.approx(known_values(one)["r2"], abs=0.02)
 
 
 def test_accepted_errors_are_shares_or_absolute():

@@ -8,8 +8,8 @@ from sklearn.metrics import euclidean_distances
 
 from bumpscope.bumps import render
 from bumpscope.settings import Lattice
-from bumpscope.topology import betti_numbers, persistence
-from synthetic_clouds import KINDS, cloud
+from bumpscope.topology import betti_numbers, persistence, smoothed
+from synthetic_clouds import HARDER, KINDS, cloud
 
 
 @pytest.fixture
@@ -31,6 +31,47 @@ def on_sphere(n, rng):
 def test_sheets_tori_and_circles_have_their_betti_numbers(kind):
     one = cloud(kind, 0.05, "coordinate", seed=0)
     assert betti_numbers(persistence(one.vectors, seed=0)) == one.betti
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HARDER if "torus" in kind])
+def test_a_torus_is_seen_where_far_positions_are_equally_far_apart(kind):
+    one = cloud(kind, 0.05, "coordinate", seed=2)
+    assert betti_numbers(persistence(one.vectors, seed=0)) == one.betti
+
+
+def test_holes_between_few_images_are_no_loops_of_a_torus(rng):
+    # 256 positions at random leave holes nearly as wide as a bar must be long; the torus' own loops are clearly longer.
+    angle = 2 * np.pi * rng.uniform(size=(256, 2))
+    points = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    bars = persistence(in_noise(points, rng), seed=0)
+    lengths = (bars.death - bars.birth)[bars.dimension == 1].sort_values(ascending=False).to_numpy()
+    assert betti_numbers(bars) == (1, 2, 1)
+    assert lengths[1] > 1.5 * lengths[2] > 1.5 * 0.2
+
+
+def test_unequal_loops_both_count(rng):
+    angle = 2 * np.pi * rng.uniform(size=(1000, 2))
+    points = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * [1, 0.6, 1, 0.6]
+    assert betti_numbers(persistence(in_noise(points, rng), seed=0)) == (1, 2, 1)
+
+
+def test_smoothing_keeps_places_on_a_flat_sheet_and_takes_noise_beside_it(rng):
+    flat = np.pad(rng.uniform(-1, 1, size=(400, 2)), [(0, 0), (0, 4)])
+    np.testing.assert_allclose(smoothed(flat), flat, atol=1e-12)
+    beside = flat + np.pad(0.1 * rng.normal(size=(400, 4)), [(0, 0), (2, 0)])
+    found = smoothed(beside)
+    assert np.sqrt((found[:, 2:] ** 2).mean()) < 0.05
+    assert np.sqrt(((found - flat)[:, :2] ** 2).mean()) < 0.05
+    # Also where several images coincide, each is moved as itself.
+    np.testing.assert_allclose(smoothed(np.repeat(flat, 3, axis=0)), np.repeat(flat, 3, axis=0), atol=1e-12)
+
+
+def test_smoothing_turns_with_the_points_and_leaves_the_plane_and_a_handful_alone(rng):
+    points = on_sphere(200, rng)
+    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    np.testing.assert_allclose(smoothed(points @ axes + 5), smoothed(points) @ axes + 5, atol=1e-8)
+    for alone in (rng.normal(size=(300, 2)), rng.normal(size=(20, 6))):
+        np.testing.assert_array_equal(smoothed(alone), alone)
 
 
 @pytest.mark.parametrize("kind", ["full-dimensional random", "ten-dimensional random"])
@@ -66,7 +107,7 @@ def test_bars_are_those_of_the_full_filtration(rng):
     # Few enough points that all are landmarks, and hardly any noise to take off: gudhi's plain pipeline is the oracle.
     points = on_sphere(60, rng) * [1, 1, 0.9]
     bars = persistence(in_noise(points, rng, noise=1e-9), seed=0)
-    distance = euclidean_distances(points)
+    distance = euclidean_distances(smoothed(points))
     distance /= np.median(distance[np.triu_indices(60, k=1)])
     tree = RipsComplex(distance_matrix=distance).create_simplex_tree(max_dimension=3)
     tree.compute_persistence()

@@ -189,6 +189,7 @@ def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
     [
         ("src/bumpscope/figures/loss.py", {"figure", "report", "all"}),
         ("src/bumpscope/geometry.py", {"geometry", "topology", "phases"} | JUDGED),
+        ("src/bumpscope/topology.py", {"topology", "phases"} | JUDGED),
         ("src/bumpscope/behaviour.py", ANALYSIS | JUDGED),
         ("src/bumpscope/claims.py", {"claims", "report", "all"}),
         ("src/bumpscope/training.py", PROBED | AGGREGATION | {"train", "effects"}),

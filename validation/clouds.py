@@ -27,6 +27,8 @@ class Cloud:
         participation_ratio: that expected of the cloud with its noise. rank: components of the cloud without noise,
             where all of them are broad.
         shape: which of a kind's constructions it is.
+        points: of a manifold, the vectors without noise in its own coordinates, shape (n, k), k <= d.
+        noise: variance of the noise in each coordinate, on the scale of the points.
     """
 
     vectors: np.ndarray
@@ -44,6 +46,8 @@ class Cloud:
     participation_ratio: float | None = None
     rank: int | None = None
     shape: str = ""
+    points: np.ndarray | None = None
+    noise: float = 0.0
 
     def measured(self, seed: int = 0, components: Components | None = None) -> pd.DataFrame:
         """The geometry of the cloud; UMAP, which no verdict rests on, is left undefined."""

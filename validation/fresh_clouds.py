@@ -20,6 +20,8 @@ from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radi
 
 LATTICES = {"plane": Lattice(), "torus": Lattice(sigma=2.0, boundary="torus")}
 SAMPLES = (512, 256)
+# Numbers of images that datasets with these boundaries have in the default experiment.
+USED = {"plane": SAMPLES, "torus": (512,)}
 Points = np.ndarray
 Rng = np.random.Generator
 
@@ -325,6 +327,8 @@ def cloud(kind: str, noise: Noise, samples: int, seed: int) -> Cloud:
         participation_ratio=_participation_ratio(kind, shape, points, noise.variance(size, d), d),
         rank=known.rank,
         shape=shape,
+        points=points if of_positions or kind == "circle" else None,
+        noise=noise.variance(size, d),
     )
 
 
@@ -352,4 +356,5 @@ def untrained(like: Cloud, seed: int = 0) -> Cloud:
         betti=None,
         participation_ratio=None,
         rank=None,
+        points=None,
     )

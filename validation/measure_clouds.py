@@ -31,12 +31,16 @@ KINDS = {"fresh": list(fresh_clouds.KINDS), "tuned": list(synthetic_clouds.KINDS
 FIRST_SEED = 5000
 
 
-def cloud(family: str, kind: str, index: int) -> tuple[Cloud, dict[str, object]]:
-    """The cloud of this number, noises and numbers of images taking turns, and the noise it was given."""
+def cloud(family: str, kind: str, index: int, images: int | None = None) -> tuple[Cloud, dict[str, object]]:
+    """The cloud of this number, noises and numbers of images taking turns, and the noise it was given.
+
+    ``images`` asks a fresh cloud for another number of images than those in use.
+    """
     seed = FIRST_SEED + index
     if family == "fresh":
         noise = fresh_clouds.NOISES[index % len(fresh_clouds.NOISES)]
-        one = fresh_clouds.cloud(kind, noise, fresh_clouds.SAMPLES[index % len(fresh_clouds.SAMPLES)], seed)
+        used = fresh_clouds.USED[fresh_clouds.KINDS[kind].boundary]
+        one = fresh_clouds.cloud(kind, noise, images or used[index % len(used)], seed)
         return one, {"noise": noise.share, "spread": noise.spread, "distribution": noise.distribution}
     share, spread = synthetic_clouds.NOISES[index % len(synthetic_clouds.NOISES)]
     written = {"whole": "in all", "coordinate": "a coordinate"}[spread]
@@ -58,28 +62,33 @@ def _ordered(boundary: str) -> str:
     return "ordered torus" if boundary == "torus" else "ordered flat sheet"
 
 
-def row(family: str, task: tuple[str, int]) -> dict[str, object]:
-    """All that is known and found of one cloud; metrics under their names, known values as known_NAME."""
-    kind, index = task
+def row(family: str, task: tuple[str, int] | tuple[str, int, int]) -> dict[str, object]:
+    """All that is known and found of one cloud; metrics under their names, known values as known_NAME.
+
+    A task is a kind, a number and, of clouds that are not judged, a number of images that is not in use.
+    """
+    kind, index, *images = task
     with threadpool_limits(1):
-        one, noise = cloud(family, kind, index)
+        one, noise = cloud(family, kind, index, *images)
         seed, n = FIRST_SEED + index, len(one.vectors)
         geometry = one.measured(seed)
+        found = betti_numbers(persistence(one.vectors, seed))
         # The clouds of the tuned family are of many sizes; one control serves them all, as it did when it was tuned.
-        verdict, _, reason = latent_phase(geometry, control(family, one.boundary, n if family == "fresh" else 0))
-        found = betti_numbers(persistence(one.vectors, seed)) if one.betti else None
+        untrained = control(family, one.boundary, n if family == "fresh" else 0)
+        verdict, _, reason = latent_phase(geometry, untrained, found)
     known = known_values(one)
     return {
         "kind": kind,
         "shape": one.shape,
         **noise,
         "images": n,
+        "in_use": not images,
         "seed": seed,
         "phase": one.phase,
         "verdict": verdict,
         "reason": reason if verdict != one.phase else "",
         "betti": str(one.betti or ""),
-        "betti_found": str(found or ""),
+        "betti_found": str(found) if one.betti else "",
         **{metric: _found(geometry, metric, one) for metric in ACCEPTED},
         **{f"known_{metric}": known.get(metric, np.nan) for metric in ACCEPTED},
     }
@@ -94,8 +103,11 @@ def _found(geometry: pd.DataFrame, metric: str, one: Cloud) -> float:
 
 
 def measured(family: str, clouds: int, processes: int = 1) -> pd.DataFrame:
-    """A row a cloud, for this many clouds of each kind."""
-    tasks = [(kind, index) for kind in KINDS[family] for index in range(clouds)]
+    """A row a cloud, for this many clouds of each kind, and a quarter as many tori of fewer images than are in use."""
+    tasks: list = [(kind, index) for kind in KINDS[family] for index in range(clouds)]
+    if family == "fresh":
+        tori = [kind for kind in KINDS[family] if fresh_clouds.KINDS[kind].boundary == "torus"]
+        tasks += [(kind, index, min(fresh_clouds.SAMPLES)) for kind in tori for index in range(1, clouds // 2, 2)]
     if processes == 1:
         return pd.DataFrame([row(family, task) for task in tasks])
     with ProcessPoolExecutor(processes) as pool:

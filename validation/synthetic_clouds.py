@@ -50,6 +50,18 @@ def _torus(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([radii * np.cos(angle), radii * np.sin(angle)], axis=1)
 
 
+def _population(u: np.ndarray, rng: np.random.Generator, periodic: bool) -> np.ndarray:
+    """Positions as 120 units with bell-shaped fields and gains of their own see them, whose centres lie anywhere; far
+    positions are all about equally far apart. Periodic fields (von Mises) make a torus of them, others a sheet."""
+    centres = rng.uniform(size=(120, 2)) if periodic else rng.uniform(-0.2, 1.2, size=(120, 2))
+    apart = u[:, None] - centres
+    if periodic:
+        fields = np.exp(rng.uniform(0.8, 2.0) * (np.cos(2 * np.pi * apart) - 1).sum(axis=2))
+    else:
+        fields = np.exp(-(apart**2).sum(axis=2) / (2 * rng.uniform(0.15, 0.3) ** 2))
+    return fields * rng.uniform(0.5, 1.5, size=len(centres))
+
+
 def _tiles(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The unit square cut into squares that change places and are turned by right angles."""
     count = int(rng.integers(3, 6))
@@ -90,17 +102,27 @@ KINDS = {
     "unrelated torus": ("torus", "B", 2.0, (1, 2, 1)),
     "circle": ("plane", "?", 1.0, (1, 1, 0)),
 }
+# Harder ones, on which the topology rule and the test for Gaussian clouds were set as well: codes in which far
+# positions are equally far apart, and two components of noise, which no number can tell from a sheet of that density.
+HARDER = {
+    "ordered population sheet": ("plane", "C", 2.0, (1, 0, 0)),
+    "unrelated population sheet": ("plane", "B", 2.0, (1, 0, 0)),
+    "ordered population torus": ("torus", "C", 2.0, (1, 2, 1)),
+    "permuted population torus": ("torus", "B", 2.0, (1, 2, 1)),
+    "unrelated population torus": ("torus", "B", 2.0, (1, 2, 1)),
+    "two-dimensional random": ("plane", "?", 2.0, (1, 0, 0)),
+}
 
 
 def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
-    """A cloud of one of the ``KINDS``.
+    """A cloud of one of the ``KINDS``, or of the harder ones.
 
     Args:
         noise: as a share of the cloud's radius, of the whole noise vector (``spread="whole"``) or of each of its
             coordinates (``"coordinate"``).
     """
-    boundary, phase, dimension, betti = KINDS[kind]
-    rng = np.random.default_rng([list(KINDS).index(kind), round(1000 * noise), len(spread), seed])
+    boundary, phase, dimension, betti = (KINDS | HARDER)[kind]
+    rng = np.random.default_rng([list(KINDS | HARDER).index(kind), round(1000 * noise), len(spread), seed])
     u, seen = _requests(rng, boundary)
     d = int(rng.integers(400, 1500))
     moved = u
@@ -108,17 +130,19 @@ def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
         moved = move(u, rng) if kind.startswith(word) else moved
     if kind == "full-dimensional random":
         points = rng.normal(size=(len(u), d))
-    elif kind == "ten-dimensional random":
-        points = _random(len(u), rng)
+    elif kind in ("ten-dimensional random", "two-dimensional random"):
+        points = _random(len(u), rng)[:, : round(dimension)]
     elif kind == "circle":
         points = _circle(len(u), rng)
+    elif "population" in kind:
+        points = _population(moved, rng, periodic=boundary == "torus")
     else:
         points = _torus(moved, rng) if boundary == "torus" else _sheet(moved, rng, curved="flat" not in kind)
     axes = np.linalg.qr(rng.normal(size=(d, points.shape[1])))[0]
     scale = noise * radius(points) / (np.sqrt(d) if spread == "whole" else 1.0)
     vectors = rng.uniform(0.1, 10) * (points @ axes.T + scale * rng.normal(size=(len(u), d)) + rng.normal(size=d))
     mu, realised = ((v * 16 + 2 if boundary == "plane" else v * IMAGE_SIZE).T for v in (u, moved))
-    structured = dimension is not None and kind != "ten-dimensional random"
+    structured = dimension is not None and not kind.endswith("random")
     return Cloud(
         vectors.astype(np.float32),
         *mu,
@@ -133,6 +157,8 @@ def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
         participation_ratio=(
             expected_participation_ratio(variances(points), scale**2, len(u), d) if structured else None
         ),
+        points=points if structured else None,
+        noise=scale**2,
     )
 
 
@@ -149,4 +175,5 @@ def untrained(like: Cloud, seed: int = 0) -> Cloud:
         dimension=None,
         betti=None,
         participation_ratio=None,
+        points=None,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.metrics import euclidean_distances
@@ -194,6 +195,8 @@ def measure(
 
         - explained_variance_1 to _10: shares of the variance; rank: components above noise; participation_ratio:
           (sum of variances)^2 / sum of their squares.
+        - gaussian_p: p-value of the components above noise under the hypothesis of a Gaussian cloud (Henze and Zirkler
+          1990); small for a surface with an edge.
         - dimension_mle (Levina and Bickel 2004, k = 20), dimension_twonn (Facco et al. 2017), dimension_mada
           (Farahmand, Szepesvari and Audibert 2007, k = 40), of the raw cloud;
           with the suffix _denoised, of the components above noise.
@@ -254,6 +257,31 @@ def _shape(components: Components) -> Iterator[tuple[str, float]]:
         yield f"explained_variance_{k + 1}", variance[k] / total if total > 0 else np.nan
     yield "rank", components.rank if np.isfinite(total) else np.nan
     yield "participation_ratio", total**2 / (found**2).sum() if total > 0 else np.nan
+    yield "gaussian_p", _gaussian_p(components.denoised)
+
+
+def _gaussian_p(scores: np.ndarray) -> float:
+    """p-value of the test of Henze and Zirkler (1990, Communications in Statistics 19, 3595) that centred and
+    uncorrelated scores, shape (n, p), are of a Gaussian cloud, by its log-normal approximation; NaN without scores."""
+    n, p = scores.shape
+    if p == 0 or n <= 2 * p:
+        return np.nan
+    unit = scores / np.sqrt((scores**2).mean(axis=0))
+    b = ((2 * p + 1) * n / 4) ** (2 / (p + 4)) / 2
+    pairs = np.exp(-b / 2 * euclidean_distances(unit, squared=True)).sum() / n
+    single = np.exp(-b / (2 * (1 + b)) * (unit**2).sum(axis=1)).sum()
+    statistic = pairs - 2 * (1 + b) ** (-p / 2) * single + n * (1 + 2 * b) ** (-p / 2)
+    a, w, q = 1 + 2 * b, (1 + b) * (1 + 3 * b), p * (p + 2)
+    mean = 1 - a ** (-p / 2) * (1 + p * b / a + q * b**2 / (2 * a**2))
+    variance = (
+        2 * (1 + 4 * b) ** (-p / 2)
+        + 2 * a**-p * (1 + 2 * p * b**2 / a**2 + 3 * q * b**4 / (4 * a**4))
+        - 4 * w ** (-p / 2) * (1 + 3 * p * b**2 / (2 * w) + q * b**4 / (2 * w**2))
+    )
+    width = np.log1p(variance / mean**2)
+    if not (statistic > 0 and width > 0):
+        return np.nan
+    return float(norm.sf((np.log(statistic / mean) + width / 2) / np.sqrt(width)))
 
 
 def _dimensions(distance: np.ndarray | None) -> Iterator[tuple[str, float]]:

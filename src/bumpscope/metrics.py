@@ -76,7 +76,7 @@ def run_metrics(
             parts.extend(_behaviour_by_bin(behaviour, period, tolerance, lattice))
     if _given(geometry):
         parts.append(_geometry(geometry))
-        parts.append(_latent_phases(geometry))
+        parts.append(_latent_phases(geometry, topology))
     if _given(topology):
         parts.append(_betti_numbers(topology))
     if _given(effects):
@@ -173,8 +173,8 @@ def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
     return _rows(geometry["step"], name, geometry["value"])
 
 
-def _latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
-    verdicts = latent_phases(geometry)
+def _latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None) -> pd.DataFrame:
+    verdicts = latent_phases(geometry, topology)
     name = "latent_phase/" + verdicts["layer"] + "/t=" + verdicts["t"].astype(str)
     return _rows(verdicts["step"], name, verdicts["latent_phase"].map(PHASES))
 

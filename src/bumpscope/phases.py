@@ -7,6 +7,7 @@ behaviour phase is read from outcomes alone. Between the phases the verdict is `
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,9 @@ class Thresholds:
             coordinate, which makes it locally a surface.
         unstructured_dimension: above this there is no low-dimensional manifold. Random clouds of ten dimensions have
             6.5 to 8.1.
+        gaussian: level of the test for a Gaussian cloud. A cloud of as few components as a sheet may have dimensions is
+            of low dimension whatever it is, so that its dimension is no evidence of a manifold; then the test must
+            reject that it is Gaussian noise. It rejects it of flat and bent sheets of two and three components.
         majority: share of the images that must behave alike for a behaviour phase.
     """
 
@@ -48,23 +52,30 @@ class Thresholds:
     sheet_dimension_low: float = 1.72
     sheet_dimension_high: float = 3.5
     unstructured_dimension: float = 4.0
+    gaussian: float = 0.01
     majority: float = 0.5
 
 
 THRESHOLDS = Thresholds()
+# Betti numbers of a curve that closes: thick with noise it is locally a surface, but no sheet and no torus.
+CIRCLE = (1, 1, 0)
 
 
-def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tuple[str, str | None, str]:
+def latent_phase(
+    geometry: pd.DataFrame, untrained: pd.DataFrame | None, betti: tuple[int, int, int] | None = None
+) -> tuple[str, str | None, str]:
     """The phase of one cloud of latents, how far it is ordered, and the numbers both rest on.
 
     C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so
     than by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in
-    disorder. A: nothing above noise, or too many dimensions, and in disorder. Order is asked first, since every
-    image has noise of its own, which an ordered manifold carries as further dimensions.
+    disorder, not to be taken for Gaussian noise of few components, and without the topology of a circle. A: nothing
+    above noise, or too many dimensions, and in disorder. Order is asked first, since every image has noise of its own,
+    which an ordered manifold carries as further dimensions.
 
     Args:
         geometry: the cloud's numbers, columns space, label, metric, value, as from :func:`bumpscope.geometry.measure`.
         untrained: the same of the cloud at step 0; without it the verdict is never C.
+        betti: the cloud's Betti numbers; without them a thick circle may pass for a disordered sheet.
 
     Returns:
         (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason). A cloud that is ordered in part
@@ -97,6 +108,11 @@ def latent_phase(geometry: pd.DataFrame, untrained: pd.DataFrame | None) -> tupl
     if not np.isfinite([dimension, mean_r2]).all():
         return "?", None, f"too few images, or none that are finite: {numbers}"
     if THRESHOLDS.sheet_dimension_low <= dimension <= THRESHOLDS.sheet_dimension_high:
+        gaussian = _value(geometry, None, "gaussian_p")
+        if rank <= THRESHOLDS.sheet_dimension_high and gaussian >= THRESHOLDS.gaussian:
+            return "?", NONE, f"no more than {rank:.0f} components of Gaussian noise (p = {gaussian:.2f}): {numbers}"
+        if betti == CIRCLE:
+            return "?", NONE, f"two-dimensional, but round one loop as a thick circle is: {numbers}"
         return "B", NONE, f"two-dimensional, in disorder: {numbers}"
     if dimension > THRESHOLDS.unstructured_dimension:
         return "A", NONE, f"no low-dimensional structure: {numbers}"
@@ -138,24 +154,30 @@ def behaviour_phase(outcomes: pd.Series) -> str:
     return "?"
 
 
-def latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
+def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
     """The latent verdict at every checkpoint and every place of a run that was read, each against its own step 0.
 
     Step 0 has no control but itself, so it is never C. Clouds of shared noise are controls and have no verdict.
 
     Args:
-        geometry: the run's table of this name.
+        geometry, topology: the run's tables of these names; without the latter a thick circle may pass for a sheet.
 
     Returns:
         Columns step, layer, t, latent_phase, order, reason; places in the order of the table.
     """
     own = geometry[geometry["noise"] == "own"]
+    holes = {} if topology is None else _betti_numbers(topology)
     rows = []
     for (layer, t), place in own.groupby(["layer", "t"], sort=False):
         clouds = dict(iter(place.groupby("step")))
         untrained = clouds.get(0)
         rows += [
-            (step, layer, t, *latent_phase(cloud, None if cloud is untrained else untrained))
+            (
+                step,
+                layer,
+                t,
+                *latent_phase(cloud, None if cloud is untrained else untrained, holes.get((step, layer, t))),
+            )
             for step, cloud in clouds.items()
         ]
     table = pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
@@ -163,18 +185,25 @@ def latent_phases(geometry: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"order": "str"})
 
 
-def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame) -> pd.DataFrame:
+def _betti_numbers(topology: pd.DataFrame) -> dict[Hashable, tuple[int, int, int]]:
+    """Of each (step, layer, t) the significant pieces, loops and voids; a dimension without a bar has none."""
+    counts = topology.groupby(["step", "layer", "t", "dimension"])["significant"].sum().unstack("dimension")
+    pieces, loops, voids = counts.reindex(columns=[0, 1, 2]).fillna(0).astype(int).to_numpy().T
+    return dict(zip(counts.index, zip(pieces, loops, voids, strict=True), strict=True))
+
+
+def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
     """Both verdicts at every checkpoint of a run: the table ``phases``.
 
     The latent verdict is that of the first (layer, t) of the geometry table; see :func:`latent_phases`.
 
     Args:
-        geometry, behaviour: the run's tables of these names.
+        geometry, behaviour, topology: the run's tables of these names; the last may be left out.
     """
     if len(geometry) == 0:
         raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")
     layer, t = geometry.layer.iloc[0], int(geometry.t.iloc[0])
-    latent = latent_phases(geometry[(geometry.layer == layer) & (geometry.t == t)]).set_index("step")
+    latent = latent_phases(geometry[(geometry.layer == layer) & (geometry.t == t)], topology).set_index("step")
     outcomes = dict(iter(behaviour.groupby("step").outcome))
     steps = sorted(set(latent.index) | set(outcomes))
     table = latent.reindex(steps).fillna({"latent_phase": "?", "reason": "no activations were kept"})

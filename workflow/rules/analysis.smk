@@ -87,6 +87,7 @@ rule phases:
     input:
         geometry=f"{RUN}/geometry.parquet",
         behaviour=f"{RUN}/behaviour.parquet",
+        topology=f"{RUN}/topology.parquet",
     output:
         f"{RUN}/phases.parquet",
     log:
@@ -105,4 +106,4 @@ rule phases:
         "Judging the phases of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
         "python -m bumpscope --log {log:q} phases --settings {params.settings:q} --geometry {input.geometry:q}"
-        " --behaviour {input.behaviour:q} --output {output:q}"
+        " --behaviour {input.behaviour:q} --topology {input.topology:q} --output {output:q}"

@@ -15,11 +15,16 @@ def phases(
     geometry: Annotated[Path, typer.Option(help="table of geometry")],
     behaviour: Annotated[Path, typer.Option(help="table of behaviour")],
     output: Annotated[Path, typer.Option(help="table to write")],
+    topology: Annotated[
+        Path | None, typer.Option(help="table of persistent homology; without it a thick circle may pass for a sheet")
+    ] = None,
 ) -> None:
     """Give each probed checkpoint its latent phase and its behaviour phase."""
     chosen, plain = read_settings(settings)
-    verdicts = judge(read_table("geometry", geometry), read_table("behaviour", behaviour))
-    write_table("phases", output, verdicts, provenance(plain, geometry, behaviour, run=chosen.run or ""))
+    holes = None if topology is None else read_table("topology", topology)
+    verdicts = judge(read_table("geometry", geometry), read_table("behaviour", behaviour), holes)
+    read = [path for path in (geometry, behaviour, topology) if path is not None]
+    write_table("phases", output, verdicts, provenance(plain, *read, run=chosen.run or ""))
 
 
 if __name__ == "__main__":

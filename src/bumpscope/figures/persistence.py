@@ -20,8 +20,9 @@ CAPTION = (
     " (death), in units of the median distance between points; those still open at the largest radius looked at "
     "lie on the dotted line at the top. H0: separate pieces, H1: loops, H2: enclosed voids. Filled: counted as a "
     "feature; hollow: taken for noise. Lines in the marks' colours: the rule, above which a loop or a void "
-    "counts; a piece must also hold a few points. Betti numbers count the filled marks; a sheet has 1, 0, 0 and a"
-    " torus 1, 2, 1. On a plane these are the same in every phase, so only a torus shows that the method can see: the "
+    "counts; a piece must also hold a few points, and a loop come before the widest gap in their lengths. Betti "
+    "numbers count the filled marks; a sheet has 1, 0, 0 and a torus 1, 2, 1. On a plane these are the same in every "
+    "phase, so only a torus shows that the method can see: the "
     "last panel of a row is the generated images themselves, the control in which a torus must be found."
 )
 TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
