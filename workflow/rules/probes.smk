@@ -2,6 +2,7 @@
 # few jobs stand ready at a time. Snakemake looks at every input of every ready job whenever it chooses one, which in a grid
 # of forty runs took a third of a core.
 
+
 # Images generated at each probed checkpoint, and activations on the way.
 rule generate:
     input:
