@@ -7,7 +7,7 @@ import yaml
 from rattler import MatchSpec
 
 ROOT = Path(__file__).parent.parent
-CONDA_TO_PIP = {"pytorch": "torch"}
+CONDA_TO_PIP = {"pytorch": "torch", "playwright-python": "playwright", "python-duckdb": "duckdb"}
 
 
 def locked() -> dict[str, str]:
