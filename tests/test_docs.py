@@ -244,6 +244,7 @@ def test_activations_may_be_deleted_and_come_again_when_they_are_needed(
         assert plan["generate"] == 1 and "train" not in plan
     finally:
         shutil.move(tmp_path / "kept.parquet", path)
+    assert planned(project) == {}
 
 
 # Claims and glossary

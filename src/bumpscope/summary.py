@@ -48,7 +48,7 @@ def _tables(runs: pd.DataFrame, there: Mapping[str, int]) -> dict[str, str]:
         return name if there[name] == len(runs) else f"{name} (of {there[name]} runs)"
 
     lines = {
-        "one for all": [name for name in there if "{" not in TABLES[name].path],
+        "of the whole experiment": [name for name in there if "{" not in TABLES[name].path],
         "of each run": [told(name) for name in there if "{" in TABLES[name].path],
         "not there": [name for name in TABLES if name not in there],
     }
@@ -73,5 +73,5 @@ def as_html(folder: Path, runs: pd.DataFrame, there: Mapping[str, int]) -> str:
     datasets = overview(runs)
     more = f"<p>… and {len(datasets) - DATASETS_SHOWN} more datasets</p>" if len(datasets) > DATASETS_SHOWN else ""
     lines = [f"<b>Tables {text}:</b> {escape(names)}" for text, names in _tables(runs, there).items()]
-    table = datasets.head(DATASETS_SHOWN).to_html(border=0)
+    table = datasets.head(DATASETS_SHOWN).to_html(border=0, index_names=False)
     return f"<div><p><b>{escape(_heading(folder, runs))}</b></p>{table}{more}<p>{'<br>'.join(lines)}</p></div>"
