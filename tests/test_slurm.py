@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slurm_cluster import Cluster, Record, Unavailable, obstacle
+from debian import Unavailable
+from slurm_cluster import Cluster, Record, obstacle
 from slurm_runs import (
     FIRST_STATE,
     PRESET,
