@@ -59,14 +59,15 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
-    """Opens a file in the browser, ``visit(path, size="laptop", scheme="light")``; the test fails if a page that it
-    opened wrote an error to the console, or asked for anything but itself."""
+    """Opens a file in the browser, ``visit(path, size="laptop", scheme="light", fragment="")``; the test fails if a
+    page that it opened wrote an error to the console, or asked for anything but itself. ``fragment`` (#...) ends the
+    address."""
     from browser import Visit
 
     visits = []
 
-    def opened(file: Path, size: str | tuple[int, int] = "laptop", scheme: str = "light") -> Visit:
-        visits.append(Visit(chromium, file, request.node.name, size, scheme))
+    def opened(file: Path, size: str | tuple[int, int] = "laptop", scheme: str = "light", fragment: str = "") -> Visit:
+        visits.append(Visit(chromium, file, request.node.name, size, scheme, fragment))
         return visits[-1]
 
     yield opened
