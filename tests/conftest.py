@@ -1,14 +1,22 @@
-"""One thread, as in the workflow (results depend on the number of threads), repeatable property tests, and a run of the
-tiny preset that several modules look at."""
+"""One thread, as in the workflow (results depend on the number of threads), repeatable property tests, a run of the
+tiny preset that several modules look at, and a browser."""
+
+from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from workflow import copy_project, snakemake
+
+if TYPE_CHECKING:
+    from browser import Browser, Visit
 
 # Before numpy and torch are imported, which read them once.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -29,3 +37,55 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert done.returncode == 0, done.stdout + done.stderr
     return project, seconds
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A new log of what is driven in the browser; a worker of xdist adds to it."""
+    if not hasattr(session.config, "workerinput"):
+        import browser
+
+        browser.LOG.unlink(missing_ok=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a browser where there is none; from one place, so that the summary has one line for them all."""
+    if "chromium" in getattr(item, "fixturenames", ()) and (reason := _no_browser()):
+        pytest.skip(f"no test in a browser: {reason}")
+
+
+@cache
+def _no_browser() -> str | None:
+    import browser
+
+    try:
+        browser.chromium()
+    except browser.Unavailable as reason:
+        return str(reason)
+    return None
+
+
+@pytest.fixture(scope="module")  # not longer: while it runs, no other test of this process can run an event loop
+def chromium() -> Iterator[Browser]:
+    """A browser without a window or a network."""
+    import browser
+
+    with browser.browser(browser.chromium()) as started:
+        yield started
+
+
+@pytest.fixture
+def visit(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Opens a file in the browser, ``visit(path, size="laptop", scheme="light", fragment="")``; the test fails if a
+    page that it opened wrote an error to the console, or asked for anything but itself. ``fragment`` (#...) ends the
+    address."""
+    from browser import Visit
+
+    visits = []
+
+    def opened(file: Path, size: str | tuple[int, int] = "laptop", scheme: str = "light", fragment: str = "") -> Visit:
+        visits.append(Visit(chromium, file, request.node.name, size, scheme, fragment))
+        return visits[-1]
+
+    yield opened
+    for one in visits:
+        one.close()

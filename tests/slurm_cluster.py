@@ -24,7 +24,9 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+import debian
 from bumpscope.files import first_line
+from debian import Unavailable
 
 NAME = "bumpscope-tests"
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
@@ -36,10 +38,6 @@ ETC = Path("/etc/slurm")
 CONFIGURATION = ("slurm.conf", "gres.conf")
 # More CPUs than a small machine has, so that GPUs are what limits.
 CPUS, GPUS, MEGABYTES = 16, 2, 24_000
-
-
-class Unavailable(RuntimeError):
-    """Why no cluster can be started here, in one line."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +83,6 @@ def _program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin")
 
 
-def install() -> None:
-    """Install the packages with apt.
-
-    Raises:
-        Unavailable: when that fails or takes too long.
-    """
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    deadline = time.monotonic() + SECONDS_TO_INSTALL
-    options = ["-qq", "-o", "DPkg::Lock::Timeout=60", "-o", "Acquire::Retries=1"]
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-        try:
-            subprocess.run(
-                ["apt-get", *options, *command],
-                **{"env": environment, "check": True, "capture_output": True, "text": True},
-                timeout=max(1.0, deadline - time.monotonic()),
-            )
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"installing it took more than {SECONDS_TO_INSTALL} s") from None
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr.strip() or error.stdout.strip() or "no message").splitlines()[-1]
-            raise Unavailable(f"apt-get {command[0]} failed ({last})") from None
-
-
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait until ``condition`` holds; fails with ``what`` was waited for."""
     deadline = time.monotonic() + seconds
@@ -133,7 +108,7 @@ class Cluster:
             raise Unavailable("another test session has been using it for too long") from None
         try:
             if not _installed():
-                install()
+                debian.install(PACKAGES, SECONDS_TO_INSTALL, _installed)
             self._stop()  # what a killed session left
             self._start()
         except BaseException as error:

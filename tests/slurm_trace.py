@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from slurm_cluster import Cluster, Record, Unavailable, ask
+from debian import Unavailable
+from slurm_cluster import Cluster, Record, ask
 from slurm_runs import (
     RUNS,
     Submitted,

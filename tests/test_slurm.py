@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from debian import Unavailable
 from fenced_blocks import ROOT, commands
-from slurm_cluster import Cluster, Record, Unavailable, obstacle
+from slurm_cluster import Cluster, Record, obstacle
 from slurm_runs import (
     FIRST_STATE,
     PRESET,

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import debian
 import slurm_cluster
-from slurm_cluster import Cluster, Record, Unavailable
+from debian import Unavailable
+from slurm_cluster import Cluster, Record
 from slurm_runs import most_at_once
 from workflow import ROOT, copy_project
 
@@ -80,6 +82,7 @@ def test_where_slurm_cannot_be_installed_that_is_told_in_one_line(monkeypatch, t
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(slurm_cluster, "ETC", tmp_path)
     monkeypatch.setattr(slurm_cluster, "FOLDER", tmp_path / "cluster")
+    monkeypatch.setattr(debian, "LOCK", tmp_path / "apt.lock")
     monkeypatch.setattr(slurm_cluster, "_installed", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name, **_: None)
     with pytest.raises(Unavailable, match="no apt-get"), Cluster():

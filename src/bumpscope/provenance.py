@@ -55,7 +55,7 @@ def _imports(path: Path) -> tuple[Path, ...]:
                     found.append(module_path(base))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("templates/"):
             found.append(PACKAGE / node.value)
-    return tuple(path for path in found if path.suffix in (".py", ".jinja", ".css"))
+    return tuple(path for path in found if path.suffix in (".py", ".jinja", ".css", ".js"))
 
 
 TABLE_FUNCTIONS = ("open_table", "read_block", "read_table", "write_table")

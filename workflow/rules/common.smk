@@ -187,6 +187,8 @@ def of_all_runs(table):
 
 # What figures read beside the numbers of all runs.
 TABLES_OF_FIGURES = ["embedding", "losses", "phases", "samples", "topology"]
+# What the explorer shows of a run.
+TABLES_OF_EXPLORER = ["behaviour", "effects", "embedding", "phases", "samples"]
 
 
 def caption(figure):
