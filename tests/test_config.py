@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
@@ -200,7 +201,14 @@ def test_a_wrong_value_is_told_with_its_path_and_what_is_allowed(path, value, to
     assert len(matching) == 1
     assert "\n" not in matching[0]
     # A fault names the path, shows the value and says what may stand there.
+    assert re.search(r": (unknown key \()?holds? ", matching[0]) or ": is missing; " in matching[0]
     assert allowed in matching[0].partition("; ")[2]
+    assert "; allowed: " in matching[0] or matching[0].endswith("; it must be given")
+
+
+def test_a_key_that_cannot_be_printed_is_told_on_one_line():
+    (fault,) = faults_of(altered(("a\nb\x00é", 1)))
+    assert fault.startswith("a\\nb\\x00é: unknown key (holds 1")
 
 
 def test_there_are_enough_wrong_configurations():

@@ -33,11 +33,16 @@ def show(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({name})"
 
 
+def _on_a_line(key: str) -> str:
+    """A key as it is; what cannot be printed, a line's end among it, as in Python's text."""
+    return key if key.isprintable() else repr(key)[1:-1]
+
+
 def translate(error: ValidationError, root: type[Config]) -> list[str]:
     """One line a fault: the key's path, what it holds, what it may hold."""
     faults = []
     for fault in error.errors():
-        path = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "config"
+        path = ".".join(_on_a_line(str(part)) for part in fault["loc"] if part != "[key]") or "config"
         context, kind, value = fault.get("ctx", {}), fault["type"], fault["input"]
         if kind == "extra_forbidden":
             allowed = ", ".join(_keys_at(root, fault["loc"][:-1]))
