@@ -13,6 +13,10 @@ from bumpscope.commands.interface import CommandError, execute
 from bumpscope.settings import Lattice, StepSettings, canonical_json, run_path
 from bumpscope.tables import provenance, read_checkpoint_metadata, write_table
 
+# Columns that say what a run was trained on and with, as the metadata of its checkpoints has them.
+MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
+MACHINE += ["version", "code"]
+
 
 def runs(
     runs: Annotated[str, typer.Option(help='the grid as JSON: {"dataset": [seeds], ...}')],
@@ -66,7 +70,15 @@ def _row(path: str, dataset: str, checkpoint: Path) -> dict[str, Any]:
         "batch_size": training.batch_size,
         "training_steps": training.steps,
         "path": path,
+        **_machine(metadata),
     }
+
+
+def _machine(metadata: dict[str, str]) -> dict[str, Any]:
+    """What trained the run; empty where its checkpoint is of an earlier version, which did not say."""
+    told: dict[str, Any] = {name: metadata.get(name) or None for name in MACHINE}
+    kind, threads = (metadata.get(name) for name in ("device", "threads"))
+    return told | {"device": kind and kind.split()[0], "threads": threads and int(threads)}
 
 
 @cache
