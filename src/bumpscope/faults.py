@@ -217,9 +217,11 @@ def _holdout_faults(here: str, dataset: Dataset, holdout: Holdout) -> Iterator[s
 
 
 def _sensitivity_faults(config: Config) -> Iterator[str]:
-    """Faults of the levels that were given; of the default ones those that do not fit are not tried."""
-    sensitivity = config.sensitivity
-    levels: dict[str, list[Any]] = {key: getattr(sensitivity, key) for key in sensitivity.model_fields_set}
+    """Faults of the levels that were chosen; of the default ones, written out or not, those that do not fit are not
+    tried."""
+    usual = type(config.sensitivity)()
+    given = {key: getattr(config.sensitivity, key) for key in type(usual).model_fields}
+    levels: dict[str, list[Any]] = {key: value for key, value in given.items() if value != getattr(usual, key)}
     for key, values in levels.items():
         if any(value in values[:place] for place, value in enumerate(values)):
             yield f"sensitivity.{key}: holds {show(_plain(values))}; allowed: each once"
