@@ -129,7 +129,7 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
         "prediction": "v", "reference": "none", "n_parameters": 370_000, "batch_size": 64,
         "training_steps": 1500,
     }  # fmt: skip
-    row = plain | keys | {"path": path} | MACHINE
+    row = plain | MACHINE | keys | {"path": path}
     length = row["image_size"] - 2 * row["margin"]
     return {"n_images": round(length / row["dx"]) * round(length / row["dy"])} | row
 

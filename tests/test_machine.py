@@ -12,8 +12,8 @@ import torch
 
 from bumpscope import machine
 from bumpscope.checkpoints import save_tensors
-from bumpscope.commands.runs import MACHINE
 from bumpscope.commands.runs import runs as list_runs
+from bumpscope.comparisons import MACHINE
 from bumpscope.config import step_settings, validate
 from bumpscope.settings import canonical_json
 from bumpscope.tables import read_table

@@ -147,6 +147,8 @@ class Results:
         """
         fields = re.findall(r"{(\w+)}", pattern)
         columns = ["run", "dataset", "seed", "step", *fields, "value"]
+        if not self._global("metrics").exists():
+            return pd.DataFrame(columns=columns)
         # The odd pieces of the split are the fields, the even ones stand for themselves.
         pieces = re.split(r"{(\w+)}", pattern)
         text = "".join(f"(?P<{p}>[^/]+)" if k % 2 else re.escape(p) for k, p in enumerate(pieces))

@@ -10,12 +10,9 @@ import typer
 
 from bumpscope.bumps import lattice_points
 from bumpscope.commands.interface import CommandError, execute
+from bumpscope.comparisons import MACHINE
 from bumpscope.settings import Lattice, StepSettings, canonical_json, run_path
 from bumpscope.tables import provenance, read_checkpoint_metadata, write_table
-
-# Columns that say what a run was trained on and with, as the metadata of its checkpoints has them.
-MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
-MACHINE += ["version", "code"]
 
 
 def runs(
