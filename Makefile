@@ -47,7 +47,8 @@ ground-truth: environment
 benchmarks: environment
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target benchmarks/.packages \
 		--requirement benchmarks/requirements.lock
-	for name in engine training sampling limit growth; do $(BIN)/python benchmarks/$$name.py; done
+	for name in engine training sampling limit growth dry_run; do $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/aggregation.py --results results
 	$(BIN)/python benchmarks/page.py
 
 # The workflow on a real SLURM, undisturbed and disturbed: a quarter of an hour as root on Debian or Ubuntu, written to docs/.

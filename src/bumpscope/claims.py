@@ -44,6 +44,9 @@ FLAT_SLOPE = 0.1
 # C6: accuracy may fall this far behind that of seen centres.
 SHORTFALL = 0.1
 
+# The metrics that claims rest on, as a regular expression.
+METRICS_READ = r"outcome/correct/(?:seen|heldout|between)|r2/[^/]+/t=\d+/pca3/(?:requested|shuffled)|latent_phase/.+"
+
 STATEMENTS = {
     "C1": "Training passes three latent phases in order: no structure, a 2D manifold in disorder, an ordered one",
     "C2": "Each latent phase goes with one behaviour: several bumps, one in the wrong place, one in the right place",

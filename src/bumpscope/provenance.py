@@ -82,6 +82,37 @@ def _table_names(path: Path) -> tuple[str, ...]:
     )
 
 
+READERS_OF_RUNS = ("block", "has", "having", "path", "table")
+
+
+@cache
+def tables_of_runs(module: str) -> list[str]:
+    """Names of the single runs' tables that ``module`` and what it imports ask a ``Results`` for; sorted."""
+    return sorted({name for path in closure(module) for name in _names_asked_for(path)})
+
+
+@cache
+def _names_asked_for(path: Path) -> tuple[str, ...]:
+    if path.suffix != ".py":
+        return ()
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in READERS_OF_RUNS
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "results"
+    ]
+    found = []
+    for call in calls:
+        names = [one.value for one in call.args[:2] if isinstance(one, ast.Constant) and one.value in TABLES]
+        if not names:
+            raise ValueError(f"{path}, line {call.lineno}: the name of a table must be written out, as in the schemas")
+        found += [str(name) for name in names]
+    return tuple(found)
+
+
 @cache
 def code_fingerprint(module: str) -> str:
     """Sixteen hexadecimal digits that change when any file that ``module`` uses does.

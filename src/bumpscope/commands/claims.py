@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
+from bumpscope.claims import METRICS_READ
 from bumpscope.claims import claims as judge
 from bumpscope.commands.interface import execute
 from bumpscope.results import Results
@@ -19,17 +19,14 @@ def claims(
     """Judge the claims: statistic, interval over seeds and verdict for each."""
     results = Results(folder)
     metrics, coupling = folder / "metrics.parquet", folder / "coupling.parquet"
-    phases = []
-    for run in results.runs.to_dict("records"):
-        verdicts = results.table(run["run"], "phases")
-        phases.append(verdicts.assign(run=run["run"], dataset=run["dataset"], seed=run["seed"]))
+    metadata = provenance({}, metrics, coupling)
     verdicts = judge(
-        read_table("metrics", metrics),
+        results.metrics_like(METRICS_READ),
         results.runs,
-        pd.concat(phases, ignore_index=True),
+        results.phases_of_all_runs(),
         read_table("coupling", coupling),
     )
-    write_table("claims", output, verdicts, provenance({}, metrics, coupling))
+    write_table("claims", output, verdicts, metadata)
 
 
 if __name__ == "__main__":
