@@ -18,8 +18,9 @@ CAPTION = (
     "right place. Of each run's two strips the upper one is latent. Hatched: no verdict. A verdict is drawn from "
     "halfway to the checkpoint before to halfway to the one after."
 )
-LIMIT = 40
-ROOMY = 24  # runs up to which the strips have room for their names
+WIDTH = style.DOUBLE
+LIMIT = 36
+ROOMY = 0.26  # inches a run above which its strips have room for words
 KINDS = {"latent_phase": "latent", "behaviour_phase": "behaviour"}
 
 
@@ -33,7 +34,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     available = {run.run: run for run in results.having("phases")}
     shown, note = style.capped(list(available), LIMIT, "runs")
     parts = []
-    for run in available.values():
+    for run in map(available.__getitem__, shown):
         table = results.table(run.run, "phases", ["step", *KINDS])
         long = table.melt("step", var_name="kind", value_name="phase").replace({"kind": KINDS})
         parts.append(long.assign(run=run.run, dataset=run.dataset, seed=run.seed))
@@ -42,8 +43,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         return style.without_data("No run has phases."), pd.DataFrame(columns=columns)
     data = pd.concat(parts, ignore_index=True)[columns].fillna({"phase": "?"})
 
-    roomy = len(shown) <= ROOMY
-    figure, (axes,) = style.panels(1, 1, 0.6 + (0.36 if roomy else 0.21) * len(shown))
+    per_run = float(np.clip((style.TALLEST - 1.4) / len(shown), 0.21, 0.36))
+    roomy = per_run >= ROOMY
+    figure, (axes,) = style.panels(1, 1, 0.6 + per_run * len(shown), WIDTH)
     drawn: list[tuple[float, float, float, str]] = []
     for row, name in enumerate(shown):
         for offset, kind in enumerate(KINDS.values()):
@@ -64,18 +66,19 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.set_yticks(places, list(KINDS.values()) * len(shown) if roomy else [""] * len(places), fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(shown) - 0.4, -0.3)
-    steps = np.unique(data.loc[data["run"].isin(shown), "step"])
+    steps = np.unique(data["step"])
     style.step_axis(axes, steps)
     axes.set_xticks(steps, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
-    _name_stretches(axes, drawn, 6.5 if roomy else 5)
+    if roomy:
+        _name_stretches(axes, drawn)
     style.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
 
 
-def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]], size: float) -> None:
+def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
     """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
     across = axes.transData + axes.transAxes.inverted()
     for start, end, height, phase in drawn:
@@ -83,7 +86,7 @@ def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]], si
         if phase != "?" and right - left > 0.02:
             place, _ = across.inverted().transform(((left + right) / 2, 0.0))
             colour = "black" if phase == "A" else "white"
-            axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=size, color=colour)
+            axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=6.5, color=colour)
 
 
 def finding(data: pd.DataFrame) -> str:
@@ -94,4 +97,4 @@ def finding(data: pd.DataFrame) -> str:
     for kind in KINDS.values():
         strips = data[data["kind"] == kind].sort_values("step").groupby("run")["phase"].apply(list)
         counts.append(f"{kind} phases in {sum(map(without_return, strips))} of {len(strips)} runs")
-    return f"A, then B, then C with no return: {' and '.join(counts)}."
+    return f"A, then B, then C with no return, of the runs shown: {' and '.join(counts)}."

@@ -19,6 +19,7 @@ CAPTION = (
     "it. Behaviour: the verdict from outcomes. A verdict is drawn from halfway to the checkpoint before to halfway to "
     "the one after. Shown is the dataset that was read at the most places."
 )
+WIDTH = style.SINGLE
 MOST_PLACES = 12
 BEHAVIOUR, IMAGES = "behaviour", "images"
 LETTERS = {value: letter for letter, value in PHASES.items()}
@@ -43,9 +44,11 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     read = [place for place in latent.loc[latent["dataset"] == name, "place"].unique() if place != IMAGES]
     shown, note = style.capped(read, MOST_PLACES, "places")
     rows = [place for place in [*shown, IMAGES, BEHAVIOUR] if place in set(data["place"])]
+    data = data[data["place"].isin(rows)].reset_index(drop=True)
     seeds = sorted(data["seed"].unique())
 
-    figure, (axes,) = style.panels(1, 1, 0.7 + len(rows) * (0.16 + 0.1 * len(seeds)))
+    per_seed = min(0.1, ((style.TALLEST - 1.6) / len(rows) - 0.16) / len(seeds))
+    figure, (axes,) = style.panels(1, 1, 0.9 + len(rows) * (0.16 + per_seed * len(seeds)), WIDTH)
     height = 0.85 / len(seeds)
     drawn: list[tuple[float, float, str]] = []
     for row, place in enumerate(rows):

@@ -25,12 +25,19 @@ from bumpscope.files import atomic_path
 Look = dict[str, Any]  # color and linestyle, as matplotlib names them
 Item = TypeVar("Item")
 
-WIDTH = 7.2  # inches; two columns of a journal page
-DPI = 200
+# Widths, inches, at which a figure is printed without scaling: one or two columns of a journal page. Each figure's
+# module says in WIDTH which of them it needs; with little to show it may be narrower.
+SINGLE, DOUBLE = 3.4, 7.0
+TALLEST = 9.2  # inches; a page with room for the caption
+DPI = 200  # of the PNG
+RASTER_DPI = 300  # of dense scatters and of images inside the PDF, whose lines and text are vectors
 FONT_SIZE = 8
+SMALLEST = 6.0  # points; nothing in a figure is set smaller
 # Okabe and Ito (2008), told apart by the colour-blind.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILLION, SKY, GREY = "#CC79A7", "#D55E00", "#56B4E9", "#767676"
+BAND, RULE, SHADE = "#dddddd", "#d0d0d0", "#00000080"  # behind lines; between rows; around white lines
+PALE_BLUE, PALE_ORANGE = "#a9cbe3", "#f3d9a4"
 # From light to dark as behaviour improves, so that they stay in order when printed in grey. The phases share the
 # colours of the behaviours that the paper pairs them with.
 OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
@@ -41,9 +48,14 @@ MODELS: dict[str, Look] = {
     "factorised": {"color": GREEN, "marker": "v"},
     "gated": {"color": VERMILLION, "marker": "s"},
 }
+# A ring around the requested centre, on dark images.
+REQUEST: Look = {
+    "color": ORANGE, "marker": "o", "markersize": 5.5, "markerfacecolor": "none", "markeredgewidth": 0.8,
+}  # fmt: skip
 MODEL_NAMES = {"none": "model under study", "factorised": "factorised reference", "gated": "gated reference (coupled)"}
-_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, BLACK)
-_DASHES = ("-", "--", "-.", ":")
+# Seven colours and six dashes, ordered so that of 14 lines those with like dashes differ most in their greys.
+_CYCLE = (BLUE, ORANGE, VERMILLION, BLACK, PURPLE, SKY, GREEN)
+_DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2, 3, 2)))
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, hence the same on every machine
@@ -74,20 +86,28 @@ def apply() -> Iterator[None]:
 
 
 def save(figure: Figure, path_pdf: str | Path, path_png: str | Path) -> None:
-    """Write a figure as PDF and PNG; the same figure gives the same bytes, since neither carries a date."""
+    """Write a figure as PDF and PNG; the same figure gives the same bytes, since neither carries a date.
+
+    It is laid out once, for both: that is what takes longest in a figure of many panels.
+    """
     with apply():
         FigureCanvasAgg(figure)
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         with atomic_path(path_pdf) as temporary:
-            figure.savefig(temporary, format="pdf", dpi=DPI, metadata={"CreationDate": None})
+            figure.savefig(temporary, format="pdf", dpi=RASTER_DPI, metadata={"CreationDate": None})
         with atomic_path(path_png) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def panels(count: int, columns: int, row_height: float, **keywords: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` panels, row by row, at most ``columns`` in a row; ``row_height`` in inches."""
+def panels(
+    count: int, columns: int, row_height: float, width: float = DOUBLE, **keywords: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels, at most ``columns`` in a row; ``row_height`` and ``width`` in inches."""
     rows = -(-count // columns)
     columns = -(-count // rows)  # no fewer panels in the last row than need be
-    figure = Figure(figsize=(WIDTH, rows * row_height + 0.7), layout="constrained")
+    figure = Figure(figsize=(width, rows * row_height + 0.7), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, **keywords).ravel())
     for unused in axes[count:]:
         unused.remove()
@@ -121,8 +141,8 @@ def shortened(name: str, limit: int = 22) -> str:
 
 def without_data(reason: str) -> Figure:
     """A figure that says why there is nothing to see."""
-    figure = Figure(figsize=(0.75 * WIDTH, 1.2))
-    figure.text(0.5, 0.5, wrapped(reason, 0.7 * WIDTH * 72), ha="center", va="center", fontsize=FONT_SIZE)
+    figure = Figure(figsize=(SINGLE, 1.0))
+    figure.text(0.5, 0.5, wrapped(reason, 0.94 * SINGLE * 72), ha="center", va="center", fontsize=FONT_SIZE)
     return figure
 
 
@@ -130,6 +150,17 @@ def capped(names: Sequence[Item], limit: int, what: str) -> tuple[list[Item], st
     """The first ``limit`` names, and a sentence that says so where some are left out."""
     shown = list(names)[:limit]
     return shown, "" if len(shown) == len(names) else f"Shown: the first {limit} of {len(names)} {what}."
+
+
+def of_first(data: pd.DataFrame, limit: int, what: str, column: str = "dataset") -> tuple[pd.DataFrame, list[str], str]:
+    """The rows of the first ``limit`` names of a column, those names, and a sentence where some are left out."""
+    names, note = capped(list(data[column].unique()), limit, what)
+    return data[data[column].isin(names)].reset_index(drop=True), names, note
+
+
+def that_fit(heights: Sequence[float], room: float) -> int:
+    """How many blocks of these heights stand one above another in ``room`` inches; one at least."""
+    return max(1, int((np.cumsum(heights) <= room).sum()))
 
 
 def listed(parts: Sequence[str], limit: int = 4) -> str:
@@ -193,15 +224,31 @@ def log_step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool =
         axes.set_xlabel("optimiser step (log scale)")
 
 
-def seed_lines(axes: Axes, rows: pd.DataFrame, look: Look, width: float = 1.5) -> None:
-    """Curves of columns run, step, value: a thick line for the mean over runs and a thin one for each of several."""
+def seed_lines(axes: Axes, rows: pd.DataFrame, look: Look, width: float = 1.5) -> float:
+    """Curves of columns run, step, value: a thick line for the mean over runs and a thin one for each of several.
+
+    Returns:
+        Where the mean ends; NaN without rows.
+    """
     if rows.empty:
-        return
+        return float("nan")
     if rows["run"].nunique() > 1:
         for _, run in rows.groupby("run"):
             axes.plot(run["step"], run["value"], **{**look, "linewidth": 0.35 * width, "alpha": 0.55})
     mean = rows.groupby("step")["value"].mean()
     axes.plot(mean.index, mean, **{"linewidth": width, "marker": "o", "markersize": 1.3 * width, **look})
+    return float(mean.iloc[-1])
+
+
+def gap_limits(gaps: pd.Series, least: float) -> tuple[float, float]:
+    """Limits of an axis of gaps, as wide on both sides: every estimate is seen, whatever its interval.
+
+    Args:
+        least: a third of what is seen at least, without the margin.
+    """
+    widest = gaps.abs().max()
+    reach = 1.3 * max(3 * least, 0.0 if np.isnan(widest) else float(widest))
+    return -reach, reach
 
 
 def interval(
@@ -254,6 +301,29 @@ def interval(
             f"{estimate:.2g}", at, inwards, textcoords="offset points", color=colour, fontsize=FONT_SIZE - 1.5,
             va="center" if vertical else "bottom", ha="left" if vertical or edge == limits[0] else "right",
         )  # fmt: skip
+
+
+def request_colours(period: float | None) -> str:
+    """Name of the colours of a requested coordinate; on a torus, which has a period, they meet at both ends."""
+    return "twilight_shifted" if period else "viridis"
+
+
+def scaled_frame(axes: Axes, middle: tuple[float, float], half: float) -> None:
+    """A square view without axes, ``half`` to each side of ``middle``, above a bar that gives its scale."""
+    x, y = middle
+    axes.set(xlim=(x - half, x + half), ylim=(y - 1.25 * half, y + half), xticks=[], yticks=[])
+    axes.set_box_aspect(1.125)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    length = _round_number(0.5 * half)
+    left, bottom = x - 0.95 * half, y - 1.17 * half
+    axes.plot([left, left + length], [bottom, bottom], color=BLACK, linewidth=1.2, solid_capstyle="butt")
+    axes.text(left + length + 0.06 * half, bottom, f"{length:g}", va="center", fontsize=FONT_SIZE - 1.5)
+
+
+def _round_number(value: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is not above ``value``."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(max(digit * power for digit in (1, 2, 5) if digit * power <= value * (1 + 1e-9)))
 
 
 def plain_logarithm(axis: Axis) -> None:
