@@ -2,6 +2,9 @@
 # in src/, which knows nothing of Snakemake and can be run alone (python -m bumpscope --help).
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
@@ -17,6 +20,8 @@ rule all:
     default_target: True
     input:
         f"{OUT}/report.html",
+        f"{OUT}/figures/manifold.gif",
+        f"{OUT}/claims.csv",
     localrule: True
 
 
@@ -28,6 +33,7 @@ rule figures:
             figure=FIGURES,
             kind=["pdf", "png", "csv"],
         ),
+        f"{OUT}/figures/manifold.gif",
     localrule: True
 
 

@@ -187,11 +187,12 @@ def of_all_runs(table):
 
 # What figures read beside the numbers of all runs.
 TABLES_OF_FIGURES = ["embedding", "losses", "phases", "samples", "topology"]
+TABLES_OF_ANIMATION = ["embedding", "phases", "samples"]
 
 
-def caption(figure):
-    """The caption a figure's module gives, read without importing it."""
-    tree = ast.parse(module_path(f"figures.{figure}").read_text(encoding="utf-8"))
+def told_of(module):
+    """What a module that draws says of itself, read without importing it: its title, its CAPTION, its TOPIC."""
+    tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
     values = {
         target.id: node.value
         for node in tree.body
@@ -201,9 +202,30 @@ def caption(figure):
     }
     if "CAPTION" not in values:
         raise WorkflowError(
-            f"src/bumpscope/figures/{figure}.py: has no CAPTION; add one (docs/extending.md)"
+            f"src/bumpscope/{module.replace('.', '/')}.py: has no CAPTION; add one (docs/extending.md)"
         )
-    return ast.literal_eval(values["CAPTION"])
+    found = {
+        name: ast.literal_eval(values[name])
+        for name in ("CAPTION", "TOPIC")
+        if name in values
+    }
+    title = (ast.get_docstring(tree) or module).splitlines()[0].rstrip(".")
+    return {
+        "title": title,
+        "topic": found.get("TOPIC", "Figures"),
+        "caption": found["CAPTION"],
+    }
+
+
+def shown_in_report(path, kind):
+    """A file of a figure, marked for `snakemake --report`: by topic, then by figure, with what kind of file it is."""
+    return report(
+        path,
+        caption="../report/figure.rst",
+        category=lambda wildcards: told_of(f"figures.{wildcards.figure}")["topic"],
+        subcategory=lambda wildcards: told_of(f"figures.{wildcards.figure}")["title"],
+        labels=lambda wildcards: {"figure": wildcards.figure, "file": kind},
+    )
 
 
 def banner():

@@ -18,6 +18,7 @@ CAPTION = (
     " place, for centres that training has seen. Areas: mean over seeds. White lines: share in the right place, "
     "one line a seed. Marks along the top: the checkpoints that were measured; between them lines are straight."
 )
+TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
 LIMIT = 9
 # From the bottom up, so that the share of correct images can be read off the axis.

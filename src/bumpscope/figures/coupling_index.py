@@ -29,6 +29,7 @@ CAPTION = (
     "where there is no index. Datasets of one imbalance stand side by side; of a dataset and the one with its axes "
     "swapped, which enters the same index, only the first is shown."
 )
+TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
 LIMIT = 8
 NONE = "No imbalanced dataset has been compared with its nulls."

@@ -20,6 +20,7 @@ CAPTION = (
     "lines: each seed. Rows: datasets; columns: layers with the sampler's timestep t, and the generated images "
     "themselves: what they show, activations that follow them need not have learnt."
 )
+TOPIC = "Representation"
 WIDTH = style.DOUBLE
 MOST_DATASETS = 3
 MOST_PLACES = 5

@@ -25,6 +25,7 @@ CAPTION = (
     "activations for the requested centre, one half by chance and 1 at best. Balanced datasets whose checkpoints time "
     "less than half of this are left out."
 )
+TOPIC = "Phases"
 WIDTH = style.DOUBLE
 LIMIT = 4
 LEAST_TIMED = 0.5  # share of a dataset's half-way steps that its checkpoints must time for it to be shown

@@ -23,6 +23,7 @@ CAPTION = (
     "network is not shown; of a dataset and the one with its axes swapped only the first is. Reference models, whose "
     "coupling is known by construction, come last."
 )
+TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
 LIMIT = 9
 NONE = "No imbalanced dataset has learning curves of x and y."

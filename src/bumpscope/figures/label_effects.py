@@ -21,6 +21,7 @@ CAPTION = (
     " of the best denoiser that knows no label (dashed line at 1). Thick lines: mean over seeds; thin lines: each"
     " seed."
 )
+TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
 LIMIT = 6
 ACCURACY = "correct"

@@ -27,6 +27,7 @@ CAPTION = (
     "orthogonal; means over seeds. Arrow: an estimate or an interval reaches beyond the axis. Of a dataset and the "
     "one with its axes swapped only the first is shown."
 )
+TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
 LIMIT = 6
 ROW = 0.145  # inches a place

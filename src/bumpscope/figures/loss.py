@@ -15,6 +15,7 @@ CAPTION = (
     "that predict v are not comparable. The loss of a model that ignores the requested centre is not zero, so how"
     " low a line gets says little without the figures of behaviour and label effects."
 )
+TOPIC = "Training"
 WIDTH = style.DOUBLE
 LIMIT = 14
 STRETCHES = 20  # a decade of steps

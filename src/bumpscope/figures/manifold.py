@@ -34,6 +34,7 @@ CAPTION = (
     "marks the centre that was requested; x runs right, y down. The checkpoints shown lie close together where "
     "the mix of outcomes changes."
 )
+TOPIC = "Representation"
 WIDTH = style.DOUBLE
 COLUMNS = 5
 

@@ -26,6 +26,7 @@ CAPTION = (
     "spacing are shown: on a plane, without skew and withheld block, of the model under study; of several such "
     "families the one with the most pairs."
 )
+TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
 LIMIT = 6
 NONE = "No two datasets on a plane, without skew, that differ in their spacing alone have times to half."

@@ -25,6 +25,7 @@ CAPTION = (
     "phase, so only a torus shows that the method can see: the "
     "last panel of a row is the generated images themselves, the control in which a torus must be found."
 )
+TOPIC = "Representation"
 WIDTH = style.DOUBLE
 TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
 RULE_DASHES: dict[int, Any] = {0: "-", 1: "--", 2: "-."}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bumpscope.figures import style
@@ -18,6 +17,7 @@ CAPTION = (
     "right place. Of each run's two strips the upper one is latent. Hatched: no verdict. A verdict is drawn from "
     "halfway to the checkpoint before to halfway to the one after."
 )
+TOPIC = "Phases"
 WIDTH = style.DOUBLE
 LIMIT = 36
 ROOMY = 0.26  # inches a run above which its strips have room for words
@@ -72,21 +72,10 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
     if roomy:
-        _name_stretches(axes, drawn)
+        style.name_stretches(axes, drawn)
     style.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
-
-
-def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
-    """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
-    across = axes.transData + axes.transAxes.inverted()
-    for start, end, height, phase in drawn:
-        left, right = across.transform([(start, height), (end, height)])[:, 0]
-        if phase != "?" and right - left > 0.02:
-            place, _ = across.inverted().transform(((left + right) / 2, 0.0))
-            colour = "black" if phase == "A" else "white"
-            axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=6.5, color=colour)
 
 
 def finding(data: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ CAPTION = (
     "it. Behaviour: the verdict from outcomes. A verdict is drawn from halfway to the checkpoint before to halfway to "
     "the one after. Shown is the dataset that was read at the most places."
 )
+TOPIC = "Representation"
 WIDTH = style.SINGLE
 MOST_PLACES = 12
 BEHAVIOUR, IMAGES = "behaviour", "images"

@@ -19,6 +19,7 @@ CAPTION = (
     "(dashed line at 1): there, an error in the noise weighs most in the clean image. Thick lines: mean over seeds; "
     "thin lines: each seed; marks: the checkpoints that were measured."
 )
+TOPIC = "Training"
 WIDTH = style.DOUBLE
 LIMIT = 3
 NONE = "No two datasets differ in nothing but what the network predicts."

@@ -29,6 +29,7 @@ CAPTION = (
     "by bin, with 95% Student t intervals over seeds, cut at 0 and 1, and a dot for each seed. Thick lines: mean over "
     "seeds; thin lines: each seed. Of a dataset and the one with its axes swapped only the first is shown."
 )
+TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
 LIMIT = 5
 NONE = "No skewed dataset has been probed at common and rare positions (probe.frequency_bins)."

@@ -314,13 +314,13 @@ def scaled_frame(axes: Axes, middle: tuple[float, float], half: float) -> None:
     axes.set(xlim=(x - half, x + half), ylim=(y - 1.25 * half, y + half), xticks=[], yticks=[])
     axes.set_box_aspect(1.125)
     axes.spines[["left", "bottom"]].set_visible(False)
-    length = _round_number(0.5 * half)
+    length = round_number(0.5 * half)
     left, bottom = x - 0.95 * half, y - 1.17 * half
     axes.plot([left, left + length], [bottom, bottom], color=BLACK, linewidth=1.2, solid_capstyle="butt")
     axes.text(left + length + 0.06 * half, bottom, f"{length:g}", va="center", fontsize=FONT_SIZE - 1.5)
 
 
-def _round_number(value: float) -> float:
+def round_number(value: float) -> float:
     """The largest of 1, 2 and 5 times a power of ten that is not above ``value``."""
     power = 10.0 ** np.floor(np.log10(value))
     return float(max(digit * power for digit in (1, 2, 5) if digit * power <= value * (1 + 1e-9)))
@@ -423,6 +423,17 @@ def phase_strip(
             hatch=_hatch(phase),
         )
     return stretches
+
+
+def name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
+    """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
+    across = axes.transData + axes.transAxes.inverted()
+    for start, end, height, phase in drawn:
+        left, right = across.transform([(start, height), (end, height)])[:, 0]
+        if phase != "?" and right - left > 0.02:
+            place, _ = across.inverted().transform(((left + right) / 2, 0.0))
+            colour = "black" if phase == "A" else "white"
+            axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=FONT_SIZE - 1.5, color=colour)
 
 
 def phase_legend(figure: Figure) -> None:
