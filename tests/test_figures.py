@@ -1,7 +1,6 @@
 """Figures say what the tables say, survive poor tables, and are the same bytes every time."""
 
 import importlib
-import pkgutil
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from bumpscope.histories import without_return
 from bumpscope.results import Results
 from synthetic_results import BALANCED, DATASETS, write_results
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
+NAMES = figures.names()
 MODULES = {name: importlib.import_module(f"bumpscope.figures.{name}") for name in NAMES}
 FEW_STEPS = (0, 300, 600, 900, 1500)
 

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import pkgutil
 import re
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from bumpscope.results import Results
 from printed_figures import outside, overlapping, too_small
 from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
+NAMES = figures.names()
 MODULES = {name: importlib.import_module(f"bumpscope.figures.{name}") for name in NAMES}
 WITH_IMAGES = {"manifold", "onset_map"}  # all others are lines and text alone
 STEPS = (0, 300, 600, 900, 1500)
@@ -155,3 +154,14 @@ def test_all_colours_come_from_one_place():
     for name in NAMES:
         source = Path(MODULES[name].__file__).read_text(encoding="utf-8")
         assert not re.findall(r"#[0-9a-fA-F]{6}", source), name
+
+
+def test_figures_wait_for_no_library_that_trains_or_embeds():
+    program = (
+        "import sys, importlib; from bumpscope import animation, figures\n"
+        "from bumpscope.commands import animation, figure\n"
+        "[importlib.import_module(f'bumpscope.figures.{name}') for name in figures.names()]\n"
+        "print(*sorted({'torch', 'umap', 'numba'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert told.stdout.split() == []

@@ -191,7 +191,7 @@ TABLES_OF_ANIMATION = ["embedding", "phases", "samples"]
 
 
 def told_of(module):
-    """What a module that draws says of itself, read without importing it: its title, its CAPTION, its TOPIC."""
+    """What a module that draws says of itself, read without importing it: its CAPTION, and its TOPIC if it has one."""
     tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
     values = {
         target.id: node.value
@@ -204,17 +204,12 @@ def told_of(module):
         raise WorkflowError(
             f"src/bumpscope/{module.replace('.', '/')}.py: has no CAPTION; add one (docs/extending.md)"
         )
-    found = {
-        name: ast.literal_eval(values[name])
-        for name in ("CAPTION", "TOPIC")
-        if name in values
-    }
-    title = (ast.get_docstring(tree) or module).splitlines()[0].rstrip(".")
-    return {
-        "title": title,
-        "topic": found.get("TOPIC", "Figures"),
-        "caption": found["CAPTION"],
-    }
+    topic = ast.literal_eval(values["TOPIC"]) if "TOPIC" in values else "Figures"
+    return {"caption": ast.literal_eval(values["CAPTION"]), "topic": topic}
+
+
+def in_words(name):
+    return name.replace("_", " ").capitalize()
 
 
 def shown_in_report(path, kind):
@@ -223,8 +218,8 @@ def shown_in_report(path, kind):
         path,
         caption="../report/figure.rst",
         category=lambda wildcards: told_of(f"figures.{wildcards.figure}")["topic"],
-        subcategory=lambda wildcards: told_of(f"figures.{wildcards.figure}")["title"],
-        labels=lambda wildcards: {"figure": wildcards.figure, "file": kind},
+        subcategory=lambda wildcards: in_words(wildcards.figure),
+        labels={"figure": "{figure}", "file": kind},
     )
 
 

@@ -42,7 +42,7 @@ rule animation:
             f"{OUT}/figures/manifold.gif",
             caption="../report/figure.rst",
             category=told_of("animation")["topic"],
-            subcategory=told_of("animation")["title"],
+            subcategory="Manifold",
             labels={"figure": "manifold", "file": "animation"},
         ),
     log:
@@ -72,7 +72,8 @@ rule claims_as_csv:
             f"{OUT}/claims.csv",
             caption="../report/claims.rst",
             category="Claims",
-            labels={"table": "claims", "file": "data"},
+            subcategory="Verdicts",
+            labels={"name": "claims", "file": "data"},
         ),
     log:
         f"{OUT}/logs/claims_as_csv.log",
@@ -128,7 +129,8 @@ rule report:
             f"{OUT}/report.html",
             caption="../report/report.rst",
             category="Claims",
-            labels={"table": "report", "file": "page"},
+            subcategory="Report",
+            labels={"name": "report", "file": "page"},
         ),
     log:
         f"{OUT}/logs/report.log",

@@ -1,7 +1,6 @@
 """Draw one figure from the tables, with its data beside it."""
 
 import importlib
-import pkgutil
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +21,8 @@ def figure(
     csv: Annotated[Path, typer.Option(help="data behind the picture, to write")],
 ) -> None:
     """Draw one figure from the tables, with its data beside it."""
-    names = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
-    if name not in names:
-        raise CommandError(f"figure: holds {name}; allowed: {', '.join(names)}")
+    if name not in figures.names():
+        raise CommandError(f"figure: holds {name}; allowed: {', '.join(figures.names())}")
     drawn, data = importlib.import_module(f"bumpscope.figures.{name}").draw(Results(folder))
     style.save(drawn, pdf, png)
     with atomic_path(csv) as temporary:
