@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
-from bumpscope import figures, manifold_view, topology
+from bumpscope import figures, manifold_view, marks, topology
 from bumpscope.figures import (
     behaviour_mix,
     decodability,
@@ -129,13 +129,13 @@ def test_outcomes_and_phases_darken_in_order():
 
 @pytest.mark.parametrize("heights", [[0.5, 0.5, 0.5], [0.0, 0.01, 0.99, 1.0], [0.1, 0.5, 0.9], [1.0] * 5])
 def test_spread_labels_keep_their_distance_order_and_panel(heights):
-    placed = style.spread(heights, 0.1)
+    placed = marks.spread(heights, 0.1)
     assert np.all(np.diff(placed) >= 0.1 - 1e-9)
     assert min(placed) >= 0 and max(placed) <= 1 + 1e-9
 
 
 def test_labels_that_are_far_apart_stay_where_they_belong():
-    assert style.spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
+    assert marks.spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
 
 
 def test_wrapped_text_keeps_words_whole_and_within_the_width():
@@ -280,7 +280,7 @@ def test_diagrams_show_one_run_of_each_boundary_at_its_first_and_last_checkpoint
 
 
 def test_stretches_of_equal_phase_meet_halfway_between_checkpoints():
-    stretches = style.segments(np.array([0, 100, 300, 400]), ["A", "A", "B", "C"])
+    stretches = marks.segments(np.array([0, 100, 300, 400]), ["A", "A", "B", "C"])
     assert stretches == [(0, 200, "A"), (200, 350, "B"), (350, 400, "C")]
 
 

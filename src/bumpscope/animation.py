@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 from scipy.spatial import KDTree
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.manifold_view import (
     VIEW,
@@ -190,8 +191,8 @@ class _Stage:
         top = 1.15
         for kind, name in reversed(PHASES.items()):
             if len(scene.phases):
-                strip = style.phase_strip(axes, top + 0.2, 0.4, scene.phases["step"], scene.phases[kind])
-                style.name_stretches(axes, [(start, end, top + 0.2, phase) for start, end, phase in strip])
+                strip = marks.phase_strip(axes, top + 0.2, 0.4, scene.phases["step"], scene.phases[kind])
+                marks.name_stretches(axes, [(start, end, top + 0.2, phase) for start, end, phase in strip])
                 beside: Any = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
                 axes.text(-0.008, top + 0.2, f"{name} phase", **beside)
                 top += 0.5
@@ -239,7 +240,7 @@ def _show(cloud: dict[str, Any], places: np.ndarray, half: float, alpha: float) 
     cloud["points"].set_alpha(alpha)
     wide = half * 1.06 * axes.bbox.width / axes.bbox.height
     axes.set(xlim=(x - wide, x + wide), ylim=(y - 1.14 * half, y + 1.0 * half))
-    length = style.round_number(0.5 * half)
+    length = marks.round_number(0.5 * half)
     left, bottom = x - 0.97 * wide, y - 1.1 * half
     cloud["scale"].set_data([left, left + length], [bottom, bottom])
     cloud["length"].set(x=left + length + 0.05 * half, y=bottom, text=f"{length:g}")

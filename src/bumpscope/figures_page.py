@@ -34,9 +34,9 @@ probes and aggregates nothing again, and takes well under a minute for the defau
 
 ## Change the look
 
-`src/bumpscope/figures/style.py` has fonts, sizes, colours, markers and widths of all figures; the next run redraws
-them and writes the report again. What one figure shows is in its own module; how to add one is in
-[extending.md](extending.md).
+`src/bumpscope/figures/style.py` has fonts, sizes, colours, markers and widths of all figures, `src/bumpscope/marks.py`
+how curves, intervals and phases are drawn; after an edit the next run draws them anew and writes the report again. What
+one figure shows is in its own module; how to add one is in [extending.md](extending.md).
 
 ## Snakemake's own report
 

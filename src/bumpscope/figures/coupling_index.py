@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import first_of_pairs
 from bumpscope.coupling import SIMULTANEOUS
 from bumpscope.figures import style
@@ -61,7 +62,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     figure = Figure(figsize=(WIDTH, 1.0 + 1.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(measures), squeeze=False, sharey="row")
     letters = _letters(data)
-    gaps = style.gap_limits(data["gap"], SIMULTANEOUS)
+    gaps = marks.gap_limits(data["gap"], SIMULTANEOUS)
     for row, (kind, what) in enumerate(rows):
         for column, measure in enumerate(measures):
             panel, own = grid[row, column], data[(data["kind"] == kind) & (data["measure"] == measure)]
@@ -146,7 +147,7 @@ def _panel(axes: Axes, own: pd.DataFrame, what: str, limits: tuple[float, float]
             names = ("coupling", "low", "high") if what == "coupling" else ("gap", "gap_low", "gap_high")
             ends = (row[names[0]], row[names[1]], row[names[2]])
             look, filled = style.MODELS[row["reference"]], row[decided] != "undetermined"
-            style.interval(axes, place, ends, limits, look, filled, shift=shift)
+            marks.interval(axes, place, ends, limits, look, filled, shift=shift)
             reason = row["reason"] if what == "coupling" else "not timed"
             if not math.isfinite(ends[0]) and isinstance(reason, str):
                 _write(axes, place, 0.5 if what == "coupling" else 0.0, shift, reason, look["color"])

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.results import Results, in_network_order
 from bumpscope.settings import IMAGE_LAYER
@@ -84,7 +85,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         if k % len(places) == 0:
             panel.set_ylabel(f"{name}\nR², or share of images")
         if k % len(places) == len(places) - 1:
-            style.label_ends(panel, list(ends.values()))
+            marks.label_ends(panel, list(ends.values()))
             ends = {}
     below = data["value"].min() < LOWEST
     style.heading(
@@ -117,7 +118,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str, style.Look]
         chosen = rows[rows["line"] == line]
         if chosen.empty:
             continue
-        ends.append((style.seed_lines(axes, chosen, look), line, look))
+        ends.append((marks.seed_lines(axes, chosen, look), line, look))
     untrained = _at(rows, "requested", 0)
     if np.isfinite(untrained):
         axes.axhline(untrained, linewidth=0.7, **UNTRAINED)

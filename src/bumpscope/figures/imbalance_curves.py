@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import first_of_pairs, in_words
 from bumpscope.coupling import effect_timestep
 from bumpscope.figures import style
@@ -96,10 +97,10 @@ def _panel(axes: Axes, own: pd.DataFrame) -> None:
     missing = []
     for axis in LOOKS:
         null = own[(own["role"] == "balanced") & (own["axis"] == axis)]
-        style.seed_lines(axes, null, MUTED[axis], 2.4)
+        marks.seed_lines(axes, null, MUTED[axis], 2.4)
         missing += [axis] if null.empty else []
     for axis, look in LOOKS.items():
-        style.seed_lines(axes, own[(own["role"] == "own") & (own["axis"] == axis)], look)
+        marks.seed_lines(axes, own[(own["role"] == "own") & (own["axis"] == axis)], look)
     if missing:
         text = f"no null for {' and '.join(missing)}"
         axes.text(

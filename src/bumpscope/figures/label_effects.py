@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.learning_curves import middle
 from bumpscope.results import Results
@@ -77,7 +78,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
             panel.set_title(text)
             style.step_axis(panel, own["step"].to_numpy(), label=last_row)
             if quantity == list(ERRORS)[-1]:
-                style.label_ends(panel, ends, gap=0.14)
+                marks.label_ends(panel, ends, gap=0.14)
     for panel in axes[1:3]:
         style.plain_logarithm(panel.yaxis)
     handles = [Line2D([], [], **look) for _, look in EFFECTS.values()]
@@ -93,7 +94,7 @@ def middle_timestep(data: pd.DataFrame) -> int:
 
 def _effects(axes: Axes, own: pd.DataFrame) -> None:
     for quantity, (_, look) in EFFECTS.items():
-        style.seed_lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([middle_timestep(own), -1])], look)
+        marks.seed_lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([middle_timestep(own), -1])], look)
     axes.axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
 
 
@@ -101,7 +102,7 @@ def _errors(axes: Axes, rows: pd.DataFrame, looks: dict[int, style.Look]) -> lis
     """Draw an error at every timestep; returns where the lines end, for their names."""
     axes.axhline(1, color=style.BLACK, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
     axes.set_yscale("log")
-    return [(style.seed_lines(axes, rows[rows["t"] == t], look), f"t = {t}", look) for t, look in looks.items()]
+    return [(marks.seed_lines(axes, rows[rows["t"] == t], look), f"t = {t}", look) for t, look in looks.items()]
 
 
 def finding(data: pd.DataFrame) -> str:

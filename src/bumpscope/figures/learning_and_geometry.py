@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import first_of_pairs
 from bumpscope.coupling import SIMULTANEOUS
 from bumpscope.figures import style
@@ -66,7 +67,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     tops = [sum(lengths[:number]) for number in range(len(names))]
     figure = Figure(figsize=(WIDTH, max(ROW * sum(lengths), 0.9) + 1.6), layout="constrained")
     index, gap, share, small = figure.subplots(1, 4, sharey=True, width_ratios=[1.05, 1.05, 1.5, 1.05])
-    limits = style.gap_limits(data["gap"], SIMULTANEOUS)
+    limits = marks.gap_limits(data["gap"], SIMULTANEOUS)
     ticks: list[tuple[float, str]] = []
     for number, name in enumerate(names):
         own, top, places = data[data["dataset"] == name], tops[number], blocks[name]
@@ -142,8 +143,8 @@ def _learning(index: Axes, gap: Axes, own: pd.DataFrame, place: float, limits: t
     inside = row["gap_low"] > -SIMULTANEOUS and row["gap_high"] < SIMULTANEOUS
     decided = inside or row["gap_low"] > SIMULTANEOUS or row["gap_high"] < -SIMULTANEOUS
     ends = (row["coupling"], row["coupling_low"], row["coupling_high"])
-    style.interval(index, place, ends, INDEX_RANGE, look, row["verdict"] != "undetermined", vertical=False)
-    style.interval(gap, place, (row["gap"], row["gap_low"], row["gap_high"]), limits, look, decided, vertical=False)
+    marks.interval(index, place, ends, INDEX_RANGE, look, row["verdict"] != "undetermined", vertical=False)
+    marks.interval(gap, place, (row["gap"], row["gap_low"], row["gap_high"]), limits, look, decided, vertical=False)
     for panel, value, text in (
         (index, row["coupling"], "no index" if isinstance(row["verdict"], str) else "balanced"),
         (gap, row["gap"], "not timed"),
@@ -162,13 +163,13 @@ def _geometry(share: Axes, small: Axes, rows: pd.DataFrame, place: float) -> Non
         look = PLACE.get(row["layer"], PLACE["layer"])
         untrained = (row["untrained"], math.nan, math.nan)
         hollow = {"color": style.GREY, "marker": look["marker"]}
-        style.interval(share, place, untrained, SHARE_RANGE, hollow, filled=False, vertical=False)
+        marks.interval(share, place, untrained, SHARE_RANGE, hollow, filled=False, vertical=False)
         ends = (row["value"], row["low"], row["high"])
-        style.interval(share, place, ends, SHARE_RANGE, look, vertical=False)
+        marks.interval(share, place, ends, SHARE_RANGE, look, vertical=False)
     for metric, (_, look) in SMALL.items():
         if metric in by_metric:
             value = (by_metric[metric]["value"], math.nan, math.nan)
-            style.interval(small, place, value, SHARE_RANGE, look, vertical=False)
+            marks.interval(small, place, value, SHARE_RANGE, look, vertical=False)
 
 
 def _frame(axes: Axes, label: str, limits: tuple[float, float], lines: dict[float, str]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.results import Results
 
@@ -51,7 +52,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     style.plain_logarithm(axes.yaxis)
     named = data["dataset"].unique()
     ends = _last(data).groupby("dataset")["loss"].apply(_geometric_mean)
-    style.label_ends(axes, [(ends[name], name, styles[name]) for name in named], gap=0.06)
+    marks.label_ends(axes, [(ends[name], name, styles[name]) for name in named], gap=0.06)
     style.heading(figure, finding(data), note)
     return figure, data
 

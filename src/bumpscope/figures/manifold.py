@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.manifold_view import (
     COORDINATES,
@@ -92,7 +93,7 @@ def _cloud(axes: Axes, rows: pd.DataFrame, colour: str, colours: str, limits: tu
     )
     half = 0.5 * max(np.ptp(first), np.ptp(second)) * 1.12 or 1.0
     middle = ((first.min() + first.max()) / 2, (second.min() + second.max()) / 2)
-    style.scaled_frame(axes, middle, half)
+    marks.scaled_frame(axes, middle, half)
     return drawn
 
 

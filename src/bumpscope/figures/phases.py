@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.histories import without_return
 from bumpscope.results import Results
@@ -51,7 +52,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         for offset, kind in enumerate(KINDS.values()):
             strip = data[(data["run"] == name) & (data["kind"] == kind)].sort_values("step")
             height = row + 0.37 * offset
-            for start, end, phase in style.phase_strip(axes, height, 0.35, strip["step"], strip["phase"]):
+            for start, end, phase in marks.phase_strip(axes, height, 0.35, strip["step"], strip["phase"]):
                 drawn.append((start, end, height, phase))
         axes.annotate(
             f"{available[name].dataset}, seed {available[name].seed}",
@@ -72,8 +73,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
     if roomy:
-        style.name_stretches(axes, drawn)
-    style.phase_legend(figure)
+        marks.name_stretches(axes, drawn)
+    marks.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
 

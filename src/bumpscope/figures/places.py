@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.histories import without_return
 from bumpscope.metrics import PHASES
@@ -57,7 +58,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
             strip = data[(data["place"] == place) & (data["seed"] == seed)].sort_values("step")
             if len(strip):
                 middle = row + height * (number + 0.5)
-                drawn += style.phase_strip(axes, middle, 0.9 * height, strip["step"], strip["phase"])
+                drawn += marks.phase_strip(axes, middle, 0.9 * height, strip["step"], strip["phase"])
     axes.set_yticks([row + 0.425 for row in range(len(rows))], rows)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows), -0.15)
@@ -66,7 +67,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.set_xticks(steps, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, _ in drawn))
-    style.phase_legend(figure)
+    marks.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
 

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.learning_curves import half_time_in_words, half_times, middle
 from bumpscope.onsets import LEVEL
@@ -51,7 +52,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         for panel, (quantity, text) in zip(axes[3 * row : 3 * row + 3], QUANTITIES.items(), strict=True):
             rows = own[own["quantity"] == quantity]
             for prediction, look in LOOKS.items():
-                style.seed_lines(panel, rows[rows["prediction"] == prediction], look)
+                marks.seed_lines(panel, rows[rows["prediction"] == prediction], look)
             panel.set_title(text if quantity == "correct" or rows.empty else f"{text}, t = {rows['t'].iloc[0]}")
             style.step_axis(panel, own["step"].to_numpy(), label=row == len(names) - 1)
             if quantity == "residual":

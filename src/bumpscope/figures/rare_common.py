@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.bumps import BINS
 from bumpscope.comparisons import first_of_pairs, in_words
 from bumpscope.coupling import effect_timestep
@@ -164,7 +165,7 @@ def _curves(axes: Axes, own: pd.DataFrame, what: str) -> None:
     empty = True
     for name in BINS:
         rows = _chosen(own, what, name)
-        style.seed_lines(axes, rows, LOOKS[name], WIDTHS[name])
+        marks.seed_lines(axes, rows, LOOKS[name], WIDTHS[name])
         empty &= rows.empty
     if empty:
         axes.text(0.5, 0.6, "no such bin", transform=axes.transAxes, ha="center", color=style.GREY)
