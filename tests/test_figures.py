@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
-from bumpscope import figures, manifold_view, marks, topology
+from bumpscope import gallery, manifold_view, marks, topology
 from bumpscope.figures import (
     behaviour_mix,
     decodability,
@@ -27,7 +27,7 @@ from bumpscope.histories import without_return
 from bumpscope.results import Results
 from synthetic_results import BALANCED, DATASETS, write_results
 
-NAMES = figures.names()
+NAMES = gallery.names()
 MODULES = {name: importlib.import_module(f"bumpscope.figures.{name}") for name in NAMES}
 FEW_STEPS = (0, 300, 600, 900, 1500)
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bumpscope import figures
+from bumpscope import gallery
 from bumpscope.figures import style
 from bumpscope.results import Results
 from printed_figures import outside, overlapping, too_small
 from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 
-NAMES = figures.names()
+NAMES = gallery.names()
 MODULES = {name: importlib.import_module(f"bumpscope.figures.{name}") for name in NAMES}
 WITH_IMAGES = {"manifold", "onset_map"}  # all others are lines and text alone
 STEPS = (0, 300, 600, 900, 1500)
@@ -158,9 +158,9 @@ def test_all_colours_come_from_one_place():
 
 def test_figures_wait_for_no_library_that_trains_or_embeds():
     program = (
-        "import sys, importlib; from bumpscope import animation, figures\n"
+        "import sys, importlib; from bumpscope import animation, gallery\n"
         "from bumpscope.commands import animation, figure\n"
-        "[importlib.import_module(f'bumpscope.figures.{name}') for name in figures.names()]\n"
+        "[importlib.import_module(f'bumpscope.figures.{name}') for name in gallery.names()]\n"
         "print(*sorted({'torch', 'umap', 'numba'} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

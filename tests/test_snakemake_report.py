@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
-from bumpscope import animation, figures
+from bumpscope import animation, gallery
 from bumpscope.tables import read_table
 from workflow import jobs, snakemake
 
@@ -49,14 +49,14 @@ def test_an_archive_of_the_report_holds_every_figure_with_caption_and_labels(fin
         files = {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist() if "/data/" in name}
         page = archive.read("report/report.html").decode()
     folder = finished / "results/figures"
-    for name in figures.names():
+    for name in gallery.names():
         for kind in ("png", "pdf", "csv"):
             assert files[f"{name}.{kind}"] == (folder / f"{name}.{kind}").read_bytes()
     assert files["manifold.gif"] == (folder / "manifold.gif").read_bytes()
     assert files["claims.csv"] == (finished / "results/claims.csv").read_bytes()
     results, categories = _data(page, "results"), _data(page, "categories")
     by_name = {Path(path).name: entry for path, entry in results.items()}
-    for name in figures.names():
+    for name in gallery.names():
         module = importlib.import_module(f"bumpscope.figures.{name}")
         entry = by_name[f"{name}.png"]
         assert _plain(entry["caption"]) == " ".join(module.CAPTION.split())
@@ -65,7 +65,7 @@ def test_an_archive_of_the_report_holds_every_figure_with_caption_and_labels(fin
             path.endswith(f"/{name}.png") for path in categories[module.TOPIC][name.replace("_", " ").capitalize()]
         )
     assert _plain(by_name["manifold.gif"]["caption"]) == " ".join(animation.CAPTION.split())
-    assert set(categories) == {"Claims", *figures.TOPICS}
+    assert set(categories) == {"Claims", *gallery.TOPICS}
     assert "arXiv 2402.03305" in _data(page, "workflow_desc")
 
 
@@ -75,7 +75,7 @@ def test_a_page_of_the_report_holds_all_in_one_file(finished, tmp_path, monkeypa
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     embedded = {Path(path).name: entry["data_uri"] for path, entry in _data(page, "results").items()}
-    for name in figures.names():
+    for name in gallery.names():
         kind, _, content = embedded[f"{name}.png"].partition(",")
         assert kind.startswith("data:image/png")
         assert base64.b64decode(unquote(content)) == (finished / f"results/figures/{name}.png").read_bytes()
@@ -95,4 +95,4 @@ def test_figures_alone_come_from_the_tables_and_from_nothing_before(finished):
     done = snakemake(finished, "figures")
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(jobs(done.stdout + done.stderr)) == {"figure", "animation", "figures"}
-    assert len(list((finished / "results/figures").iterdir())) == 3 * len(figures.names()) + 1
+    assert len(list((finished / "results/figures").iterdir())) == 3 * len(gallery.names()) + 1

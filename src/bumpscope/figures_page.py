@@ -7,7 +7,7 @@ import inspect
 import re
 from types import ModuleType
 
-from bumpscope import animation, figures
+from bumpscope import animation, gallery
 from bumpscope.figures import style
 
 _INTRODUCTION = f"""\
@@ -48,9 +48,9 @@ network: what it needs comes with Snakemake. The zip is to be unpacked; its `rep
 
 def figures_page() -> str:
     """The page as Markdown."""
-    modules = [importlib.import_module(f"bumpscope.figures.{name}") for name in figures.names()]
+    modules = [importlib.import_module(f"bumpscope.figures.{name}") for name in gallery.names()]
     parts = [_INTRODUCTION.rstrip()]
-    for topic in figures.TOPICS:
+    for topic in gallery.TOPICS:
         parts.append(f"## {topic}")
         parts += [_section(module) for module in modules if topic == module.TOPIC]
         if topic == animation.TOPIC:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bumpscope import figures
+from bumpscope import gallery
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.figures import style
 from bumpscope.files import atomic_path
@@ -21,8 +21,8 @@ def figure(
     csv: Annotated[Path, typer.Option(help="data behind the picture, to write")],
 ) -> None:
     """Draw one figure from the tables, with its data beside it."""
-    if name not in figures.names():
-        raise CommandError(f"figure: holds {name}; allowed: {', '.join(figures.names())}")
+    if name not in gallery.names():
+        raise CommandError(f"figure: holds {name}; allowed: {', '.join(gallery.names())}")
     drawn, data = importlib.import_module(f"bumpscope.figures.{name}").draw(Results(folder))
     style.save(drawn, pdf, png)
     with atomic_path(csv) as temporary:
