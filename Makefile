@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test environment lint reference ground-truth benchmarks slurm-trace clean
+.PHONY: results test environment lint reference docs ground-truth benchmarks slurm-trace clean
 
 PYTHON ?= python3
 CORES ?= all
@@ -32,6 +32,10 @@ lint: environment
 # config.yaml, the JSON schema and the reference pages, made again from the typed model and the table schemas.
 reference: environment
 	$(BIN)/python -m bumpscope reference
+
+# The pages in docs/ as a site in site/; what is wrong in them is an error.
+docs: environment
+	$(BIN)/mkdocs build --quiet --strict
 
 # Every instrument on data whose answer is known: half an hour on two cores, written to docs/.
 ground-truth: environment

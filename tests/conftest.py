@@ -1,5 +1,5 @@
-"""One thread, as in the workflow (results depend on the number of threads), repeatable property tests, and one tiny run
-for all tests of the workflow (those of the group ``workflow``, which run in one process)."""
+"""One thread, as in the workflow (results depend on the number of threads), repeatable property tests, and a run of the
+tiny preset that several modules look at."""
 
 import os
 import resource
@@ -29,8 +29,3 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert done.returncode == 0, done.stdout + done.stderr
     return project, seconds
-
-
-@pytest.fixture
-def project(experiment: tuple[Path, float]) -> Path:
-    return experiment[0]

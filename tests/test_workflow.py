@@ -30,6 +30,11 @@ SECONDS_FOR_TINY = 120
 OF_SENSITIVITY = {"sensitivity", "places", "varied_behaviour", "varied_geometry"}
 
 
+@pytest.fixture
+def project(experiment: tuple[Path, float]) -> Path:
+    return experiment[0]
+
+
 def test_tiny_preset_ends_in_a_report_within_two_minutes_of_two_cores(experiment: tuple[Path, float]) -> None:
     project, seconds = experiment
     assert (project / "results/report.html").stat().st_size > 10_000
