@@ -12,12 +12,16 @@ include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/figures.smk"
 
 
-# Everything: the report stands on all tables and figures.
+# Everything. The report stands on all tables and figures, but a file that was deleted, since it was broken, would not be
+# made again for it where what came of the file is still there; so each is asked for by name.
 rule all:
     default_target: True
     input:
         f"{OUT}/report.html",
+        everything(),
     localrule: True
+    message:
+        "All tables, checkpoints and figures are there"
 
 
 # Only the figures, and what they still need.
@@ -47,7 +51,8 @@ onsuccess:
 
 
 onerror:
+    print(told_errors(log), file=sys.stderr)
     print(
-        f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {log}.",
+        f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {told_files(log)}.",
         file=sys.stderr,
     )

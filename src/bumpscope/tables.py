@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
-from bumpscope.files import FileError, atomic_path, first_line
+from bumpscope.files import CURE, FileError, atomic_path, first_line
 from bumpscope.schemas import IMAGE, TABLES, VECTOR, Column
 from bumpscope.settings import fingerprint
 from bumpscope.version import __version__
@@ -40,14 +40,24 @@ def provenance(settings: Mapping[str, Any], *inputs: str | Path, run: str = "") 
     """Metadata for a table: version, run id, and a fingerprint of its own settings and of its inputs'.
 
     Chaining the inputs' fingerprints makes it stand for everything upstream, and for nothing else.
+
+    Raises:
+        TableError: when an input is missing or broken, or belongs to another run than ``run``.
     """
-    upstream = sorted(_settings_of(Path(path)) for path in inputs)
+    upstream = sorted(_settings_of(Path(path), run) for path in inputs)
     return {"version": __version__, "run": run, "settings": fingerprint(dict(settings), upstream)}
 
 
-def _settings_of(path: Path) -> str:
+def _settings_of(path: Path, run: str) -> str:
     metadata = read_checkpoint_metadata(path) if path.suffix == ".safetensors" else read_metadata(path)
+    _check_run(path, metadata.get("run", ""), run)
     return metadata.get("settings", "")
+
+
+def _check_run(path: str | Path, found: str, run: str) -> None:
+    """Tell a file of another run; where either is of no run in particular there is nothing to compare."""
+    if found and run and found != run:
+        raise TableError(f"{path}: belongs to run {found}, not to {run}; {CURE}")
 
 
 def read_checkpoint_metadata(path: str | Path) -> dict[str, str]:
@@ -58,7 +68,7 @@ def read_checkpoint_metadata(path: str | Path) -> dict[str, str]:
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (SafetensorError, OSError) as error:
-        raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {_CURE}") from None
+        raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -68,15 +78,17 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {_CURE}") from None
-    prefix = b"bumpscope."
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
     try:
-        return {key[len(prefix) :].decode(): value.decode() for key, value in raw.items() if key.startswith(prefix)}
+        return _own(raw)
     except UnicodeDecodeError as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {_CURE}") from None
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
 
 
-_CURE = "delete it and run the workflow again"
+def _own(raw: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Those of a schema's metadata that are this package's."""
+    prefix = b"bumpscope."
+    return {key[len(prefix) :].decode(): value.decode() for key, value in raw.items() if key.startswith(prefix)}
 
 
 def _schema(name: str, metadata: Mapping[str, str], image_length: int) -> pa.Schema:
@@ -167,26 +179,28 @@ def read_table(
     path: str | Path,
     columns: Sequence[str] | None = None,
     filters: Any = None,
+    run: str = "",
 ) -> pd.DataFrame:
     """Read a table as a frame of its plain columns; images and vectors come from :func:`read_block`.
 
     Args:
         filters: a pyarrow filter, such as ``[("step", "==", 100)]``.
+        run: the run that the table must belong to, if any.
 
     Raises:
         TableError: when the file is missing or broken, or is not this table.
     """
     plain = [c.name for c in TABLES[name].columns if c.kind not in (IMAGE, VECTOR)]
-    return _read(name, path, plain if columns is None else list(columns), filters).to_pandas()
+    return _read(name, path, plain if columns is None else list(columns), filters, run).to_pandas()
 
 
-def read_block(name: str, path: str | Path, column: str, filters: Any = None) -> np.ndarray:
+def read_block(name: str, path: str | Path, column: str, filters: Any = None, run: str = "") -> np.ndarray:
     """Read an image or vector column as an array of shape (rows, numbers), float32.
 
     Raises:
         TableError: as :func:`read_table`, and when the selected rows differ in length.
     """
-    table = _read(name, path, [column], filters)
+    table = _read(name, path, [column], filters, run)
     values = table.column(column).combine_chunks()
     if pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
         raise TableError(f"{path}: rows of {column} differ in length or are none; select one layer")
@@ -194,25 +208,29 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None) ->
     return flat.reshape(len(values), -1).astype(np.float32, copy=False)
 
 
-def _read(name: str, path: str | Path, columns: list[str], filters: Any) -> pa.Table:
+def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
     try:
         schema = pq.read_schema(path)
         _check_schema(name, path, schema)
+        _check_run(path, _own(schema.metadata or {}).get("run", ""), run)
         return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {_CURE}") from None
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
 
 
 def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:
     for column in TABLES[name].columns:
         if column.name not in schema.names:
-            raise TableError(f"{path}: is not a {name} table (column {column.name} is missing); {_CURE}")
+            raise TableError(f"{path}: is not a {name} table (column {column.name} is missing); {CURE}")
         kind = schema.field(column.name).type
         if column.kind == IMAGE:
             fits = pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32()
         else:
             fits = kind == _PLAIN[column.kind]
         if not fits:
-            raise TableError(f"{path}: is not a {name} table (column {column.name} is {kind}); {_CURE}")
+            raise TableError(f"{path}: is not a {name} table (column {column.name} is {kind}); {CURE}")
+    # Columns alone do not tell: some tables have all of another's.
+    if (kept := _own(schema.metadata or {}).get("table", name)) != name:
+        raise TableError(f"{path}: is not a {name} table but {kept}; {CURE}")

@@ -1,10 +1,12 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
 import ast
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -20,8 +22,10 @@ from bumpscope.config import (
     load,
     step_settings,
 )
+from bumpscope.files import atomic_path, unwritable
 from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path
+from bumpscope.schemas import TABLES
 from bumpscope.settings import canonical_json, fingerprint
 from bumpscope.variants import readings, variants
 
@@ -127,9 +131,11 @@ def hold_output_folder():
     profiles, since it outlives a kill and has to be removed by hand.
     """
     global output_lock
-    Path(OUT).mkdir(parents=True, exist_ok=True)
     output_lock = FileLock(Path(OUT, ".lock"))
     try:
+        Path(OUT).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=OUT):
+            pass
         output_lock.acquire(blocking=False)
     except NotImplementedError:
         print(
@@ -140,6 +146,8 @@ def hold_output_folder():
         raise WorkflowError(
             f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
         ) from None
+    except OSError as error:
+        raise WorkflowError(str(unwritable(OUT, error))) from None
 
 
 def check_cluster():
@@ -169,6 +177,10 @@ def lattice_settings(wildcards):
 def forget_finished_states():
     """Remove what finished trainings would have resumed from; their checkpoints are results now."""
     for marker in Path(OUT, ".state").glob("*/*/finished"):
+        # The marker goes last, so that a state which was removed in part, when this was killed, is found again.
+        for path in marker.parent.iterdir():
+            if path != marker:
+                path.unlink(missing_ok=True)
         shutil.rmtree(marker.parent, ignore_errors=True)
         run = marker.parent.parent
         if not any(path.is_dir() for path in run.iterdir()):
@@ -183,6 +195,30 @@ for run in RUNS.values():
 
 def of_all_runs(table):
     return [f"{OUT}/{path}/{table}" for path in RUNS]
+
+
+# Made by `snakemake sensitivity` alone.
+OF_SENSITIVITY = ("sensitivity", "places", "varied_behaviour", "varied_geometry")
+
+
+def everything():
+    """All results: tables, checkpoints and figures."""
+    tables = [TABLES[name].path for name in TABLES if name not in OF_SENSITIVITY]
+    wanted = [f"{OUT}/config.json"]
+    for path, run in RUNS.items():
+        wanted += [
+            f"{OUT}/{table.format(path=path, dataset=run.dataset)}" for table in tables
+        ]
+        wanted += [
+            f"{OUT}/{path}/checkpoints/step={step}.safetensors"
+            for step in run.training.checkpoints
+        ]
+    wanted += [
+        f"{OUT}/figures/{figure}.{kind}"
+        for figure in FIGURES
+        for kind in ("pdf", "png", "csv")
+    ]
+    return list(dict.fromkeys(wanted))
 
 
 # What figures read beside the numbers of all runs.
@@ -204,6 +240,21 @@ def caption(figure):
             f"src/bumpscope/figures/{figure}.py: has no CAPTION; add one (docs/extending.md)"
         )
     return ast.literal_eval(values["CAPTION"])
+
+
+def told_files(log):
+    """The paths of Snakemake's own logs, of which there may be several, as text."""
+    return log if isinstance(log, str) else ", ".join(log)
+
+
+def told_errors(log):
+    """The errors of all failed jobs, a line each, from the logs that Snakemake copied into its own."""
+    told = {}
+    for path in [log] if isinstance(log, str) else log:
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            if " ERROR error: " in line:
+                told[line.partition(" ERROR error: ")[2]] = None
+    return "\n".join(["", *(f"error: {line}" for line in told)])
 
 
 def banner():

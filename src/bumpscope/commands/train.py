@@ -11,14 +11,14 @@ import torch
 import typer
 from filelock import FileLock, Timeout
 
-from bumpscope.bumps import to_network
+from bumpscope.bumps import lattice_points, to_network
 from bumpscope.checkpoints import load_tensors
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
-from bumpscope.files import FileError, atomic_path
+from bumpscope.files import CURE, FileError, atomic_path, unwritable
 from bumpscope.provenance import code_fingerprint
-from bumpscope.settings import Training, canonical_json, fingerprint
+from bumpscope.settings import Lattice, Training, canonical_json, fingerprint
 from bumpscope.tables import provenance, read_block, read_table, write_table
 from bumpscope.training import LossLog, Trainer, TrainingData, learning_rate
 from bumpscope.training import train as train_to_the_end
@@ -44,7 +44,7 @@ def train(
     training = Training(**chosen.training.model_dump(exclude_none=True))
     metadata = provenance(plain, dataset, run=chosen.run or "")
     with hold_device(device, gpus) as place:
-        data = _training_data(dataset)
+        data = _training_data(dataset, chosen.lattice)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
         key = fingerprint(plain, _digest(data), code_fingerprint("commands.train"), torch.__version__, place.type)
         folder = state / key
@@ -76,7 +76,8 @@ def train(
         if path.name not in {kept.name for kept in finished}:
             path.unlink()
     _write_losses(output / "losses.parquet", losses, training, metadata)
-    (folder / "finished").touch()
+    with atomic_path(folder / "finished") as marker:
+        marker.touch()
     if run_lock is not None:
         run_lock.release()
 
@@ -95,9 +96,7 @@ def _hold(state: Path, run: str) -> FileLock | None:
         log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
         return None
     except OSError as error:
-        raise FileError(
-            f"{state}: cannot be written ({error.strerror}); check the folder and its permissions"
-        ) from None
+        raise unwritable(state, error) from None
     return lock
 
 
@@ -109,8 +108,11 @@ def _digest(data: TrainingData) -> str:
     return digest.hexdigest()
 
 
-def _training_data(path: Path) -> TrainingData:
-    points = read_table("dataset", path)
+def _training_data(path: Path, lattice: Lattice) -> TrainingData:
+    points, wanted = read_table("dataset", path), lattice_points(lattice)
+    columns = {"mu_x": wanted.mu_x, "mu_y": wanted.mu_y, "probability": wanted.probability}
+    if any(len(points) != len(values) or not np.allclose(points[name], values) for name, values in columns.items()):
+        raise FileError(f"{path}: holds another lattice than this run is trained on; {CURE}")
     pixels = to_network(read_block("dataset", path, "image"))
     size = round(pixels.shape[1] ** 0.5)
     drawn = points.probability.to_numpy() > 0
