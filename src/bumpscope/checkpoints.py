@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bumpscope.files import CURE, FileError, atomic_path, first_line
+from bumpscope.seals import is_whole, sealed
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
@@ -28,7 +29,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write tensors and text metadata, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_repeatable(save(plain, metadata={**metadata, "digest": _digest(plain)})))
+        described = sealed({**metadata, "digest": _digest(plain)})
+        temporary.write_bytes(_repeatable(save(plain, metadata=described)))
 
 
 def _repeatable(file: bytes) -> bytes:
@@ -55,7 +57,7 @@ def load_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor],
         raise FileError(f"{path}: is missing; run the step that makes it") from None
     except (SafetensorError, OSError) as error:
         raise FileError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
-    if metadata.get("digest") != _digest(tensors):
+    if metadata.get("digest") != _digest(tensors) or not is_whole(metadata):
         raise FileError(f"{path}: its content does not match its digest; {CURE}")
     chosen = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     if not chosen:

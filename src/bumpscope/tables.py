@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from bumpscope.files import CURE, FileError, atomic_path, first_line
 from bumpscope.schemas import IMAGE, TABLES, VECTOR, Column
+from bumpscope.seals import footer_is_whole, is_whole, seal_footer, unsealed_footer
 from bumpscope.settings import fingerprint
 from bumpscope.version import __version__
 
@@ -60,21 +61,33 @@ def _check_run(path: str | Path, found: str, run: str) -> None:
         raise TableError(f"{path}: belongs to run {found}, not to {run}; {CURE}")
 
 
-def read_checkpoint_metadata(path: str | Path) -> dict[str, str]:
-    """Metadata of a checkpoint, without its tensors (and without torch, which takes seconds to import)."""
+def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
+    """Metadata of a checkpoint, without its tensors (and without torch, which takes seconds to import).
+
+    Args:
+        needed: keys that it must have.
+
+    Raises:
+        TableError: when the file is missing or broken, or lacks one of them.
+    """
     try:
         with safe_open(path, framework="np") as file:
-            return dict(file.metadata() or {})
+            metadata = dict(file.metadata() or {})
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (SafetensorError, OSError) as error:
         raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
+    if not is_whole(metadata):
+        raise TableError(f"{path}: its metadata does not match its seal; {CURE}")
+    if missing := [key for key in needed if key not in metadata]:
+        raise TableError(f"{path}: is not a checkpoint of a run (it does not say its {', '.join(missing)}); {CURE}")
+    return metadata
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of a table file (keys version, run, settings, table)."""
     try:
-        raw = pq.read_schema(path).metadata or {}
+        raw = _schema_of(path).metadata or {}
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -154,7 +167,9 @@ class TableWriter:
     def close(self) -> None:
         if self._writer is None:
             raise TableError(f"table {self._name}: nothing was written to it")
+        self._writer.add_key_value_metadata(unsealed_footer())
         self._writer.close()
+        seal_footer(self._path)
 
 
 @contextmanager
@@ -210,7 +225,7 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None, ru
 
 def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
     try:
-        schema = pq.read_schema(path)
+        schema = _schema_of(path)
         _check_schema(name, path, schema)
         _check_run(path, _own(schema.metadata or {}).get("run", ""), run)
         return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
@@ -218,6 +233,12 @@ def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: st
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
         raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
+
+
+def _schema_of(path: str | Path) -> pa.Schema:
+    if not footer_is_whole(path):
+        raise TableError(f"{path}: is not a readable Parquet file (its footer does not match its checksum); {CURE}")
+    return pq.read_schema(path)
 
 
 def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:

@@ -43,11 +43,9 @@ def _configuration(path: Path, digest: str) -> dict[str, Any]:
 def _facts(results: Results) -> dict[str, str]:
     """Hardware and versions of the trainings, and the time that the steps took, as far as they are on record."""
     checkpoints = [next((results.root / path / "checkpoints").glob("step=*.safetensors")) for path in results.runs.path]
-    described = [read_checkpoint_metadata(path) for path in checkpoints]
-    facts = {
-        name: ", ".join(sorted({one[key] for one in described}))
-        for name, key in (("Trained on", "device"), ("torch at training", "torch"), ("Python at training", "python"))
-    }
+    keys = {"Trained on": "device", "torch at training": "torch", "Python at training": "python"}
+    described = [read_checkpoint_metadata(path, *keys.values()) for path in checkpoints]
+    facts = {name: ", ".join(sorted({one[key] for one in described})) for name, key in keys.items()}
     seconds = {}
     for step in sorted((results.root / "benchmarks").glob("*/")):
         seconds[step.name] = sum(_seconds(file) for file in step.glob("*.tsv"))
