@@ -39,7 +39,7 @@ def checksums(folder: Path, *patterns: str) -> dict[str, str]:
 
 def everything(folder: Path) -> dict[str, str]:
     """SHA-256 of tables, checkpoints, figures and configuration, and of the report without the times of jobs."""
-    found = checksums(folder, *RESULTS, "figures/*", "config.json")
+    found = checksums(folder, *RESULTS, "*.pdf", "*.png", "*.csv", "config.json")
     page, times = OF_TIMES.subn("", (folder / "report.html").read_text(encoding="utf-8"))
     assert times == 1
     return found | {"report.html": hashlib.sha256(page.encode()).hexdigest()}

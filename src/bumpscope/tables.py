@@ -7,7 +7,7 @@ version, the run it belongs to and a fingerprint of just the settings that it de
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,23 +153,33 @@ class TableWriter:
 
     def __init__(self, name: str, path: Path, metadata: Mapping[str, str]):
         self._name, self._path, self._metadata = name, path, metadata
+        self._file: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def append(self, data: Mapping[str, Any] | pd.DataFrame) -> None:
         """Add a row group; ``data`` has exactly the table's columns, images and vectors as (rows, numbers)."""
         table = _to_arrow(self._name, data, self._metadata)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", write_page_checksum=True)
+            self._file = pa.OSFile(str(self._path), "wb")
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", write_page_checksum=True)
         elif table.schema != self._writer.schema:
             raise TableError(f"table {self._name}: has images of another size than the rows before")
         self._writer.write_table(table)
 
     def close(self) -> None:
-        if self._writer is None:
+        if self._writer is None or self._file is None:
             raise TableError(f"table {self._name}: nothing was written to it")
         self._writer.add_key_value_metadata(unsealed_footer())
         self._writer.close()
+        self._file.close()
         seal_footer(self._path)
+
+    def abandon(self) -> None:
+        """Let go of the file as it is; a full disk has no room for a log while a file without a name is held open."""
+        if self._writer is not None and self._file is not None:
+            self._writer.is_open = False  # else it would write its footer when it is thrown away
+            with suppress(OSError):
+                self._file.close()
 
 
 @contextmanager
@@ -177,8 +187,12 @@ def open_table(name: str, path: str | Path, metadata: Mapping[str, str]) -> Iter
     """Write a table in pieces; it appears under ``path`` when the block ends well, or not at all."""
     with atomic_path(path) as temporary:
         writer = TableWriter(name, temporary, metadata)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
 
 
 def write_table(

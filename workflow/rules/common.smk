@@ -43,6 +43,13 @@ except ConfigError as error:
     ) from None
 
 OUT = CONFIG.output.rstrip("/")
+in_the_way = next(
+    path for path in (Path(OUT), *Path(OUT).absolute().parents) if path.exists()
+)
+if not in_the_way.is_dir():
+    raise WorkflowError(
+        f"output: holds {OUT}, but {in_the_way} is not a folder; name another: --config output=DIR"
+    )
 RUNS = {run.path: run for run in CONFIG.runs()}
 # Other ways to probe runs: variant -> path -> the run with its probe changed.
 VARIANTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,12 +76,15 @@ def apply() -> Iterator[None]:
 
 def save(figure: Figure, path_pdf: str | Path, path_png: str | Path) -> None:
     """Write a figure as PDF and PNG; the same figure gives the same bytes, since neither carries a date."""
+    kinds = (("pdf", path_pdf, {"CreationDate": None}), ("png", path_png, {"Software": None}))
     with apply():
         FigureCanvasAgg(figure)
-        with atomic_path(path_pdf) as temporary:
-            figure.savefig(temporary, format="pdf", dpi=DPI, metadata={"CreationDate": None})
-        with atomic_path(path_png) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        for kind, path, metadata in kinds:
+            # In memory first: on a full disk matplotlib stumbles over its own half-written PDF and tells that instead.
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=kind, dpi=DPI, metadata=metadata)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(drawn.getbuffer())
 
 
 def panels(count: int, columns: int, row_height: float, **keywords: Any) -> tuple[Figure, list[Axes]]:
