@@ -51,7 +51,7 @@ def test_a_command_on_a_full_disk_tells_how_much_room_there_is_and_goes_on_after
     done = dataset(disk.path, "--log", log)
     path = disk.path / "datasets" / "new.parquet"
     assert done.returncode == 1
-    why = r"\(.*No space left on device; it has to fit into \d+\.\d MiB\)"
+    why = r"\(.*No space left on device; the \d+\.\d MiB that are free do not suffice\)"
     assert re.fullmatch(rf"error: {path}: cannot be written {why}; free some space and run again\n", done.stderr)
     after = files(disk.path)
     assert after.pop("logs/new.log").decode().splitlines()[-1].endswith(done.stderr.strip())
@@ -121,7 +121,9 @@ def test_every_kind_of_file_is_told_and_leaves_the_old_one(disk, write, kilobyte
     path.write_bytes(b"old")
     disk.fill(leave=kilobytes * 1024)
     before = files(disk.path)
-    with pytest.raises(FileError, match="No space left on device; it has to fit into") as caught:
+    with pytest.raises(
+        FileError, match=r"No space left on device; the \d+\.\d MiB that are free do not suffice"
+    ) as caught:
         write(path)
     assert str(caught.value).startswith(f"{path}: cannot be written (")
     assert "\n" not in str(caught.value)

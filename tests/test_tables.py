@@ -304,10 +304,9 @@ def test_a_full_disk_is_told_and_leaves_the_old_table(written, monkeypatch):
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(FileError) as caught:
         write_table("dataset", written, dataset_rows(rows=20), META)
-    told = (
-        r"cannot be written \(No space left on device; it has to fit into \d+\.\d MiB\); free some space and run again"
-    )
-    assert re.fullmatch(f"{re.escape(str(written))}: {told}", str(caught.value))
+    why = r"\(No space left on device; the \d+\.\d MiB that are free do not suffice\)"
+    told = rf"{re.escape(str(written))}: cannot be written {why}; free some space and run again"
+    assert re.fullmatch(told, str(caught.value))
     monkeypatch.undo()
     assert written.read_bytes() == before
     assert list(written.parent.iterdir()) == [written]

@@ -40,7 +40,7 @@ def _room(path: Path) -> str:
         state = os.statvfs(folder)
         if state.f_files and not state.f_favail:
             return "; no more files can be made there"
-        return f"; it has to fit into {state.f_bavail * state.f_frsize / 2**20:.1f} MiB"
+        return f"; the {state.f_bavail * state.f_frsize / 2**20:.1f} MiB that are free do not suffice"
     return ""
 
 
