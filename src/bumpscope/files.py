@@ -19,6 +19,8 @@ def first_line(error: BaseException) -> str:
 
 
 CURE = "delete it and run the workflow again"
+# What file systems answer that know no locks. filelock would make a file stand for one, which outlives a kill.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 # No room on the disk, or none of what this user may fill.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -29,6 +31,11 @@ def unwritable(path: str | Path, error: OSError) -> FileError:
     if error.errno not in NO_ROOM:
         return FileError(f"{path}: cannot be written ({why}); check the folder and its permissions and run again")
     return FileError(f"{path}: cannot be written ({why}{_room(Path(path))}); free some space and run again")
+
+
+def knows_no_locks(error: BaseException) -> bool:
+    """Whether a lock could not be taken because there are none on this file system."""
+    return isinstance(error, NotImplementedError) or (isinstance(error, OSError) and error.errno in _NO_LOCKS)
 
 
 def _room(path: Path) -> str:

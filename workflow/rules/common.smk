@@ -22,7 +22,7 @@ from bumpscope.config import (
     load,
     step_settings,
 )
-from bumpscope.files import atomic_path, unwritable
+from bumpscope.files import atomic_path, knows_no_locks, unwritable
 from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path
 from bumpscope.schemas import TABLES
@@ -138,23 +138,23 @@ def hold_output_folder():
     profiles, since it outlives a kill and has to be removed by hand.
     """
     global output_lock
-    output_lock = FileLock(Path(OUT, ".lock"))
+    output_lock = FileLock(Path(OUT, ".lock"), fallback_to_soft=False)
     try:
         Path(OUT).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=OUT):
             pass
         output_lock.acquire(blocking=False)
-    except NotImplementedError:
-        print(
-            f"{OUT}: cannot be locked; make sure that no other workflow uses it",
-            file=sys.stderr,
-        )
     except Timeout:
         raise WorkflowError(
             f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
         ) from None
-    except OSError as error:
-        raise WorkflowError(str(unwritable(OUT, error))) from None
+    except (NotImplementedError, OSError) as error:
+        if not knows_no_locks(error):
+            raise WorkflowError(str(unwritable(OUT, error))) from None
+        print(
+            f"{OUT}: cannot be locked; make sure that no other workflow uses it",
+            file=sys.stderr,
+        )
 
 
 def check_cluster():

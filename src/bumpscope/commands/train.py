@@ -4,7 +4,7 @@ import hashlib
 import platform
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from bumpscope.checkpoints import load_tensors
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
-from bumpscope.files import CURE, FileError, atomic_path, unwritable
+from bumpscope.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
 from bumpscope.provenance import code_fingerprint
 from bumpscope.settings import Lattice, Training, canonical_json, fingerprint
 from bumpscope.tables import provenance, read_block, read_table, write_table
@@ -84,7 +84,7 @@ def train(
 
 def _hold(state: Path, run: str) -> FileLock | None:
     """Keep other trainings of a run out; waits for one that is still ending. None where files cannot be locked."""
-    lock = FileLock(state / "lock")
+    lock = FileLock(state / "lock", fallback_to_soft=False)
     try:
         state.mkdir(parents=True, exist_ok=True)
         try:
@@ -92,11 +92,11 @@ def _hold(state: Path, run: str) -> FileLock | None:
         except Timeout:
             log.info("%s: another process is training this run; waiting for it", run)
             lock.acquire()
-    except NotImplementedError:
+    except (NotImplementedError, OSError) as error:
+        if not knows_no_locks(error):
+            raise unwritable(state, cast("OSError", error)) from None
         log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
         return None
-    except OSError as error:
-        raise unwritable(state, error) from None
     return lock
 
 
