@@ -30,11 +30,8 @@ def disk(project, tmp_path):
 @pytest.mark.parametrize(
     ("place", "rule"),
     [
-        ("datasets/plane.parquet", "dataset"),
-        (f"{RUN}/checkpoints/step=20.safetensors", "train"),
         (f"{RUN}/latents.parquet", "generate"),
         (f"{RUN}/frequency.parquet", "effects"),
-        ("onsets.parquet", "coupling"),
         ("figures/loss.pdf", "figure"),
         ("config.json", "configuration"),
     ],
