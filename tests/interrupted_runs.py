@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import itertools
 import os
 import random
 import re
@@ -11,17 +11,13 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 import psutil
-from PIL import Image
 
-from bumpscope.checkpoints import load_tensors
-from bumpscope.files import FileError
-from bumpscope.schemas import IMAGE, TABLES, VECTOR
-from bumpscope.tables import read_block, read_table
+from whole_files import Seen, look
 from workflow import command, jobs, planned
 
 RESULTS = ("*.parquet", "*.safetensors")
@@ -134,85 +130,18 @@ def kill_and_restart(project: Path, output: str, moments: list[float]) -> int:
     return cut
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What lies in an output folder after a kill.
-
-    Attributes:
-        files: those under a final name, states to resume from among them.
-        broken: those of them that are not whole, each with what is wrong.
-        leftovers: half-written files under temporary names.
-        leftover_bytes: their size.
-    """
-
-    files: list[str]
-    broken: list[str]
-    leftovers: list[str]
-    leftover_bytes: int
-
-
-def look(folder: Path) -> Seen:
-    """Read every file of an output folder, and tell which are not whole."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".log"]
-    temporary = [path for path in paths if path.name.endswith(".part")]
-    final = [path for path in paths if path not in temporary and path.name not in (".lock", "lock", "finished")]
-    broken = [told for path in final if (told := _fault(path, folder))]
-    names = [[path.relative_to(folder).as_posix() for path in group] for group in (final, temporary)]
-    return Seen(names[0], broken, names[1], sum(path.stat().st_size for path in temporary))
-
-
-def table_at(place: str) -> str:
-    """The name of the table that lies at a place under the output folder."""
-    for name, table in TABLES.items():
-        if re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(table.path)), place):
-            return name
-    raise KeyError(place)
-
-
-def _fault(path: Path, folder: Path) -> str | None:
-    """What is wrong with a file, or None where it is whole."""
-    try:
-        _read(path, path.relative_to(folder).as_posix())
-    except (FileError, OSError, ValueError, KeyError, SyntaxError) as error:
-        return f"{path.relative_to(folder).as_posix()}: {error or type(error).__name__}"
-    return None
-
-
-def _read(path: Path, place: str) -> None:
-    """Read all of a file; an error where it is not whole."""
-    if path.suffix == ".parquet":
-        name = table_at(place)
-        read_table(name, path)
-        for column in TABLES[name].columns:
-            if column.kind in (IMAGE, VECTOR):
-                # Vectors of layers differ in length; all pages are read before that is found.
-                try:
-                    read_block(name, path, column.name)
-                except FileError as error:
-                    if "select one layer" not in str(error):
-                        raise
-    elif path.suffix == ".safetensors":
-        load_tensors(path)
-    elif path.suffix == ".png":
-        with Image.open(path) as image:
-            image.load()
-    elif path.suffix == ".json":
-        json.loads(path.read_text(encoding="utf-8"))
-    elif path.suffix in (".csv", ".tsv"):
-        text = path.read_text(encoding="utf-8")
-        pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-        if not text.endswith("\n"):
-            raise ValueError("ends in the middle of a line")
-    else:
-        ends = {".pdf": b"%%EOF", ".html": b"</html>"}
-        if path.suffix not in ends:
-            raise ValueError("is of a kind that nobody expects there")
-        if not path.read_bytes().rstrip().endswith(ends[path.suffix]):
-            raise ValueError("has no end")
-
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-FRESH, CHAINS, LINKS = 8, 2, 6
+# The first part of the names of logs, of jobs in the order in which a run comes to them.
+STAGES = {
+    "dataset": ("dataset",),
+    "training": ("train",),
+    "probing": ("generate", "effects"),
+    "analysis": ("behaviour", "geometry", "topology", "phases"),
+    "aggregation": ("metrics", "coupling", "claims"),
+    "figures": ("figures",),
+    "report": ("report",),
+}
+KILLS = 20
 
 
 @dataclass
@@ -220,63 +149,92 @@ class Kill:
     """One kill of a workflow, and what was seen then.
 
     Attributes:
+        signal: what is sent to Snakemake and its jobs.
+        stage: the workflow is killed once a job of this stage runs; empty where time alone counts.
+        delay: seconds to wait after that, or after the start.
         output: the output folder; several kills of one folder follow each other.
-        asked, moment: seconds after this start of the workflow when it was to be killed, and when it was.
+        moment: seconds after this start of the workflow when it was killed.
         share: jobs of the whole workflow that were done by then, 0 to 1.
         running: logs of the jobs that ran.
-        sent: whether it still ran then.
         seconds_to_end: from the signal until no process of the group was left.
+        seen: what lay in the output folder then.
         left: jobs that the next start plans.
         again: those of them that had been finished already.
     """
 
-    output: str
     signal: signal.Signals
-    asked: float
+    stage: str
+    delay: float
+    output: str = ""
     moment: float = 0.0
     share: float = 0.0
     running: list[str] = field(default_factory=list)
     seconds_to_end: float = 0.0
-    sent: bool = False
-    seen: Seen | None = None
+    seen: Seen = field(default_factory=lambda: Seen([], [], [], 0))
     left: int = 0
     again: int = 0
 
 
-def twenty_kills(seed: int, seconds: float) -> dict[str, list[Kill]]:
-    """Kills at random moments of runs that take ``seconds`` undisturbed: some of fresh runs, one in each stretch of the
-    time, and others of two runs that are killed again and again; the signals take turns."""
-    draw = random.Random(seed)
-    moments = [(f"fresh-{k + 1}", (k + draw.random()) / FRESH * 0.97 * seconds) for k in range(FRESH)]
-    for chain in range(CHAINS):
-        moments += [(f"chain-{chain + 1}", draw.uniform(0.05, 0.35) * seconds) for _ in range(LINKS)]
-    plan: dict[str, list[Kill]] = {}
-    for number, (output, moment) in enumerate(moments):
-        plan.setdefault(output, []).append(Kill(output, SIGNALS[number % len(SIGNALS)], moment))
-    return plan
+def twenty_kills(seed: int, seconds: float) -> list[list[Kill]]:
+    """Kills at random moments, the signals in turn, of runs that take ``seconds`` undisturbed.
+
+    First one kill of a fresh run in each of its stages, then runs that are killed again and again on their way; each
+    inner list starts with a new output folder.
+    """
+    draw, signals = random.Random(seed), itertools.cycle(SIGNALS)
+    fresh = [[Kill(next(signals), stage, draw.uniform(0.0, 1.0))] for stage in STAGES]
+    moments = [draw.uniform(0.06, 0.25) * seconds for _ in range(KILLS - len(fresh))]
+    return [*fresh, [Kill(next(signals), "", moment) for moment in moments]]
 
 
-def play(project: Path, kills: list[Kill], total: int) -> Run:
-    """Kill the workflow of one output folder as planned, each time it has been started again; then let it end.
+def play(project: Path, name: str, kills: list[Kill], total: int) -> Iterator[tuple[Run, list[Kill]]]:
+    """Kill the workflow as planned, each time it has been started again, then let it end.
+
+    A run that has ended before the next kill is done with, and the kills that are left go on with a new one, sooner.
 
     Args:
+        name: begins the names of output folders.
         total: jobs of an undisturbed run.
+
+    Returns:
+        each run that has ended, and the kills on its way.
     """
-    output, to_do = kills[0].output, total
-    for kill in kills:
+    waiting, folders = list(kills), itertools.count(1)
+    while waiting:
+        output, to_do, made = f"{name}-{next(folders)}", total, []
+        while waiting:
+            kill, run = waiting[0], Run(project, output)
+            if not _reached(run, kill):
+                kill.delay *= 0.7
+                break
+            _make(run, kill, to_do, total)
+            to_do = kill.left
+            made.append(waiting.pop(0))
         run = Run(project, output)
-        while run.process.poll() is None and time.monotonic() - run.started < kill.asked:
-            time.sleep(0.05)
-        kill.running = run.running()
-        kill.moment = time.monotonic() - run.started
-        kill.sent = run.process.poll() is None
-        if kill.sent:
-            kill.seconds_to_end = run.kill(kill.signal)
-        finished = sum(run.finished().values())
-        kill.share = 1 - (to_do - finished) / total
-        kill.seen = look(run.folder) if run.folder.exists() else Seen([], [], [], 0)
-        kill.left = sum(planned(project, "--config", f"output={output}").values())
-        kill.again, to_do = kill.left - (to_do - finished), kill.left
-    run = Run(project, output)
-    run.end()
-    return run
+        run.end()
+        yield run, made
+
+
+def _reached(run: Run, kill: Kill) -> bool:
+    """Wait for the moment of a kill; whether the workflow still runs then."""
+    since = None if kill.stage else run.started
+    while run.process.poll() is None:
+        if since is None and any(log.split("/")[0] in STAGES[kill.stage] for log in run.running()):
+            since = time.monotonic()
+        if since is not None and time.monotonic() - since >= kill.delay:
+            return True
+        time.sleep(0.05)
+    assert run.process.returncode == 0, run.told()
+    return False
+
+
+def _make(run: Run, kill: Kill, to_do: int, total: int) -> None:
+    """Kill a workflow that set out to do ``to_do`` of ``total`` jobs, and look at what it left."""
+    kill.output, kill.running = run.folder.name, run.running()
+    kill.moment = time.monotonic() - run.started
+    kill.seconds_to_end = run.kill(kill.signal)
+    left = to_do - sum(run.finished().values())
+    kill.share = 1 - left / total
+    kill.seen = look(run.folder)
+    kill.left = sum(planned(run.folder.parent, "--config", f"output={kill.output}").values())
+    kill.again = kill.left - left

@@ -16,7 +16,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from interrupted_runs import Kill, Run, everything, look, play, twenty_kills
+from interrupted_runs import Kill, Run, everything, play, twenty_kills
+from whole_files import look
 from workflow import ROOT, copy_project
 
 PAGE = ROOT / "docs" / "kills.md"
@@ -24,10 +25,11 @@ INTRODUCTION = """\
 # Twenty kills
 
 Written by `make kill-trace`, not by hand. A whole workflow with the tiny preset, Snakemake and its jobs, is sent
-SIGINT, SIGTERM and SIGKILL in turn at random moments, and the same command is given again. Runs named `fresh` are
-killed once, each in another eighth of the time that an undisturbed run takes; those named `chain` are killed again and
-again on their way. After each kill, before anything is started again, every file under its final name is read whole:
-tables with all their columns, checkpoints and training states against their digests, pictures, pages, texts.
+SIGINT, SIGTERM and SIGKILL in turn at random moments, and the same command is given again. Runs named for a stage are
+killed once, a random moment after a job of that stage has begun; those named `chain` are killed again and again on
+their way, whatever they do. After each kill, before anything is started again, every file under its final name
+is read whole: tables with all their columns, checkpoints and training states against their digests, pictures, pages,
+texts.
 """
 COLUMNS = """\
 `at` is counted from the start of the workflow that was killed; `done` is the share of all jobs that were done by then.
@@ -35,6 +37,7 @@ COLUMNS = """\
 many half-written ones lay under names that nothing reads. `left` is how many jobs the next start planned, and `again`
 how many of these had been done already; a job that was cut off is not counted there. `gone after` is how long it took
 until no process was left."""
+
 KINDS = {
     ".parquet": "tables",
     ".safetensors": "checkpoints",
@@ -45,11 +48,10 @@ KINDS = {
 
 
 def row(number: int, kill: Kill, equal: bool) -> dict[str, object]:
-    assert kill.seen is not None
     return {
         "": number,
         "run": kill.output,
-        "signal": kill.signal.name if kill.sent else "none: it had ended",
+        "signal": kill.signal.name,
         "at (s)": f"{kill.moment:.1f}",
         "done (%)": f"{100 * kill.share:.0f}",
         "jobs running": ", ".join(kill.running) or "none",
@@ -76,15 +78,17 @@ def main(seed: int) -> None:
         seconds, total = time.monotonic() - started, sum(undisturbed.planned().values())
         reference = everything(undisturbed.folder)
         rows, faults = [], []
-        for kills in twenty_kills(seed, seconds).values():
-            run = play(project, kills, total)
-            found, seen = everything(run.folder), look(run.folder)
-            faults += [f"{kill.output}: {told}" for kill in kills if kill.seen for told in kill.seen.broken]
-            faults += [f"{run.folder.name}: {name} is not equal" for name in differing(found, reference)]
-            faults += [f"{run.folder.name}: {name} is left" for name in seen.leftovers]
-            faults += [f"{run.folder.name}: {told}" for told in seen.broken]
-            rows += [row(len(rows) + k, kill, found == reference) for k, kill in enumerate(kills, start=1)]
-            print(pd.DataFrame(rows[-len(kills) :]).to_string(header=False, index=False), flush=True)
+        for kills in twenty_kills(seed, seconds):
+            for run, made in play(project, kills[0].stage or "chain", kills, total):
+                found, seen = everything(run.folder), look(run.folder)
+                faults += [f"{run.folder.name}: {told}" for kill in made for told in kill.seen.broken]
+                faults += [f"{run.folder.name}: {name} is not equal" for name in differing(found, reference)]
+                faults += [f"{run.folder.name}: {name} is left" for name in seen.leftovers]
+                faults += [f"{run.folder.name}: {told}" for told in seen.broken]
+                added = [row(len(rows) + k, kill, found == reference) for k, kill in enumerate(made, start=1)]
+                rows += added
+                for line in added:
+                    print(*line.values(), sep="  ", flush=True)
     versions = f"Python {platform.python_version()}; torch {torch.__version__}; commit {commit}"
     kinds = ", ".join(f"{sum(name.endswith(end) for name in reference)} {what}" for end, what in KINDS.items())
     undisturbed_told = f"Undisturbed: {total} jobs in {seconds:.0f} s on two cores. Seed {seed}; {versions}."

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from interrupted_runs import checksums, everything, look
+from interrupted_runs import checksums, everything
 from small_disk import Unavailable, small_disk
+from whole_files import look
 from workflow import planned, snakemake
 
 pytestmark = pytest.mark.xdist_group("workflow")
