@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from interrupted_runs import checksums
 from slurm_cluster import Cluster, Record, Unavailable, obstacle
 from slurm_runs import (
     FIRST_STATE,
     PRESET,
     RUNS,
     Submitted,
-    checksums,
     hit_limit_and_cancel,
     lose_the_node_and_the_workflow,
     most_at_once,
