@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import math
 import pkgutil
 import platform
@@ -17,8 +18,10 @@ from typing import Any
 import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined
+from PIL import Image
 
 from bumpscope import figures
+from bumpscope.files import CURE, FileError, first_line
 from bumpscope.results import Results
 from bumpscope.version import __version__
 
@@ -144,10 +147,29 @@ def _figure(module: ModuleType, folder: Path) -> dict[str, str]:
     name = module.__name__.rpartition(".")[2]
     picture, table = folder / f"{name}.png", folder / f"{name}.csv"
     drawn = picture.exists() and table.exists()
-    finding = module.finding(_read(table)) if drawn else ""
+    finding = _finding(module, table) if drawn else ""
     title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
-    image = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}" if drawn else ""
+    image = f"data:image/png;base64,{base64.b64encode(_whole(picture)).decode()}" if drawn else ""
     return {"name": name, "title": title, "caption": module.CAPTION, "finding": finding, "image": image}
+
+
+def _finding(module: ModuleType, path: Path) -> str:
+    """The sentence of a figure, from the data behind it."""
+    try:
+        return str(module.finding(_read(path)))
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise FileError(f"{path}: is not the data behind its figure ({first_line(error)}); {CURE}") from error
+
+
+def _whole(picture: Path) -> bytes:
+    """The bytes of a picture, once they are known to be whole; a PNG carries a checksum of each of its parts."""
+    content = picture.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FileError(f"{picture}: is not a readable picture ({first_line(error)}); {CURE}") from None
+    return content
 
 
 def _read(path: Path) -> pd.DataFrame:

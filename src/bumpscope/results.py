@@ -128,11 +128,11 @@ class Results:
 
     def table(self, run: str, name: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
         """Plain columns of a run's table, as :func:`bumpscope.tables.read_table`."""
-        return read_table(name, self.path(run, name), columns, filters)
+        return read_table(name, self.path(run, name), columns, filters, run)
 
     def block(self, run: str, name: str, column: str, filters: Any = None) -> np.ndarray:
         """An image or vector column of a run's table, shape (rows, numbers), as :func:`bumpscope.tables.read_block`."""
-        return read_block(name, self.path(run, name), column, filters)
+        return read_block(name, self.path(run, name), column, filters, run)
 
     def phases_of_all_runs(self) -> pd.DataFrame:
         """Tables ``phases`` of all runs but for their reasons, with the columns run, dataset and seed besides."""
