@@ -1,6 +1,7 @@
 """Write the page a reader opens first: claims, figures, methods, in one file."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,18 @@ def _facts(results: Results) -> dict[str, str]:
     if seconds:
         each = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
         facts["Minutes of all jobs, added up"] = f"{sum(seconds.values()) / 60:.0f} ({each})"
-    return facts
+    return facts | {"Megabytes on disk": _disk(results)}
+
+
+def _disk(results: Results) -> str:
+    """What the runs hold on disk, by kind of file."""
+    sizes: Counter[str] = Counter()
+    for path in results.runs.path:
+        for file in (results.root / path).rglob("*"):
+            if file.is_file() and not file.name.startswith("."):
+                sizes["checkpoints" if file.suffix == ".safetensors" else file.stem] += file.stat().st_size
+    each = ", ".join(f"{name} {size / 1e6:.0f}" for name, size in sizes.most_common() if size >= 1e6)
+    return f"{sizes.total() / 1e6:.0f} of all runs" + (f" ({each})" if each else "")
 
 
 if __name__ == "__main__":
