@@ -81,7 +81,7 @@ def test_without_a_balanced_run_nothing_is_said_for_or_against(claim):
 def test_one_run_and_no_order_at_all():
     text, row = told(every(1), "C1")
     assert "Of 1 balanced run on a plane, 0 reached phase C" in text and "nan" not in text
-    assert row.verdict == "undetermined" and "In none of 1 balanced run on a plane" in told(every(1), "C2")[0]
+    assert row.verdict == "undetermined" and "Of 1 balanced run on a plane, none shows when" in told(every(1), "C2")[0]
 
 
 def test_places_elsewhere_are_told_by_what_they_show():
@@ -253,6 +253,8 @@ def test_c5_tells_the_verdict_of_each_dataset_and_of_no_reference(coupled):
         ({"null_x": None}, "its nulls were not trained"),
         ({"null_gap": 0.1, "null_low": -0.1, "null_high": 0.3}, "not clearly learnt at different times"),
         ({"censored": 1}, "in 1 run half of a label was never used"),
+        ({"censored": 1, "gap": 0.0, "gap_low": math.nan}, "With the last step for what never came, the label of x"),
+        ({"gap": 0.0, "gap_low": math.nan}, "half used at the same step as that of y"),
         ({"swapped": None}, "its axes were not swapped"),
         ({"low": 0.2, "high": 1.4}, "tells none of factorised, partial, coupled and reversed"),
         ({"coupling": math.nan, "low": math.nan, "high": math.nan}, "no index"),
@@ -288,6 +290,10 @@ def test_c6_kinds_that_fall_behind_and_kinds_that_do_not_are_told_apart():
     assert row.verdict == "contradicted" and "0.6 less than of seen ones" in text
     assert "for withheld combinations the interval of the difference lies below −0.1" in text
     assert "for centres between lattice points the interval" not in text
+    accuracy = {f"outcome/correct/{split}": 1.0 for split in ("seen", "between")}
+    text, row = told(every(6, curves=lambda seed: accuracy | {"outcome/correct/heldout": 0.8 + 0.2 * (seed % 2)}), "C6")
+    assert row.verdict == "undetermined"
+    assert text.endswith("since for withheld combinations the interval of the difference lies on both sides of −0.1.")
     text, _ = c6(heldout=1.0, between=1.0)
     assert "as many as of seen ones" in text and "less than" not in text
 

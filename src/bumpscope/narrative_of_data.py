@@ -98,8 +98,9 @@ def _dataset(row: Mapping[Any, Any]) -> str:
         return (
             f"{text}. Whether the label of x or that of y is half used first is open (x minus y, ln steps: {beside})."
         )
-    way = f"{'later' if gap.value > 0 else 'earlier'} than" if gap.value else "with"
-    return f"{text}. The label of x is half used {way} that of y, by {number(abs(gap.value))} ln steps ({beside})."
+    way = f"{'later' if gap.value > 0 else 'earlier'} than" if gap.value else "at the same step as"
+    text += ". With the last step for what never came, the" if row["censored"] else ". The"
+    return f"{text} label of x is half used {way} that of y, by {number(abs(gap.value))} ln steps ({beside})."
 
 
 def _why_open(row: Mapping[Any, Any], index: Number) -> list[str]:

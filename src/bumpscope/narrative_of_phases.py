@@ -18,7 +18,7 @@ def passes_in_order(verdict: str, share: Number, found: Numbers) -> str:
         return NO_RUN
     text = [f"Of {planes(runs)}, {number(reached)} reached phase C in latents or behaviour."]
     if reached < runs:
-        text.append(f"{count(runs - reached, 'run')} ended before any order could show, and do not count.")
+        text.append(f"{count(runs - reached, 'run')} ended before any order could show: no such run counts.")
     if hidden:
         text.append(
             f"In {count(hidden, 'run')} a B may hide between checkpoints or in open verdicts, which do not count."
@@ -87,10 +87,8 @@ def phases_coincide(verdict: str, _: Number, found: Numbers) -> str:
         return NO_RUN
     reached = found.subjects("difference")
     if not reached:
-        return (
-            f"In none of {planes(runs)} can the onset of a phase in the latents be held against that in behaviour. "
-            f"{ending(verdict, ['no phase has both'])}"
-        )
+        told = f"Of {planes(runs)}, none shows when a phase begins both in the latents and in behaviour."
+        return f"{told} {ending(verdict, ['there is nothing to compare'])}"
     text = [_difference(found, phase) for phase in reached]
     if math.isfinite(found.of("kappa").value):
         text.append(f"Over all checkpoints the two verdicts agree with a kappa of {estimate(found.of('kappa'))}.")

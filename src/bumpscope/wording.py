@@ -71,9 +71,10 @@ def too_few(seeds: float, where: str = "") -> list[str]:
 
 def ending(verdict: str, because: Sequence[str]) -> str:
     """The last sentence of a paragraph: the verdict and why."""
+    reasons = "; ".join(because) if any(" and " in reason for reason in because) else listed(because)
     link = ": " if verdict != UNDETERMINED else ", since "
     stays = "is" if verdict != UNDETERMINED else "stays"
-    return f"The claim {stays} {verdict}{link + listed(because) if because else ''}."
+    return f"The claim {stays} {verdict}{link + reasons if because else ''}."
 
 
 class Numbers:
