@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test environment lint reference ground-truth benchmarks slurm-trace clean
+.PHONY: results test environment lint reference docs ground-truth benchmarks slurm-trace clean
 
 PYTHON ?= python3
 CORES ?= all
@@ -33,6 +33,10 @@ lint: environment
 reference: environment
 	$(BIN)/python -m bumpscope reference
 
+# The pages in docs/ as a site in site/; what is wrong in them is an error.
+docs: environment
+	$(BIN)/mkdocs build --quiet --strict
+
 # Every instrument on data whose answer is known: half an hour on two cores, written to docs/.
 ground-truth: environment
 	for name in effects behaviour clouds; do $(BIN)/python validation/measure_$$name.py; done
@@ -43,7 +47,8 @@ ground-truth: environment
 benchmarks: environment
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target benchmarks/.packages \
 		--requirement benchmarks/requirements.lock
-	for name in engine training sampling limit growth; do $(BIN)/python benchmarks/$$name.py; done
+	for name in engine training sampling limit growth dry_run; do $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/aggregation.py --results results
 	$(BIN)/python benchmarks/page.py
 
 # The workflow on a real SLURM, undisturbed and disturbed: a quarter of an hour as root on Debian or Ubuntu, written to docs/.

@@ -10,13 +10,15 @@ include: "workflow/rules/analysis.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/explorer.smk"
 
 
-# Everything: the report stands on all tables and figures.
+# Everything: the report stands on all tables and figures, the explorer on what the runs left.
 rule all:
     default_target: True
     input:
         f"{OUT}/report.html",
+        f"{OUT}/explorer.html",
     localrule: True
 
 

@@ -1,6 +1,6 @@
-"""How the cost grows as the work grows: time against runs, samples, image size and lattice points, with the slope.
+"""How the cost grows as the work grows: time against samples, image size and lattice points, with the slope.
 
-    python benchmarks/growth.py [--runs 10 100 300 1000]
+    python benchmarks/growth.py [--samples 256 512 1024 2048]
 
 A slope of 1 (on logarithmic axes) means twice the time for twice the work. The networks are untrained and the images
 made, since neither changes how long a step takes.
@@ -9,20 +9,14 @@ made, since neither changes how long a step takes.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-import yaml
 from peers import images
-from record import RESULTS, save
-from scipy.stats import linregress
+from record import RESULTS, save, with_slopes
 
 from bumpscope.behaviour import classify
 from bumpscope.bumps import lattice_points, render
@@ -35,14 +29,7 @@ from bumpscope.settings import Diffusion, Lattice, Model, Probe, Training
 from bumpscope.topology import persistence
 from bumpscope.training import Trainer, TrainingData
 
-ROOT = Path(__file__).parent.parent
 LATTICE = Lattice(margin=2.0)
-# Runs a command and prints its peak memory in KiB, in a process of its own: a child starts with its parent's peak.
-WATCH = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 PROBE = Probe(sampling_steps=5, layers=["down3"], timesteps=[239])
 
 
@@ -119,42 +106,8 @@ def lattice_sizes(counts: list[int]) -> list[dict[str, object]]:
     return rows
 
 
-def runs(counts: list[int]) -> list[dict[str, object]]:
-    """A dry run (configuration, DAG, plan) against the number of runs, with its peak memory."""
-    rows = []
-    for count in counts:
-        with tempfile.TemporaryDirectory() as folder:
-            config = Path(folder, "config.yaml")
-            config.write_text(yaml.safe_dump({"seeds": list(range(count)), "datasets": {"balanced": {"margin": 2.0}}}))
-            command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--quiet", "all"]
-            command += ["--configfile", str(config), "--config", f"output={folder}/results"]
-            started = time.perf_counter()
-            done = subprocess.run([sys.executable, "-c", WATCH, *command], cwd=ROOT, check=True, capture_output=True)
-            rows.append(
-                {
-                    "cost": "dry run",
-                    "against": "runs",
-                    "n": count,
-                    "seconds": time.perf_counter() - started,
-                    "memory": int(done.stdout) / 1024,
-                }
-            )
-    return rows
-
-
-def with_slopes(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """The rows with the slope of log time over log n of their curve, and its standard error."""
-    frame = pd.DataFrame(rows)
-    parts = []
-    for _, curve in frame.groupby(["cost", "against"], sort=False):
-        fit = linregress(np.log(curve.n), np.log(curve.seconds))
-        parts.append(curve.assign(slope=fit.slope, slope_error=fit.stderr))
-    return pd.concat(parts, ignore_index=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, nargs="+", default=[10, 100, 300, 1000])
     parser.add_argument("--samples", type=int, nargs="+", default=[256, 512, 1024, 2048])
     parser.add_argument("--image-sizes", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--lattice-points", type=int, nargs="+", default=[100, 625, 2500, 10000])
@@ -163,7 +116,6 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = [row for count in chosen.samples for row in samples(count)]
     rows += image_sizes(chosen.image_sizes) + lattice_sizes(chosen.lattice_points)
-    rows += runs(chosen.runs)
     save("growth", with_slopes(rows), torch.device("cpu"), chosen.folder)
 
 

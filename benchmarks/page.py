@@ -21,6 +21,7 @@ PAGE, PRESET = ROOT / "docs" / "benchmarks.md", ROOT / "workflow" / "presets" / 
 HOURS = 2  # of one GPU, in which the paper preset's grid should fit
 NOT_MEASURED = "not measured"
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
+TARGET_SECONDS, TARGET_GIB = 60, 2  # of planning a thousand runs
 TARGET_CPU, TARGET_OVERHEAD, TARGET_PROBING = 1.5, 0.15, 1.0
 
 
@@ -199,18 +200,53 @@ def growth(frame: pd.DataFrame) -> str:
     """Times and slopes, a row a curve."""
     rows = []
     for (cost, against), curve in frame.groupby(["cost", "against"], sort=False):
-        memory = curve.memory.max()
-        rows.append(
-            {
-                "cost": cost,
-                "against": against,
-                "at": " / ".join(f"{n:,}" for n in curve.n),
-                "seconds": " / ".join(significant(value) for value in curve.seconds),
-                "slope": f"{curve.slope.iloc[0]:.2f} ± {curve.slope_error.iloc[0]:.2f}",
-                "peak memory, MiB": significant(memory) if np.isfinite(memory) else "–",
-            }
-        )
+        at = " / ".join(f"{n:,}" for n in curve.n)
+        rows.append({"cost": cost, "against": against, "at": at, **_curve(curve)})
     return markdown(pd.DataFrame(rows))
+
+
+def _curve(curve: pd.DataFrame) -> dict[str, str]:
+    return {
+        "seconds": " / ".join(significant(value) for value in curve.seconds),
+        "slope": f"{curve.slope.iloc[0]:.2f} ± {curve.slope_error.iloc[0]:.2f}",
+    }
+
+
+def dry_run(frame: pd.DataFrame) -> str:
+    """Planning and submitting many runs, a row a shape and number of runs, and whether the limits hold."""
+    table = pd.DataFrame(
+        {
+            "many runs": frame.cost,
+            "runs": frame.n.map("{:,}".format),
+            "datasets": frame.datasets,
+            "seconds": frame.seconds.map(significant),
+            "peak memory, MiB": frame.memory.map("{:,.0f}".format),
+            "jobs": frame.jobs.map("{:,}".format),
+            "submissions": frame.submissions.map("{:,}".format),
+        }
+    )
+    slopes = ", ".join(f"{cost}: {_curve(curve)['slope']}" for cost, curve in frame.groupby("cost", sort=False))
+    seconds, memory = frame.seconds.max(), frame.memory.max() / 1024
+    met = "met" if seconds < TARGET_SECONDS and memory < TARGET_GIB else "not met"
+    return (
+        f"{markdown(table)}\n\nSlope of log time against log runs, {slopes}. At most {significant(seconds)} s and "
+        f"{memory:.2f} GiB; the target is under {TARGET_SECONDS} s and {TARGET_GIB} GiB: {met}."
+    )
+
+
+def aggregation(frame: pd.DataFrame) -> str:
+    """Time and memory of what reads all runs, a row a command, those whose memory grows most first."""
+    rows, counts = [], sorted(frame.n.unique())
+    for cost, curve in frame.groupby("cost", sort=False):
+        memory = curve.sort_values("n").memory.to_numpy()
+        rows.append(
+            {"command": cost, **_curve(curve), "peak memory, MiB": " / ".join(f"{value:,.0f}" for value in memory)}
+            | {"KiB a run": 1024 * (memory[-1] - memory[0]) / (counts[-1] - counts[0])}
+        )
+    table = pd.DataFrame(rows).sort_values("KiB a run", ascending=False, kind="stable")
+    table["KiB a run"] = table["KiB a run"].map("{:,.0f}".format)
+    at = " / ".join(f"{count:,}" for count in counts)
+    return f"Times and memory at {at} runs:\n\n{markdown(table)}"
 
 
 # Heading, table, how it is made into text, what was done, and the command that does it again.
@@ -305,6 +341,27 @@ SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], tuple[str, ...], s
         "Seconds on one core, with the slope of log time against log size: 1 is twice the time for twice the work. The "
         "samples' rows have one cloud of 512-dimensional vectors.",
         "python benchmarks/growth.py",
+    ),
+    (
+        "Planning many runs",
+        "dry-run",
+        dry_run,
+        ("cpu",),
+        "A dry run: the configuration, the DAG, the plan, Snakemake's start and the imports. Of the jobs, which are "
+        "those that do not run where Snakemake does, `profiles/slurm` puts small ones together: submissions are those "
+        "that a dry run with it prints. What trains and probes a run is submitted alone.",
+        "python benchmarks/dry_run.py",
+    ),
+    (
+        "Bringing many runs together",
+        "aggregation",
+        aggregation,
+        ("cpu",),
+        "Each command with the runs of the default experiment over and over, under other seeds: seconds with its "
+        "imports, peak memory, and by how much that grows with each run from the fewest to the most. Tables and "
+        "figures that have a row or a curve a run grow with them; a run's own tables are let go before the next is "
+        "read.",
+        "python benchmarks/aggregation.py --results DIR",
     ),
 ]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +17,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from scipy.stats import linregress
 
 from bumpscope.files import atomic_path
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+# Runs a command and prints its peak memory in KiB, in a process of its own: a child starts with its parent's peak.
+WATCH = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def paired_seconds(contenders: dict[str, Callable[[], None]], rounds: int, warm_up: int = 2) -> pd.DataFrame:
@@ -44,6 +56,31 @@ def _timed(call: Callable[[], None]) -> float:
     call()
     synchronise()
     return time.perf_counter() - started
+
+
+def watched(command: Sequence[str]) -> tuple[float, float]:
+    """Seconds that a command takes in the project's folder, on one thread, and its peak memory in MiB.
+
+    Raises:
+        RuntimeError: with what it printed, when it fails.
+    """
+    environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": str(ROOT / "src")}
+    started = time.perf_counter()
+    watch = [sys.executable, "-c", WATCH, *command]
+    done = subprocess.run(watch, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: failed\n{done.stderr}")
+    return time.perf_counter() - started, int(done.stdout) / 1024
+
+
+def with_slopes(rows: pd.DataFrame | list[dict[str, object]]) -> pd.DataFrame:
+    """The rows with the slope of log time over log n of their curve, and its standard error."""
+    frame = pd.DataFrame(rows)
+    parts = []
+    for _, curve in frame.groupby(["cost", "against"], sort=False):
+        fit = linregress(np.log(curve.n), np.log(curve.seconds))
+        parts.append(curve.assign(slope=fit.slope, slope_error=fit.stderr))
+    return pd.concat(parts, ignore_index=True)
 
 
 def synchronise() -> None:

@@ -104,7 +104,9 @@ class Visit:
         requests: addresses asked for that are neither the file itself (or one of ``also``) nor inside the page.
     """
 
-    def __init__(self, chromium: Browser, file: Path, who: str, size: str | tuple[int, int], scheme: Scheme):
+    def __init__(
+        self, chromium: Browser, file: Path, who: str, size: str | tuple[int, int], scheme: Scheme, fragment: str = ""
+    ):
         self.file, self._who = file.resolve(), who
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -120,8 +122,8 @@ class Visit:
         self.page.on("websocket", lambda socket: self._ask(socket.url))
         self.page.on("console", self._listen)
         self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
-        self.log(f"open {self.file.name}, {width}x{height}, {scheme}")
-        self.page.goto(self.file.as_uri())
+        self.log(f"open {self.file.name}{fragment}, {width}x{height}, {scheme}")
+        self.page.goto(self.file.as_uri() + fragment)
 
     def allow(self, file: Path) -> None:
         """Let the page ask for, or lead to, another file."""

@@ -1,8 +1,10 @@
-"""One thread, as in the workflow (results depend on the number of threads), repeatable property tests, a browser."""
+"""One thread, as in the workflow (results depend on the number of threads), repeatable property tests, a run of the
+tiny preset that several modules look at, and a browser."""
 
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from workflow import copy_project, snakemake
 
 if TYPE_CHECKING:
     from browser import Browser, Visit
@@ -21,6 +25,18 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 # The same examples at every run, and no deadline, since a busy machine is not a fault.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A copy of the project in which the tiny preset has been run, and the core-seconds it took."""
+    project = copy_project(tmp_path_factory.mktemp("experiment"))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = snakemake(project)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project, seconds
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -59,14 +75,15 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
-    """Opens a file in the browser, ``visit(path, size="laptop", scheme="light")``; the test fails if a page that it
-    opened wrote an error to the console, or asked for anything but itself."""
+    """Opens a file in the browser, ``visit(path, size="laptop", scheme="light", fragment="")``; the test fails if a
+    page that it opened wrote an error to the console, or asked for anything but itself. ``fragment`` (#...) ends the
+    address."""
     from browser import Visit
 
     visits = []
 
-    def opened(file: Path, size: str | tuple[int, int] = "laptop", scheme: str = "light") -> Visit:
-        visits.append(Visit(chromium, file, request.node.name, size, scheme))
+    def opened(file: Path, size: str | tuple[int, int] = "laptop", scheme: str = "light", fragment: str = "") -> Visit:
+        visits.append(Visit(chromium, file, request.node.name, size, scheme, fragment))
         return visits[-1]
 
     yield opened

@@ -54,6 +54,11 @@ IMBALANCED |= {
     )
 }
 
+MACHINE = {
+    "device": "cpu", "processor": "a processor", "instructions": "AVX2", "gpu": None, "cuda": None, "threads": 1,
+    "system": "Linux", "python": "3", "numpy": "2", "torch": "2", "version": "0", "code": "0" * 16,
+}  # fmt: skip
+
 
 def rise(step: np.ndarray | float, middle: float, width: float = 0.12) -> np.ndarray:
     """0 to 1, one half at ``middle``, over the logarithm of the step."""
@@ -124,7 +129,7 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
         "prediction": "v", "reference": "none", "n_parameters": 370_000, "batch_size": 64,
         "training_steps": 1500,
     }  # fmt: skip
-    row = plain | keys | {"path": path}
+    row = plain | MACHINE | keys | {"path": path}
     length = row["image_size"] - 2 * row["margin"]
     return {"n_images": round(length / row["dx"]) * round(length / row["dy"])} | row
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bumpscope.bumps import from_network
+from bumpscope.config import validate
 from bumpscope.denoisers import new_network
 from bumpscope.diffusion import Process, ddim, trailing_timesteps
 from bumpscope.settings import Diffusion, Lattice, Model
@@ -142,6 +143,65 @@ def test_costs_that_grow_are_measured_at_small_sizes():
     growth = module("growth")
     assert [row["cost"] for row in growth.image_sizes([8])] == ["training step", "forward pass"]
     assert {row["n"] for row in growth.lattice_sizes([25])} == {25}
+
+
+PRINTED = """Job stats:
+job              count
+-------------  -------
+configuration        1
+dataset              2
+train                2
+all                  1
+total                6
+
+[Tue Nov 24 14:35:42 2026] Group job datasets (jobs in lexicogr. order):
+
+    [Tue Nov 24 14:35:42 2026]
+    Job 4: Drawing the lattice of plane
+    [Tue Nov 24 14:35:42 2026]
+    Job 6: Drawing the lattice of ring
+[Tue Nov 24 14:35:42 2026]
+Job 37: Writing results/config.json
+[Tue Nov 24 14:35:42 2026]
+Job 5: Training ring with seed 0
+[Tue Nov 24 14:35:42 2026]
+Job 3: Training plane with seed 0
+"""
+
+
+def test_submissions_are_the_groups_and_the_jobs_alone():
+    assert module("dry_run").submissions(PRINTED) == (4, 3)
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000])
+def test_shapes_of_many_runs_have_about_as_many_as_asked(count):
+    for shape, config in module("dry_run").configurations(count).items():
+        runs = len(list(validate(config).runs()))
+        assert abs(runs - count) <= max(10, 0.05 * count), shape
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory", "words"), [(30.0, 500.0, ": met."), (61.0, 500.0, ": not met."), (30.0, 2100.0, ": not met.")]
+)
+def test_the_limits_of_planning_are_both_looked_at(seconds, memory, words):
+    row = {"cost": "a", "against": "runs", "datasets": 1, "jobs": 7, "submissions": 3}
+    few = row | {"n": 10, "seconds": 2.0, "memory": 100.0}
+    frame = record.with_slopes([few, row | {"n": 1000, "seconds": seconds, "memory": memory}])
+    assert page.dry_run(frame).endswith(words)
+
+
+def test_memory_of_a_command_is_told_with_its_growth_a_run():
+    row = {"against": "runs", "seconds": 1.0}
+    steady = [row | {"cost": "steady", "n": n, "memory": 100.0} for n in (10, 1000)]
+    growing = [row | {"cost": "growing", "n": n, "memory": 100.0 + 2 * n} for n in (10, 1000)]
+    lines = page.aggregation(record.with_slopes(steady + growing)).splitlines()[-2:]
+    assert lines[0].startswith("| growing |") and lines[0].endswith("| 2,048 |")
+    assert lines[1].endswith("| 100 / 100 | 0 |")
+
+
+def test_a_command_that_fails_is_told_with_what_it_printed():
+    with pytest.raises(RuntimeError, match="no such thing"):
+        record.watched([sys.executable, "-c", "raise SystemExit('no such thing')"])
 
 
 def test_the_page_is_made_of_the_tables_beside_it():

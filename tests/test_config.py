@@ -2,14 +2,26 @@
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bumpscope.config import STEP_KEYS, Config, ConfigError, load, merge, read_yaml, step_settings, validate
+from bumpscope.config import (
+    STEP_KEYS,
+    Config,
+    ConfigError,
+    Sensitivity,
+    load,
+    merge,
+    read_yaml,
+    step_settings,
+    validate,
+)
 from bumpscope.settings import LAYERS
+from bumpscope.variants import readings
 
 # Written out, so that these tests do not depend on what the default experiment happens to be.
 EXPERIMENT = {
@@ -200,7 +212,21 @@ def test_a_wrong_value_is_told_with_its_path_and_what_is_allowed(path, value, to
     assert len(matching) == 1
     assert "\n" not in matching[0]
     # A fault names the path, shows the value and says what may stand there.
+    assert re.search(r": (unknown key \()?holds? ", matching[0]) or ": is missing; " in matching[0]
     assert allowed in matching[0].partition("; ")[2]
+    assert "; allowed: " in matching[0] or matching[0].endswith("; it must be given")
+
+
+def test_a_key_that_cannot_be_printed_is_told_on_one_line():
+    (fault,) = faults_of(altered(("a\nb\x00é", 1)))
+    assert fault.startswith("a\\nb\\x00é: unknown key (holds 1")
+
+
+def test_default_levels_that_do_not_fit_are_no_fault_where_they_are_written_out():
+    short = altered(("diffusion.timesteps", 20), ("probe.sampling_steps", 5), ("probe.timesteps", [10]))
+    short["probe"]["effect_timesteps"] = [10]
+    written = short | {"sensitivity": Sensitivity().model_dump(mode="json")}
+    assert readings(validate(written)) == readings(validate(short))
 
 
 def test_there_are_enough_wrong_configurations():

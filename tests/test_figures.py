@@ -386,6 +386,12 @@ def test_loss_in_the_finding_is_the_geometric_mean_over_runs():
     assert "d 2 to 0.2" in loss.finding(data)
 
 
+def test_predictions_are_compared_where_their_runs_were_trained_on_different_machines(tmp_path):
+    other = {"epsilon": {**BALANCED, "prediction": "epsilon", "gpu": "A GPU", "torch": "3"}, "v": BALANCED}
+    results = Results(write_results(tmp_path, other, steps=FEW_STEPS, samples=32, seeds=(0,)))
+    assert set(prediction.draw(results)[1]["pair"]) == {"epsilon and v"}
+
+
 def test_predictions_are_compared_only_between_datasets_that_differ_in_nothing_else(full, tmp_path):
     _, data = prediction.draw(full)
     assert set(data["dataset"]) == {"balanced", "balanced-epsilon"}

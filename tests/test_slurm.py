@@ -1,12 +1,14 @@
 """The workflow on a real SLURM: it ends, within its GPUs, and nothing that happens to a job is lost."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from debian import Unavailable
+from fenced_blocks import ROOT, commands
 from slurm_cluster import Cluster, Record, obstacle
 from slurm_runs import (
     FIRST_STATE,
@@ -126,3 +128,15 @@ def test_a_lost_node_and_a_killed_workflow_change_no_table(cluster: Cluster, pro
 
 def test_the_preset_of_these_tests_has_the_runs_that_they_name() -> None:
     assert re.findall(r"^  (\w+): \{image_size", PRESET, re.M) == [run.split("-")[0] for run in RUNS]
+
+
+ON_A_PAGE = r"`((?:squeue|sinfo|scontrol show)\b[^`…]*)`"
+
+
+def test_commands_of_the_pages_are_understood(cluster: Cluster) -> None:
+    asked = {command.text for command in commands() if command.text.startswith("squeue")}
+    asked |= set(re.findall(ON_A_PAGE, (ROOT / "docs/cluster.md").read_text(encoding="utf-8")))
+    assert len(asked) >= 3
+    for text in asked:
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", text], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stdout.strip(), text + done.stderr

@@ -4,7 +4,6 @@ import hashlib
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -23,24 +22,12 @@ from bumpscope.schemas import TABLES
 from bumpscope.sensitivity import Probing
 from bumpscope.tables import read_metadata, read_table
 from bumpscope.variants import readings
-from workflow import command, copy_project, jobs, planned, snakemake
+from workflow import command, jobs, planned, snakemake
 
 pytestmark = pytest.mark.xdist_group("workflow")
 SECONDS_FOR_TINY = 120
 # Made by `snakemake sensitivity` alone.
 OF_SENSITIVITY = {"sensitivity", "places", "varied_behaviour", "varied_geometry"}
-
-
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """A copy of the project in which the tiny preset has been run, and the core-seconds it took."""
-    project = copy_project(tmp_path_factory.mktemp("experiment"))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = snakemake(project)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert done.returncode == 0, done.stdout + done.stderr
-    return project, seconds
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ from bumpscope.histories import histories
 from bumpscope.schemas import TABLES
 from bumpscope.verdicts import Claim, Judged
 
+# The metrics that claims rest on, as a regular expression.
+METRICS_READ = r"outcome/correct/(?:seen|heldout|between)|r2/[^/]+/t=\d+/pca3/(?:requested|shuffled)|latent_phase/.+"
+
 
 def judge(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coupling: pd.DataFrame) -> list[Judged]:
     """C1 to C6 judged, whatever data there are.

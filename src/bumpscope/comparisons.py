@@ -18,6 +18,10 @@ from bumpscope.settings import Lattice
 # What datasets that are compared must share.
 SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
 SHARED += ["batch_size", "training_steps", "n_parameters", "reference", "withheld"]
+# Columns of table ``runs`` that say what a run was trained on and with, and nothing of what it is: named as in the
+# metadata of checkpoints (:func:`bumpscope.machine.described`). Runs of several machines are compared.
+MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
+MACHINE += ["version", "code"]
 # A balanced lattice with as many points as an imbalanced one, up to this share of them.
 COUNT_TOLERANCE = 0.02
 SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}

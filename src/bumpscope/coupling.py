@@ -35,6 +35,8 @@ SIMULTANEOUS = math.log(1.1)
 LATER = 10.0
 # The measure that asks whether a rare x is learnt at the pace of a common y; for skewed frequencies only.
 RARE = "rare"
+# The metrics that the index and the times of the axes rest on, as a regular expression.
+METRICS_READ = r"effect_[xy]/t=\d+/ema|use_x/t=\d+/ema/x=rare,y=all|use_y/t=\d+/ema/x=all,y=rare|accuracy_[xy]/between"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class CouplingRow:
     null_x: str | None
     null_y: str | None
     matched: str | None
+
+
+# The metrics that :func:`effect_timestep` looks at, as a regular expression.
+EFFECTS = r"effect_x/t=\d+/ema"
 
 
 def effect_timestep(metrics: pd.DataFrame) -> int | None:
@@ -124,9 +130,13 @@ def _rows(metrics: pd.DataFrame, found: Sequence[Comparison], references: Mappin
     for measure, names in measures(metrics).items() if found else ():
         onsets = {key: onset(*curve) for key, curve in curves(metrics, names).items()}
         known = {key: value for key, value in onsets.items() if value is not None}
+        seeds_of: dict[str, set[int]] = {}
+        for dataset, seed, _ in known:
+            seeds_of.setdefault(dataset, set()).add(seed)
         for comparison in found:
             if measure != RARE or comparison.kind == "frequency":
-                yield _compare(comparison, references[comparison.dataset], measure, known, *names)
+                seeds = sorted(seeds_of.get(comparison.dataset, ()))
+                yield _compare(comparison, references[comparison.dataset], measure, seeds, known, *names)
 
 
 # Two crossings whose times are compared, as (dataset, seed, metric): the first's ln tau minus the second's.
@@ -134,8 +144,10 @@ Pair = tuple[Key, Key]
 Onsets = Mapping[Key, Onset]
 
 
-def _compare(comparison: Comparison, reference: str, measure: str, onsets: Onsets, x: str, y: str) -> CouplingRow:
-    """The row of one dataset and measure; ``x`` and ``y`` name the metrics whose onsets are compared."""
+def _compare(
+    comparison: Comparison, reference: str, measure: str, own: Sequence[int], onsets: Onsets, x: str, y: str
+) -> CouplingRow:
+    """The row of one dataset, which has the seeds ``own``, and measure; ``x`` and ``y`` name the metrics compared."""
     name, swapped, null_x, null_y = comparison.dataset, comparison.swapped, comparison.null_x, comparison.null_y
 
     def run_pairs(seed: int) -> list[Pair]:
@@ -151,7 +163,6 @@ def _compare(comparison: Comparison, reference: str, measure: str, onsets: Onset
     def complete(seed: int, pairs: Sequence[Pair]) -> bool:
         return all(key in onsets for pair in pairs for key in pair)
 
-    own = sorted({seed for dataset, seed, _ in onsets if dataset == name})
     seeds = [seed for seed in own if complete(seed, run_pairs(seed))]
     with_nulls = [seed for seed in seeds if null_pairs(seed) and complete(seed, null_pairs(seed))]
     gap_pairs = [run_pairs(seed) for seed in seeds]

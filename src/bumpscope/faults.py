@@ -33,11 +33,16 @@ def show(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({name})"
 
 
+def _on_a_line(key: str) -> str:
+    """A key as it is; what cannot be printed, a line's end among it, as in Python's text."""
+    return key if key.isprintable() else repr(key)[1:-1]
+
+
 def translate(error: ValidationError, root: type[Config]) -> list[str]:
     """One line a fault: the key's path, what it holds, what it may hold."""
     faults = []
     for fault in error.errors():
-        path = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "config"
+        path = ".".join(_on_a_line(str(part)) for part in fault["loc"] if part != "[key]") or "config"
         context, kind, value = fault.get("ctx", {}), fault["type"], fault["input"]
         if kind == "extra_forbidden":
             allowed = ", ".join(_keys_at(root, fault["loc"][:-1]))
@@ -212,9 +217,11 @@ def _holdout_faults(here: str, dataset: Dataset, holdout: Holdout) -> Iterator[s
 
 
 def _sensitivity_faults(config: Config) -> Iterator[str]:
-    """Faults of the levels that were given; of the default ones those that do not fit are not tried."""
-    sensitivity = config.sensitivity
-    levels: dict[str, list[Any]] = {key: getattr(sensitivity, key) for key in sensitivity.model_fields_set}
+    """Faults of the levels that were chosen; of the default ones, written out or not, those that do not fit are not
+    tried."""
+    usual = type(config.sensitivity)()
+    given = {key: getattr(config.sensitivity, key) for key in type(usual).model_fields}
+    levels: dict[str, list[Any]] = {key: value for key, value in given.items() if value != getattr(usual, key)}
     for key, values in levels.items():
         if any(value in values[:place] for place, value in enumerate(values)):
             yield f"sensitivity.{key}: holds {show(_plain(values))}; allowed: each once"

@@ -29,8 +29,11 @@ def onset_table(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for measure, names in measures(metrics).items() if len(runs) else ():
         crossings = {key: onset(*curve) for key, curve in curves(metrics, names).items()}
+        seeds_of: dict[str, set[int]] = {}
+        for name, seed, _ in crossings:
+            seeds_of.setdefault(name, set()).add(seed)
         for dataset in runs["dataset"].drop_duplicates():
-            seeds = sorted({seed for name, seed, _ in crossings if name == dataset})
+            seeds = sorted(seeds_of.get(dataset, ()))
             both = [[crossings.get((dataset, seed, name)) for name in names] for seed in seeds]
             known = [(x, y) for x, y in both if x is not None and y is not None]
             if known:

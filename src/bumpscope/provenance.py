@@ -55,7 +55,7 @@ def _imports(path: Path) -> tuple[Path, ...]:
                     found.append(module_path(base))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("templates/"):
             found.append(PACKAGE / node.value)
-    return tuple(path for path in found if path.suffix in (".py", ".jinja", ".css"))
+    return tuple(path for path in found if path.suffix in (".py", ".jinja", ".css", ".js"))
 
 
 TABLE_FUNCTIONS = ("open_table", "read_block", "read_table", "write_table")
@@ -80,6 +80,37 @@ def _table_names(path: Path) -> tuple[str, ...]:
         and node.args
         and isinstance(node.args[0], ast.Constant)
     )
+
+
+READERS_OF_RUNS = ("block", "has", "having", "path", "table")
+
+
+@cache
+def tables_of_runs(module: str) -> list[str]:
+    """Names of the single runs' tables that ``module`` and what it imports ask a ``Results`` for; sorted."""
+    return sorted({name for path in closure(module) for name in _names_asked_for(path)})
+
+
+@cache
+def _names_asked_for(path: Path) -> tuple[str, ...]:
+    if path.suffix != ".py":
+        return ()
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in READERS_OF_RUNS
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "results"
+    ]
+    found = []
+    for call in calls:
+        names = [one.value for one in call.args[:2] if isinstance(one, ast.Constant) and one.value in TABLES]
+        if not names:
+            raise ValueError(f"{path}, line {call.lineno}: the name of a table must be written out, as in the schemas")
+        found += [str(name) for name in names]
+    return tuple(found)
 
 
 @cache

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bumpscope.schemas import TABLES
 from bumpscope.settings import IMAGE_LAYER, LAYERS
-from bumpscope.tables import read_block, read_table
+from bumpscope.tables import read_block, read_matching, read_table
 
 
 class Run(NamedTuple):
@@ -30,7 +30,8 @@ class Results:
     """The tables under an output folder.
 
     Tables over all runs are read once and kept; the tables of a single run are read at each call and never kept, so
-    that memory does not grow with the number of runs.
+    that memory does not grow with the number of runs. Of ``metrics``, which has every number of every run, ask for what
+    is needed: :meth:`select`, :meth:`metrics_like`.
     """
 
     def __init__(self, root: str | Path):
@@ -50,6 +51,16 @@ class Results:
         """Table ``metrics``, or None where the file is missing."""
         path = self._global("metrics")
         return read_table("metrics", path) if path.exists() else None
+
+    def metrics_like(self, pattern: str) -> pd.DataFrame:
+        """Rows of table ``metrics`` whose name fits a regular expression whole; none where the file is missing.
+
+        Unlike :attr:`metrics` this keeps nothing, and never holds the numbers of all runs but those that fit.
+        """
+        path = self._global("metrics")
+        if not path.exists():
+            return pd.DataFrame(columns=TABLES["metrics"].names)
+        return read_matching("metrics", path, "metric", pattern)
 
     @cached_property
     def claims(self) -> pd.DataFrame | None:
@@ -92,10 +103,13 @@ class Results:
         Raises:
             KeyError: when there is no such run or table.
         """
-        folders = self.runs.loc[self.runs["run"] == run, "path"]
-        if folders.empty:
+        if run not in self._folders:
             raise KeyError(f"no run {run!r} in {self._global('runs')}")
-        return self.root / TABLES[name].path.format(path=folders.iloc[0])
+        return self.root / TABLES[name].path.format(path=self._folders[run])
+
+    @cached_property
+    def _folders(self) -> dict[str, str]:
+        return dict(zip(self.runs["run"], self.runs["path"], strict=True))
 
     def has(self, run: str, name: str) -> bool:
         """Whether table ``name`` of a run is there; some are made for some runs only."""
@@ -103,8 +117,11 @@ class Results:
 
     def having(self, name: str) -> list[Run]:
         """Runs that have table ``name``, in the order of the configuration."""
+        return [run for run in self._listed() if self.has(run.run, name)]
+
+    def _listed(self) -> list[Run]:
         rows = self.runs[list(Run._fields)].itertuples(index=False, name=None)
-        return [run for run in map(Run._make, rows) if self.has(run.run, name)]
+        return list(map(Run._make, rows))
 
     def table(self, run: str, name: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
         """Plain columns of a run's table, as :func:`bumpscope.tables.read_table`."""
@@ -113,6 +130,15 @@ class Results:
     def block(self, run: str, name: str, column: str, filters: Any = None) -> np.ndarray:
         """An image or vector column of a run's table, shape (rows, numbers), as :func:`bumpscope.tables.read_block`."""
         return read_block(name, self.path(run, name), column, filters)
+
+    def phases_of_all_runs(self) -> pd.DataFrame:
+        """Tables ``phases`` of all runs but for their reasons, with the columns run, dataset and seed besides."""
+        columns = [name for name in TABLES["phases"].names if name != "reason"]
+        parts = [
+            self.table(run.run, "phases", columns).assign(run=run.run, dataset=run.dataset, seed=run.seed)
+            for run in self._listed()
+        ]
+        return pd.concat(parts, ignore_index=True)
 
     def select(self, pattern: str) -> pd.DataFrame:
         """Metrics whose name fits a pattern, its fields as columns.
@@ -127,14 +153,15 @@ class Results:
         """
         fields = re.findall(r"{(\w+)}", pattern)
         columns = ["run", "dataset", "seed", "step", *fields, "value"]
-        if self.metrics is None:
+        if not self._global("metrics").exists():
             return pd.DataFrame(columns=columns)
         # The odd pieces of the split are the fields, the even ones stand for themselves.
         pieces = re.split(r"{(\w+)}", pattern)
         text = "".join(f"(?P<{p}>[^/]+)" if k % 2 else re.escape(p) for k, p in enumerate(pieces))
-        matches = {name: re.fullmatch(text, name) for name in self.metrics["metric"].unique()}
+        found = self.metrics_like(text)
+        rows = found[found["value"].notna()]
+        matches = {name: re.fullmatch(text, name) for name in rows["metric"].unique()}
         fitting = {name: match.groupdict() for name, match in matches.items() if match}
-        rows = self.metrics[self.metrics["metric"].isin(list(fitting)) & self.metrics["value"].notna()]
         for field in fields:
             rows = rows.assign(**{field: rows["metric"].map({name: values[field] for name, values in fitting.items()})})
         if "t" in fields:

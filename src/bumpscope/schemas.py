@@ -84,7 +84,19 @@ TABLES: dict[str, Table] = {
             "n_parameters | int | – | trainable parameters\n"
             "batch_size | int | images | images in an optimiser step\n"
             "training_steps | int | optimiser steps | length of the training\n"
-            "path | text | – | folder of the run, relative to the output folder"
+            "path | text | – | folder of the run, relative to the output folder\n"
+            "device | text | – | what trained it: cpu or cuda\n"
+            "processor | text | – | model of the CPU\n"
+            "instructions | text | – | latest of the CPU's instructions that torch used; results depend on them\n"
+            "gpu | text | – | model of the GPU; empty on a CPU\n"
+            "cuda | text | – | CUDA of torch, and the driver; empty on a CPU\n"
+            "threads | int | – | threads of the training\n"
+            "system | text | – | operating system, kind of machine, C library\n"
+            "python | text | – | version of Python\n"
+            "numpy | text | – | version of numpy\n"
+            "torch | text | – | version and build of torch\n"
+            "version | text | – | version of bumpscope that trained it\n"
+            "code | text | – | fingerprint of all code that the training used (sixteen hexadecimal digits)"
         ),
     ),
     "losses": Table(

@@ -7,14 +7,14 @@ coupling among it, stays as the experiment has it. So the claim on coupling is t
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pandas as pd
 
 from bumpscope.behaviour import outcomes
-from bumpscope.claims import claims
+from bumpscope.claims import METRICS_READ, claims
 from bumpscope.comparisons import lattice_of
 from bumpscope.histories import histories
 from bumpscope.metrics import run_metrics
@@ -86,7 +86,7 @@ class Probing:
 class Experiment:
     """Tables ``metrics``, ``runs``, ``coupling`` and ``claims`` of an experiment, and ``phases`` of all its runs.
 
-    ``phases`` has the columns run, dataset and seed besides.
+    Of ``metrics`` what claims rest on is enough; ``phases`` has the columns run, dataset and seed besides.
     """
 
     metrics: pd.DataFrame
@@ -95,9 +95,13 @@ class Experiment:
     coupling: pd.DataFrame
     claims: pd.DataFrame
 
-    def judge(self, reading: Reading, probings: Sequence[Probing]) -> pd.DataFrame:
-        """Rows of table ``sensitivity`` for one reading of these runs."""
-        read = [probing.read(reading) for probing in probings]
+    def judge(self, reading: Reading, probings: Iterable[Probing]) -> pd.DataFrame:
+        """Rows of table ``sensitivity`` for one reading of these runs, which are looked at one after another."""
+        read = []
+        for probing in probings:
+            metrics, phases = probing.read(reading)
+            # Of a run's thousands of numbers claims rest on a few.
+            read.append((metrics[metrics["metric"].str.fullmatch(METRICS_READ)], phases))
         metrics = pd.concat([metrics for metrics, _ in read], ignore_index=True)
         phases = pd.concat([phases for _, phases in read], ignore_index=True)
         again = set(phases["run"])

@@ -13,6 +13,9 @@ from bumpscope.factorisation import METRICS
 from bumpscope.intervals import t_interval
 from bumpscope.schemas import TABLES
 
+# The metrics that the table has, as a regular expression with the groups name, layer and t.
+METRICS_READ = rf"({'|'.join(METRICS)})/([^/]+)/t=(\d+)/raw/requested"
+
 
 def side_by_side(metrics: pd.DataFrame, coupling: pd.DataFrame, onsets: pd.DataFrame) -> pd.DataFrame:
     """The table ``factorisation``: a row for each dataset, place and number of :func:`bumpscope.factorisation`.
@@ -23,8 +26,7 @@ def side_by_side(metrics: pd.DataFrame, coupling: pd.DataFrame, onsets: pd.DataF
     Args:
         metrics, coupling, onsets: tables of these names.
     """
-    pattern = rf"^({'|'.join(METRICS)})/([^/]+)/t=(\d+)/raw/requested$"
-    parts = metrics["metric"].str.extract(pattern)
+    parts = metrics["metric"].str.extract(f"^{METRICS_READ}$")
     found = metrics.assign(name=parts[0], layer=parts[1], t=parts[2]).dropna(subset=["name"])
     if found.empty:
         return pd.DataFrame(columns=TABLES["factorisation"].names)

@@ -6,6 +6,7 @@ version, the run it belongs to and a fingerprint of just the settings that it de
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,6 +181,30 @@ def read_table(
     return _read(name, path, plain if columns is None else list(columns), filters).to_pandas()
 
 
+def read_matching(name: str, path: str | Path, column: str, pattern: str) -> pd.DataFrame:
+    """The rows of a table of plain columns whose text in ``column`` fits a pattern whole, in the order of the file.
+
+    Row groups are read one after another, so that memory grows with what fits and not with the file.
+
+    Args:
+        pattern: a regular expression.
+
+    Raises:
+        TableError: as :func:`read_table`.
+    """
+    wanted, fits = re.compile(pattern), dict[str, bool]()
+    with _readable(name, path) as schema:
+        parts = [schema.empty_table()]
+        with pq.ParquetFile(path, read_dictionary=[column], page_checksum_verification=True) as file:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number)
+                texts = group.column(column).unique().to_pylist()
+                fits |= {text: wanted.fullmatch(text) is not None for text in texts if text not in fits}
+                chosen = pc.is_in(group.column(column), pa.array([text for text in texts if fits[text]], pa.string()))
+                parts.append(group.filter(chosen).cast(schema))
+        return pa.concat_tables(parts).to_pandas()
+
+
 def read_block(name: str, path: str | Path, column: str, filters: Any = None) -> np.ndarray:
     """Read an image or vector column as an array of shape (rows, numbers), float32.
 
@@ -195,10 +220,17 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None) ->
 
 
 def _read(name: str, path: str | Path, columns: list[str], filters: Any) -> pa.Table:
+    with _readable(name, path):
+        return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
+
+
+@contextmanager
+def _readable(name: str, path: str | Path) -> Iterator[pa.Schema]:
+    """The schema of a table's file; what goes wrong in reading it within the block is told in one line."""
     try:
         schema = pq.read_schema(path)
         _check_schema(name, path, schema)
-        return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
+        yield schema
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:

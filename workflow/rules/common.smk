@@ -21,7 +21,7 @@ from bumpscope.config import (
     step_settings,
 )
 from bumpscope.plan import describe
-from bumpscope.provenance import code_fingerprint, module_path
+from bumpscope.provenance import code_fingerprint, module_path, tables_of_runs
 from bumpscope.settings import canonical_json, fingerprint
 from bumpscope.variants import readings, variants
 
@@ -160,10 +160,13 @@ def check_cluster():
             )
 
 
+# dataset -> one of its runs, which all share its lattice.
+RUN_OF_DATASET = {run.dataset: run for run in RUNS.values()}
+
+
 def lattice_settings(wildcards):
-    """Settings of a dataset are those of any of its runs: they share the lattice."""
-    run = next(run for run in RUNS.values() if run.dataset == wildcards.dataset)
-    return canonical_json(step_settings(run, "dataset"))
+    """Just what a dataset depends on."""
+    return canonical_json(step_settings(RUN_OF_DATASET[wildcards.dataset], "dataset"))
 
 
 def forget_finished_states():
@@ -185,8 +188,15 @@ def of_all_runs(table):
     return [f"{OUT}/{path}/{table}" for path in RUNS]
 
 
-# What figures read beside the numbers of all runs.
-TABLES_OF_FIGURES = ["embedding", "losses", "phases", "samples", "topology"]
+# What the explorer shows of a run.
+TABLES_OF_EXPLORER = ["behaviour", "effects", "embedding", "phases", "samples"]
+
+
+def tables_of_figure(wildcards):
+    """What a figure reads beside the numbers of all runs. Most read nothing, and each input counts: with a thousand
+    runs, all tables for all figures were two thirds of what Snakemake looked at."""
+    tables = tables_of_runs(f"figures.{wildcards.figure}")
+    return [path for table in tables for path in of_all_runs(f"{table}.parquet")]
 
 
 def caption(figure):

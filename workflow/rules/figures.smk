@@ -6,7 +6,7 @@ rule figure:
         coupling=f"{OUT}/coupling.parquet",
         onsets=f"{OUT}/onsets.parquet",
         factorisation=f"{OUT}/factorisation.parquet",
-        tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_FIGURES],
+        tables=tables_of_figure,
     output:
         pdf=f"{OUT}/figures/{{figure}}.pdf",
         png=report(

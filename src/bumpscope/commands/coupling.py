@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
+from bumpscope.coupling import METRICS_READ as LEARNING
 from bumpscope.coupling import coupling as compare
 from bumpscope.onset_table import onset_table
 from bumpscope.results import Results
+from bumpscope.side_by_side import METRICS_READ as GEOMETRY
 from bumpscope.side_by_side import side_by_side
-from bumpscope.tables import provenance, read_table, write_table
+from bumpscope.tables import provenance, write_table
 
 
 def coupling(
@@ -22,7 +24,8 @@ def coupling(
     """Compare imbalanced datasets with their nulls: are x and y learnt together, and is what they end in factorised?"""
     inputs = [folder / "metrics.parquet", folder / "runs.parquet"]
     metadata = provenance({}, *inputs)
-    metrics, runs = read_table("metrics", inputs[0]), Results(folder).runs
+    results = Results(folder)
+    metrics, runs = results.metrics_like(f"{LEARNING}|{GEOMETRY}"), results.runs
     found, times = compare(metrics, runs), onset_table(metrics, runs)
     write_table("coupling", output, found, metadata)
     write_table("onsets", onsets, times, metadata)

@@ -12,7 +12,6 @@ from bumpscope.commands.interface import CommandError, execute
 from bumpscope.files import atomic_path
 from bumpscope.report import build
 from bumpscope.results import Results
-from bumpscope.tables import read_checkpoint_metadata
 
 
 def report(
@@ -31,14 +30,21 @@ def report(
         temporary.write_text(page, encoding="utf-8")
 
 
+# Columns of table ``runs`` that say what the trainings ran on and with, by what the page calls them.
+TRAINED = {
+    "Trained on": "device", "Processor": "processor", "Instructions": "instructions", "GPU": "gpu", "CUDA": "cuda",
+    "Threads": "threads", "System": "system", "Python at training": "python", "numpy at training": "numpy",
+    "torch at training": "torch", "bumpscope at training": "version", "Code of the training": "code",
+}  # fmt: skip
+
+
 def _facts(results: Results) -> dict[str, str]:
-    """Hardware and versions of the trainings, and the time that the steps took, as far as they are on record."""
-    checkpoints = [next((results.root / path / "checkpoints").glob("step=*.safetensors")) for path in results.runs.path]
-    described = [read_checkpoint_metadata(path) for path in checkpoints]
-    facts = {
-        name: ", ".join(sorted({one[key] for one in described}))
-        for name, key in (("Trained on", "device"), ("torch at training", "torch"), ("Python at training", "python"))
-    }
+    """Hardware and versions of the trainings, the time that the steps took and the disk that they fill."""
+    facts = {}
+    for name, column in TRAINED.items():
+        different = results.runs[column].dropna().unique()
+        if len(different):
+            facts[name] = ", ".join(str(value) for value in sorted(different))
     seconds = {}
     for step in sorted((results.root / "benchmarks").glob("*/")):
         seconds[step.name] = sum(pd.read_csv(file, sep="\t")["s"].sum() for file in step.glob("*.tsv"))

@@ -1,6 +1,7 @@
 """List the runs of an experiment with their properties."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ import typer
 
 from bumpscope.bumps import lattice_points
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.settings import StepSettings, run_path
+from bumpscope.comparisons import MACHINE
+from bumpscope.settings import Lattice, StepSettings, canonical_json, run_path
 from bumpscope.tables import provenance, read_checkpoint_metadata, write_table
 
 
@@ -60,12 +62,26 @@ def _row(path: str, dataset: str, checkpoint: Path) -> dict[str, Any]:
         "skew_alpha": lattice.skew.alpha,
         "prediction": diffusion.prediction,
         "reference": model.reference,
-        "n_images": int((lattice_points(lattice).probability > 0).sum()),
+        "n_images": _images(canonical_json(lattice.model_dump(mode="json"))),
         "n_parameters": int(metadata["parameters"]),
         "batch_size": training.batch_size,
         "training_steps": training.steps,
         "path": path,
+        **_machine(metadata),
     }
+
+
+def _machine(metadata: dict[str, str]) -> dict[str, Any]:
+    """What trained the run; empty where its checkpoint is of an earlier version, which did not say."""
+    told: dict[str, Any] = {name: metadata.get(name) or None for name in MACHINE}
+    kind, threads = (metadata.get(name) for name in ("device", "threads"))
+    return told | {"device": kind and kind.split()[0], "threads": threads and int(threads)}
+
+
+@cache
+def _images(lattice: str) -> int:
+    """Lattice points with a probability above 0; all runs of a dataset have the same."""
+    return int((lattice_points(Lattice.model_validate_json(lattice)).probability > 0).sum())
 
 
 if __name__ == "__main__":

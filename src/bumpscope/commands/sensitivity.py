@@ -1,5 +1,6 @@
 """Judge the claims again with one choice changed at a time, and say which verdicts change."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import pandas as pd
 import typer
 from pydantic import ValidationError
 
+from bumpscope.claims import METRICS_READ
 from bumpscope.commands.interface import CommandError, execute, log
 from bumpscope.files import atomic_path
 from bumpscope.readings import CONFIGURED, Readings
@@ -35,24 +37,22 @@ def sensitivity(
     results = Results(folder)
     own = {name: folder / TABLES[name].path for name in ("metrics", "coupling", "claims")}
     experiment = Experiment(
-        metrics=read_table("metrics", own["metrics"]),
+        metrics=results.metrics_like(METRICS_READ),
         runs=results.runs,
-        phases=_phases(results),
+        phases=results.phases_of_all_runs(),
         coupling=read_table("coupling", own["coupling"]),
         claims=read_table("claims", own["claims"]),
     )
-    rows, read = [], []
-    probed: dict[str, list[Probing]] = {}
+    rows = []
+    paths = {reading.variant: _paths(folder, wanted, reading.variant) for reading in wanted.readings}
     for number, reading in enumerate(wanted.readings, start=1):
-        if reading.variant not in probed:
-            paths = _paths(folder, wanted, reading.variant)
-            probed[reading.variant] = [_probing(results, run, *tables) for run, tables in paths.items()]
-            read += [path for tables in paths.values() for path in tables]
-        rows.append(experiment.judge(reading, probed[reading.variant]))
+        rows.append(experiment.judge(reading, _probings(results, paths[reading.variant])))
         log.debug("reading %d of %d judged (%s: %s)", number, len(wanted.readings), reading.factor, reading.level)
     verdicts = pd.concat(rows, ignore_index=True)
-    configured = [places_of(probing, wanted.readings[0].tolerance) for probing in probed[CONFIGURED]]
+    tolerance = wanted.readings[0].tolerance
+    configured = [places_of(probing, tolerance) for probing in _probings(results, paths[CONFIGURED])]
     everywhere = pd.concat(configured, ignore_index=True)
+    read = [path for of_variant in paths.values() for tables in of_variant.values() for path in tables]
     told = f"{verdicts_text(verdicts)}\n\n{places_text(everywhere)}\n"
     metadata = provenance(wanted.model_dump(mode="json"), *own.values(), *read)
     write_table("places", places, everywhere, metadata)
@@ -60,15 +60,6 @@ def sensitivity(
     with atomic_path(text) as temporary:
         temporary.write_text(told, encoding="utf-8")
     print(f"\n{told}", flush=True)
-
-
-def _phases(results: Results) -> pd.DataFrame:
-    """Table ``phases`` of all runs, with the columns run, dataset and seed."""
-    parts = []
-    for run in results.runs.to_dict("records"):
-        verdicts = results.table(run["run"], "phases")
-        parts.append(verdicts.assign(run=run["run"], dataset=run["dataset"], seed=run["seed"]))
-    return pd.concat(parts, ignore_index=True)
 
 
 def _paths(folder: Path, wanted: Readings, variant: str) -> dict[str, tuple[Path, Path]]:
@@ -84,6 +75,12 @@ def _paths(folder: Path, wanted: Readings, variant: str) -> dict[str, tuple[Path
             )
             found[path] = (behaviour, geometry)
     return found
+
+
+def _probings(results: Results, paths: dict[str, tuple[Path, Path]]) -> Iterator[Probing]:
+    """What a variant found, run by run; read again for each reading, so that memory holds one run's at a time."""
+    for path, tables in paths.items():
+        yield _probing(results, path, *tables)
 
 
 def _probing(results: Results, path: str, behaviour: Path, geometry: Path) -> Probing:

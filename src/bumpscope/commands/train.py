@@ -1,7 +1,6 @@
 """Train a denoiser, or go on where a killed training stopped."""
 
 import hashlib
-import platform
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOptio
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
 from bumpscope.files import FileError, atomic_path
+from bumpscope.machine import described
 from bumpscope.provenance import code_fingerprint
 from bumpscope.settings import Training, canonical_json, fingerprint
 from bumpscope.tables import provenance, read_block, read_table, write_table
@@ -46,21 +46,16 @@ def train(
     with hold_device(device, gpus) as place:
         data = _training_data(dataset)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
-        key = fingerprint(plain, _digest(data), code_fingerprint("commands.train"), torch.__version__, place.type)
+        code, machine = code_fingerprint("commands.train"), described(place)
+        key = fingerprint(plain, _digest(data), code, torch.__version__, place.type)
         folder = state / key
-        hardware = torch.cuda.get_device_name(place) if place.type == "cuda" else platform.processor() or "CPU"
-        log.info("%s: training on %s (%s)", chosen.run, place, hardware)
+        log.info("%s: training on %s (%s)", chosen.run, place, machine["gpu"] or machine["processor"])
         run_lock = _hold(state, chosen.run or "this run")
         network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
         trainer = Trainer(chosen.seed, data.to(place), network, chosen.diffusion, training, place)
-        described = metadata | {
-            "config": canonical_json(plain),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "device": f"{place.type} ({hardware})",
-            "parameters": str(sum(parameter.numel() for parameter in trainer.network.parameters())),
-        }
-        losses = train_to_the_end(trainer, folder, described, lambda text: log.info("%s: %s", chosen.run, text))
+        parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
+        about = metadata | machine | {"config": canonical_json(plain), "code": code, "parameters": str(parameters)}
+        losses = train_to_the_end(trainer, folder, about, lambda text: log.info("%s: %s", chosen.run, text))
     finished = [folder / f"step={step}.safetensors" for step in training.checkpoints]
     try:
         for path in finished:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bumpscope.comparisons import first_of_pairs, in_words
-from bumpscope.coupling import effect_timestep
+from bumpscope.coupling import EFFECTS, effect_timestep
 from bumpscope.figures import style
 from bumpscope.onsets import LEVEL, onset
 from bumpscope.results import Results
@@ -71,8 +71,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 
 def _curves(results: Results) -> pd.DataFrame:
-    table, metrics = results.coupling, results.metrics
-    t = None if metrics is None else effect_timestep(metrics)
+    table, t = results.coupling, effect_timestep(results.metrics_like(EFFECTS))
     if table is None or t is None:
         return pd.DataFrame(columns=COLUMNS)
     effects = results.select("effect_{axis}/t={t}/ema")

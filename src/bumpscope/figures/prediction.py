@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope.comparisons import MACHINE
 from bumpscope.figures import style
 from bumpscope.onsets import LEVEL, onset
 from bumpscope.results import Results
@@ -29,7 +30,7 @@ LOOKS: dict[str, style.Look] = {
 }
 QUANTITIES = {"correct": "share of correct images", "effect_x": "effect of the x label", "residual": "residual error"}
 # What may differ between the two datasets of a pair.
-OWN = {"run", "dataset", "seed", "path", "prediction"}
+OWN = {"run", "dataset", "seed", "path", "prediction", *MACHINE}
 
 
 @style.apply()

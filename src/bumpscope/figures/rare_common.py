@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from bumpscope.bumps import BINS
 from bumpscope.comparisons import first_of_pairs, in_words
-from bumpscope.coupling import effect_timestep
+from bumpscope.coupling import EFFECTS, effect_timestep
 from bumpscope.figures import style
 from bumpscope.frequency import ALL
 from bumpscope.intervals import t_interval
@@ -106,7 +106,7 @@ def _measured(results: Results) -> pd.DataFrame:
     if not names:
         return pd.DataFrame(columns=COLUMNS)
     times = sorted(rows["t"].unique())
-    middle = None if results.metrics is None else effect_timestep(results.metrics)
+    middle = effect_timestep(results.metrics_like(EFFECTS))
     t = middle if middle in times else times[(len(times) - 1) // 2]
     correct = results.select("outcome/correct/seen/x={bin_x},y={bin_y}").assign(quantity=CORRECT, t=-1)
     found = pd.concat([rows[rows["t"] == t], correct], ignore_index=True)

@@ -1,0 +1,171 @@
+// The latent manifold in three dimensions.
+
+import { readCamera } from "./state.js";
+import { marks } from "./looks.js";
+
+const DISTANCE = 1.5; // of the camera, in plotly's units (the box has side 1)
+const TURN = Math.PI / 24; // of a press on an arrow key
+const ROOM = 1.08; // of the box over the points
+// A look from a little above and beside the first view, in which the sheet would be seen flat.
+const ASIDE = [-0.35, 0.4];
+
+const add = (...vectors) => vectors.reduce((a, b) => a.map((value, k) => value + b[k]));
+const times = (vector, by) => vector.map((value) => value * by);
+const cross = ([a, b, c], [x, y, z]) => [b * z - c * y, c * x - a * z, a * y - b * x];
+const unit = (vector) => times(vector, 1 / Math.hypot(...vector));
+const point = ([x, y, z]) => ({ x, y, z });
+const vector = ({ x, y, z }) => [x, y, z];
+
+export class Manifold {
+  // on: {hover(i, event), leave(), pick(i), look(text)}: i is the number of a point, text a camera.
+  constructor(element, index, on) {
+    Object.assign(this, { element, index, on, drawn: null });
+    element.addEventListener("keydown", (event) => this.press(event));
+  }
+
+  // view: {run, state, k, theme}. Draws anew what has no points drawn yet, else changes only what differs.
+  async show(view) {
+    const { run, state, k, theme } = view;
+    const place = run.place([state.layer, state.t]);
+    const points = run.points([state.layer, state.t], state.embedding, k);
+    const empty = [[], [], []];
+    const [x, y, z] = points ?? empty;
+    const { colours, symbols } = marks(this.index, run, state.colour, k, theme.missing);
+    const i = state.sample === null ? -1 : run.samples.indexOf(state.sample);
+    const chosen = points && i >= 0 ? points.map((values) => [values[i]]) : empty;
+    const reach = this.reach(place?.[state.embedding], state.axes, points);
+    this.view = { place: place?.[state.embedding] ?? null, state };
+    const data = {
+      x: [x, chosen[0]],
+      y: [y, chosen[1]],
+      z: [z, chosen[2]],
+      "marker.color": [colours, "rgba(0,0,0,0)"],
+      "marker.symbol": [symbols, "circle-open"],
+    };
+    const frame = [run.run, state.layer, state.t, state.embedding, theme.paper].join(" ");
+    if (this.drawn?.frame !== frame) {
+      this.drawn = { frame, reach, camera: state.camera };
+      await this.draw(data, theme, reach, state);
+    } else if (this.drawn.reach !== reach || this.drawn.camera !== state.camera) {
+      const layout = { ...ranges(reach), ...(this.drawn.camera !== state.camera && { "scene.camera": this.camera(state) }) };
+      Object.assign(this.drawn, { reach, camera: state.camera });
+      await Plotly.update(this.element, data, layout, [0, 1]);
+    } else {
+      await Plotly.restyle(this.element, data, [0, 1]);
+    }
+  }
+
+  reach(embedding, axes, points) {
+    if (!embedding) return 1;
+    if (axes === "fixed" || !points) return embedding.reach * ROOM;
+    const largest = Math.max(...points.map((values) => values.reduce((a, b) => Math.max(a, Math.abs(b) || 0), 0)));
+    return (largest || 1) * ROOM;
+  }
+
+  // The camera of the address, or the first view: requested x to the right and y down at the last checkpoint.
+  camera(state) {
+    const given = state.camera && readCamera(state.camera);
+    if (given) return view(given.eye, given.up);
+    const { right, up } = this.view.place ?? { right: [1, 0, 0], up: [0, 1, 0] };
+    const front = cross(right, up);
+    const eye = times(unit(add(front, times(right, ASIDE[0]), times(up, ASIDE[1]))), DISTANCE);
+    return view(eye, up);
+  }
+
+  async draw(data, theme, reach, state) {
+    const traces = [0, 1].map((k) => ({
+      type: "scatter3d",
+      mode: "markers",
+      x: data.x[k],
+      y: data.y[k],
+      z: data.z[k],
+      hoverinfo: k ? "skip" : "none",
+      marker: {
+        size: k ? 13 : 4.5,
+        color: data["marker.color"][k],
+        symbol: data["marker.symbol"][k],
+        line: { width: k ? 3 : 1, color: k ? theme.accent : theme.faint },
+      },
+    }));
+    traces[1].marker.color = theme.accent;
+    const name = state.embedding === "pca" ? "PC" : "UMAP";
+    const axis = (number) => ({
+      title: { text: `${name} ${number}`, font: { size: 11 } },
+      range: [-reach, reach],
+      color: theme.faint,
+      gridcolor: theme.line,
+      zerolinecolor: theme.line,
+      showspikes: false,
+      nticks: 5,
+      tickfont: { size: 10 },
+    });
+    const layout = {
+      margin: { l: 0, r: 0, t: 0, b: 0 },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      showlegend: false,
+      hovermode: "closest",
+      scene: {
+        xaxis: axis(1),
+        yaxis: axis(2),
+        zaxis: axis(3),
+        aspectmode: "cube",
+        camera: this.camera(state),
+        dragmode: "orbit",
+      },
+    };
+    const first = !this.element.layout;
+    await Plotly.react(this.element, traces, layout, { displayModeBar: false, responsive: true });
+    if (first) this.listen();
+  }
+
+  listen() {
+    // In three dimensions plotly does not tell where the pointer is.
+    let pointer = null;
+    this.element.addEventListener("pointermove", (event) => (pointer = event), true);
+    this.element.on("plotly_hover", ({ points: [at] }) => this.on.hover(at.pointNumber, pointer));
+    this.element.on("plotly_unhover", () => this.on.leave());
+    this.element.on("plotly_click", ({ points: [at] }) => this.on.pick(at.pointNumber));
+    this.element.on("plotly_relayout", (changes) => {
+      const seen = changes["scene.camera"];
+      if (seen && !this.turning) this.look(vector(seen.eye), vector(seen.up));
+    });
+  }
+
+  look(eye, up) {
+    const text = [...eye, ...up].map((value) => value.toFixed(2)).join(",");
+    this.drawn.camera = text;
+    this.on.look(text);
+  }
+
+  // Arrow keys turn the cloud, + and - come nearer and go away, 0 goes back to the first view.
+  async press(event) {
+    const turns = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    const zooms = { "+": 1 / 1.15, "=": 1 / 1.15, "-": 1.15 };
+    if (event.key === "0") this.on.look(null);
+    if (!(event.key in turns) && !(event.key in zooms)) return;
+    event.preventDefault();
+    const { eye: at, up: top } = this.element.layout.scene.camera;
+    let [eye, up] = [vector(at), vector(top)];
+    const right = unit(cross(up, eye));
+    const upright = unit(cross(eye, right));
+    const [across, over] = turns[event.key] ?? [0, 0];
+    const length = Math.hypot(...eye);
+    eye = add(eye, times(right, across * TURN * length), times(upright, over * TURN * length));
+    eye = times(unit(eye), length * (zooms[event.key] ?? 1));
+    // Up stays perpendicular to the look, so that the cloud can be turned over the top.
+    up = unit(cross(eye, over ? right : unit(cross(up, eye))));
+    this.turning = true;
+    await Plotly.relayout(this.element, { "scene.camera": view(eye, up) });
+    this.turning = false;
+    this.look(eye, up);
+  }
+}
+
+// Without perspective, so that what is near does not look large.
+function view(eye, up) {
+  return { eye: point(eye), up: point(up), center: point([0, 0, 0]), projection: { type: "orthographic" } };
+}
+
+function ranges(reach) {
+  return Object.fromEntries(["x", "y", "z"].map((axis) => [`scene.${axis}axis.range`, [-reach, reach]]));
+}

@@ -1,0 +1,23 @@
+# The page on which a reader moves through training, in one file.
+rule explorer:
+    input:
+        runs=f"{OUT}/runs.parquet",
+        metrics=f"{OUT}/metrics.parquet",
+        tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_EXPLORER],
+    output:
+        f"{OUT}/explorer.html",
+    log:
+        f"{OUT}/logs/explorer.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
+    params:
+        folder=output_folder,
+        code=code_of("explorer"),
+    message:
+        "Writing {output}"
+    shell:
+        "python -m bumpscope --log {log:q} explorer --folder {params.folder:q} --output {output:q}"
