@@ -2,6 +2,9 @@
 # in src/, which knows nothing of Snakemake and can be run alone (python -m bumpscope --help).
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
@@ -19,6 +22,8 @@ rule all:
     input:
         f"{OUT}/report.html",
         f"{OUT}/explorer.html",
+        f"{OUT}/figures/manifold.gif",
+        f"{OUT}/claims.csv",
     localrule: True
 
 
@@ -30,6 +35,7 @@ rule figures:
             figure=FIGURES,
             kind=["pdf", "png", "csv"],
         ),
+        f"{OUT}/figures/manifold.gif",
     localrule: True
 
 

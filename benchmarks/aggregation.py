@@ -21,7 +21,7 @@ import torch
 from record import RESULTS, save, watched, with_slopes
 
 from bumpscope.checkpoints import save_tensors
-from bumpscope.commands.figure import figure_names
+from bumpscope.gallery import names as figure_names
 from bumpscope.schemas import TABLES
 from bumpscope.settings import canonical_json, run_path
 from bumpscope.tables import read_checkpoint_metadata

@@ -1,7 +1,6 @@
 """Figures say what the tables say, survive poor tables, and are the same bytes every time."""
 
 import importlib
-import pkgutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
-from bumpscope import figures, topology
+from bumpscope import gallery, manifold_view, marks, topology
 from bumpscope.figures import (
     behaviour_mix,
     decodability,
@@ -28,7 +27,7 @@ from bumpscope.histories import without_return
 from bumpscope.results import Results
 from synthetic_results import BALANCED, DATASETS, write_results
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
+NAMES = gallery.names()
 MODULES = {name: importlib.import_module(f"bumpscope.figures.{name}") for name in NAMES}
 FEW_STEPS = (0, 300, 600, 900, 1500)
 
@@ -130,13 +129,13 @@ def test_outcomes_and_phases_darken_in_order():
 
 @pytest.mark.parametrize("heights", [[0.5, 0.5, 0.5], [0.0, 0.01, 0.99, 1.0], [0.1, 0.5, 0.9], [1.0] * 5])
 def test_spread_labels_keep_their_distance_order_and_panel(heights):
-    placed = style.spread(heights, 0.1)
+    placed = marks.spread(heights, 0.1)
     assert np.all(np.diff(placed) >= 0.1 - 1e-9)
     assert min(placed) >= 0 and max(placed) <= 1 + 1e-9
 
 
 def test_labels_that_are_far_apart_stay_where_they_belong():
-    assert style.spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
+    assert marks.spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
 
 
 def test_wrapped_text_keeps_words_whole_and_within_the_width():
@@ -173,34 +172,34 @@ def test_areas_of_outcomes_fill_the_panel(full):
 def test_checkpoints_are_spaced_along_the_change_and_keep_both_ends():
     steps = np.array([0, 100, 200, 300, 400, 500])
     shares = np.array([[0.0], [0.0], [0.0], [0.5], [1.0], [1.0]])
-    assert manifold.spaced_by_change(steps, shares, 3) == [0, 300, 500]
+    assert manifold_view.spaced_by_change(steps, shares, 3) == [0, 300, 500]
 
 
 def test_checkpoints_are_different_and_in_order_wherever_the_change_is():
     steps = np.arange(8)
     for place in range(1, 8):
-        chosen = manifold.spaced_by_change(steps, (steps >= place).astype(float)[:, None], 5)
+        chosen = manifold_view.spaced_by_change(steps, (steps >= place).astype(float)[:, None], 5)
         assert chosen == sorted(set(chosen)) and len(chosen) == 5 and chosen[0] == 0 and chosen[-1] == 7
 
 
 def test_checkpoints_without_change_are_spaced_by_their_number():
-    assert manifold.spaced_by_change(np.arange(9), np.zeros((9, 4)), 5) == [0, 2, 4, 6, 8]
+    assert manifold_view.spaced_by_change(np.arange(9), np.zeros((9, 4)), 5) == [0, 2, 4, 6, 8]
 
 
 def test_explained_variance_is_one_for_a_linear_map_and_none_for_a_constant():
     random = np.random.default_rng(0)
-    points = pd.DataFrame(random.normal(size=(50, 2)), columns=manifold.VIEW)
+    points = pd.DataFrame(random.normal(size=(50, 2)), columns=manifold_view.VIEW)
     points["mu_x"] = 3 * points["view_1"] - 2 * points["view_2"] + 1
     points["mu_y"] = 5.0
-    assert manifold.explained_variance(points, "mu_x", None) == pytest.approx(1)
-    assert np.isnan(manifold.explained_variance(points, "mu_y", None))
+    assert manifold_view.explained_variance(points, "mu_x", None) == pytest.approx(1)
+    assert np.isnan(manifold_view.explained_variance(points, "mu_y", None))
 
 
 def test_explained_variance_on_a_torus_does_not_see_the_jump():
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     points = pd.DataFrame({"view_1": np.cos(angle), "view_2": np.sin(angle), "mu_x": angle * 16 / (2 * np.pi)})
-    assert manifold.explained_variance(points, "mu_x", 16.0) == pytest.approx(1)
-    assert manifold.explained_variance(points, "mu_x", None) < 0.7
+    assert manifold_view.explained_variance(points, "mu_x", 16.0) == pytest.approx(1)
+    assert manifold_view.explained_variance(points, "mu_x", None) < 0.7
 
 
 def test_the_viewpoint_turns_a_tilted_sheet_to_the_reader():
@@ -208,18 +207,18 @@ def test_the_viewpoint_turns_a_tilted_sheet_to_the_reader():
     requests = random.uniform(0, 16, (200, 2))
     turn = np.linalg.qr(random.normal(size=(3, 3)))[0]
     place = np.column_stack([requests, np.zeros(200)]) @ turn
-    points = pd.DataFrame(np.hstack([place, requests]), columns=[*manifold.COORDINATES, "mu_x", "mu_y"])
-    seen = place @ manifold.viewpoint(points)
+    points = pd.DataFrame(np.hstack([place, requests]), columns=[*manifold_view.COORDINATES, "mu_x", "mu_y"])
+    seen = place @ manifold_view.viewpoint(points)
     assert seen - seen.mean(axis=0) == pytest.approx((requests - requests.mean(axis=0)) * [1, -1])
 
 
 def test_the_viewpoint_makes_no_order_where_there_is_none():
     random = np.random.default_rng(5)
-    points = pd.DataFrame(random.normal(size=(500, 5)), columns=[*manifold.COORDINATES, "mu_x", "mu_y"])
-    points[manifold.VIEW] = points[manifold.COORDINATES].to_numpy() @ manifold.viewpoint(points)
-    assert manifold.explained_variance(points, "mu_x", None) < 0.05
+    points = pd.DataFrame(random.normal(size=(500, 5)), columns=[*manifold_view.COORDINATES, "mu_x", "mu_y"])
+    points[manifold_view.VIEW] = points[manifold_view.COORDINATES].to_numpy() @ manifold_view.viewpoint(points)
+    assert manifold_view.explained_variance(points, "mu_x", None) < 0.05
     points["mu_y"] = 1.0
-    assert manifold.viewpoint(points) == pytest.approx(np.eye(3)[:, :2])
+    assert manifold_view.viewpoint(points) == pytest.approx(np.eye(3)[:, :2])
 
 
 def test_thumbnails_are_the_same_requests_at_every_checkpoint(full):
@@ -281,7 +280,7 @@ def test_diagrams_show_one_run_of_each_boundary_at_its_first_and_last_checkpoint
 
 
 def test_stretches_of_equal_phase_meet_halfway_between_checkpoints():
-    stretches = style.segments(np.array([0, 100, 300, 400]), ["A", "A", "B", "C"])
+    stretches = marks.segments(np.array([0, 100, 300, 400]), ["A", "A", "B", "C"])
     assert stretches == [(0, 200, "A"), (200, 350, "B"), (350, 400, "C")]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bumpscope import gallery
 from bumpscope.claims import METRICS_READ, claims
-from bumpscope.commands.figure import figure_names
 from bumpscope.coupling import METRICS_READ as LEARNING
 from bumpscope.coupling import coupling
 from bumpscope.onset_table import onset_table
@@ -112,7 +112,7 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path):
         read_matching("metrics", tmp_path / "metrics.parquet", "metric", ".*")
 
 
-@pytest.mark.parametrize("name", figure_names())
+@pytest.mark.parametrize("name", gallery.names())
 def test_a_figure_reads_just_the_tables_that_the_workflow_makes_for_it(name, results, monkeypatch):
     asked, path = set(), Results.path
     monkeypatch.setattr(Results, "path", lambda self, run, table: asked.add(table) or path(self, run, table))

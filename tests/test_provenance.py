@@ -151,7 +151,7 @@ def test_an_edit_of_the_denoiser_changes_training_and_probing_only(copied):
 
 def test_an_edit_of_an_analysis_changes_that_analysis_and_no_training(copied):
     changed = changed_by(copied, "alignment.py", '"""One basis', '"""The basis')
-    assert changed == {"commands.geometry"}
+    assert changed == {"commands.geometry", "commands.explorer"}
 
 
 @pytest.mark.parametrize("name", FIGURES[::3])

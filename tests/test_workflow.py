@@ -81,7 +81,18 @@ def _preset(project: Path, change: Callable[[dict], None]) -> Path:
     return path
 
 
-AGGREGATION = {"runs", "metrics", "coupling", "claims", "figure", "report", "all"}
+AGGREGATION = {
+    "runs",
+    "metrics",
+    "coupling",
+    "claims",
+    "claims_as_csv",
+    "figure",
+    "animation",
+    "explorer",
+    "report",
+    "all",
+}
 CONFIGURATION = {"configuration"}
 JUDGED = AGGREGATION - {"runs"}
 ANALYSIS = {"behaviour", "geometry", "phases"}
@@ -178,7 +189,8 @@ def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
         ("src/bumpscope/geometry.py", {"geometry", "topology", "phases"} | JUDGED),
         ("src/bumpscope/topology.py", {"topology", "phases"} | JUDGED),
         ("src/bumpscope/behaviour.py", ANALYSIS | JUDGED),
-        ("src/bumpscope/claims.py", {"claims", "report", "all"}),
+        ("src/bumpscope/claims.py", {"claims", "claims_as_csv", "report", "all"}),
+        ("src/bumpscope/animation.py", {"animation", "all"}),
         ("src/bumpscope/training.py", PROBED | AGGREGATION | {"train", "effects"}),
         ("src/bumpscope/report.py", {"report", "all"}),
     ],

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from bumpscope.config import Config, SamplerChoice, Sensitivity
 from bumpscope.datasets import Dataset
+from bumpscope.figures_page import figures_page
 from bumpscope.schemas import TABLES
 from bumpscope.settings import Analysis, Diffusion, Holdout, Lattice, Model, Probe, Section, Skew, Training
 from bumpscope.sweep import Common, Ratios, Skews, Spacings, Sweep
@@ -212,4 +213,5 @@ PAGES = {
     "workflow/schema/config.schema.json": json_schema,
     "docs/config.md": config_page,
     "docs/tables.md": tables_page,
+    "docs/figures.md": figures_page,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import pkgutil
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from bumpscope import figures
+from bumpscope import gallery
 from bumpscope.narrative import paragraph
 from bumpscope.results import Results
 from bumpscope.schemas import TABLES
@@ -110,7 +109,7 @@ def build(results: Results, figures_dir: Path, config: dict[str, Any], facts: Ma
 
 def figure_names() -> list[str]:
     """The names of all figures: those of claims, then the others."""
-    names = {module.name for module in pkgutil.iter_modules(figures.__path__)} - {"style"}
+    names = set(gallery.names())
     ordered = dict.fromkeys([*(name for own in FIGURES_OF_CLAIMS.values() for name in own), *OTHER_FIGURES])
     return [name for name in ordered if name in names] + sorted(names - set(ordered))
 

@@ -92,6 +92,15 @@ class Results:
         path = self._global("factorisation")
         return read_table("factorisation", path) if path.exists() else None
 
+    @cached_property
+    def by_dataset(self) -> pd.DataFrame:
+        """Table ``runs`` with the first run of each dataset, indexed by the dataset's name."""
+        return self.runs.drop_duplicates("dataset").set_index("dataset")
+
+    def of_dataset(self, name: str) -> dict[str, Any]:
+        """What table ``runs`` says of the first run of a dataset."""
+        return {str(column): value for column, value in self.by_dataset.loc[name].items()}
+
     @property
     def datasets(self) -> list[str]:
         """Names of the datasets, in the order of the configuration."""
@@ -122,6 +131,26 @@ class Results:
     def _listed(self) -> list[Run]:
         rows = self.runs[list(Run._fields)].itertuples(index=False, name=None)
         return list(map(Run._make, rows))
+
+    def place_read(self, run: str, present: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
+        """Layer and timestep of a run to look at: where its last latent verdict was read.
+
+        Args:
+            present: the (layer, t) there are; of these the first layer of the network at its noisiest timestep where
+                no verdict was read at any of them.
+
+        Returns:
+            None without any.
+        """
+        places = set(present)
+        if self.has(run, "phases"):
+            last = self.table(run, "phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
+            if (last["layer"], last["t"]) in places:
+                return str(last["layer"]), int(last["t"])
+        if not places:
+            return None
+        first = in_network_order(layer for layer, _ in places)[0]
+        return first, max(int(t) for layer, t in places if layer == first)
 
     def table(self, run: str, name: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
         """Plain columns of a run's table, as :func:`bumpscope.tables.read_table`."""

@@ -327,8 +327,8 @@ TABLES: dict[str, Table] = {
         "a number behind the verdict on a claim; those of C5 are the table coupling",
         _columns(
             "claim | text | – | id of the claim\n"
-            "quantity | text | – | what was counted or estimated\n"
-            "subject | text | – | phase, place, spacing or split that it is of; empty where it is of all\n"
+            "quantity | text | – | name of the count or estimate\n"
+            "subject | text | – | what it is of (a phase, a place, a spacing, a split); empty where it is of all\n"
             "value | float | see the quantity | its value\n"
             "low | float | see the quantity | lower end of its 95% interval; empty for a count\n"
             "high | float | see the quantity | upper end"

@@ -188,8 +188,9 @@ def of_all_runs(table):
     return [f"{OUT}/{path}/{table}" for path in RUNS]
 
 
-# What the explorer shows of a run.
+# What the explorer and the animation show of a run.
 TABLES_OF_EXPLORER = ["behaviour", "effects", "embedding", "phases", "samples"]
+TABLES_OF_ANIMATION = ["embedding", "phases", "samples"]
 
 
 def tables_of_figure(wildcards):
@@ -199,9 +200,9 @@ def tables_of_figure(wildcards):
     return [path for table in tables for path in of_all_runs(f"{table}.parquet")]
 
 
-def caption(figure):
-    """The caption a figure's module gives, read without importing it."""
-    tree = ast.parse(module_path(f"figures.{figure}").read_text(encoding="utf-8"))
+def told_of(module):
+    """What a module that draws says of itself, read without importing it: its CAPTION, and its TOPIC if it has one."""
+    tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
     values = {
         target.id: node.value
         for node in tree.body
@@ -211,9 +212,25 @@ def caption(figure):
     }
     if "CAPTION" not in values:
         raise WorkflowError(
-            f"src/bumpscope/figures/{figure}.py: has no CAPTION; add one (docs/extending.md)"
+            f"src/bumpscope/{module.replace('.', '/')}.py: has no CAPTION; add one (docs/extending.md)"
         )
-    return ast.literal_eval(values["CAPTION"])
+    topic = ast.literal_eval(values["TOPIC"]) if "TOPIC" in values else "Figures"
+    return {"caption": ast.literal_eval(values["CAPTION"]), "topic": topic}
+
+
+def in_words(name):
+    return name.replace("_", " ").capitalize()
+
+
+def shown_in_report(path, kind):
+    """A file of a figure, marked for `snakemake --report`: by topic, then by figure, with what kind of file it is."""
+    return report(
+        path,
+        caption="../report/figure.rst",
+        category=lambda wildcards: told_of(f"figures.{wildcards.figure}")["topic"],
+        subcategory=lambda wildcards: in_words(wildcards.figure),
+        labels={"figure": "{figure}", "file": kind},
+    )
 
 
 def banner():

@@ -5,7 +5,13 @@ rule explorer:
         metrics=f"{OUT}/metrics.parquet",
         tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_EXPLORER],
     output:
-        f"{OUT}/explorer.html",
+        report(
+            f"{OUT}/explorer.html",
+            caption="../report/explorer.rst",
+            category="Representation",
+            subcategory="Explorer",
+            labels={"name": "explorer", "file": "page"},
+        ),
     log:
         f"{OUT}/logs/explorer.log",
     conda:

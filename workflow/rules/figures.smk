@@ -8,14 +8,9 @@ rule figure:
         factorisation=f"{OUT}/factorisation.parquet",
         tables=tables_of_figure,
     output:
-        pdf=f"{OUT}/figures/{{figure}}.pdf",
-        png=report(
-            f"{OUT}/figures/{{figure}}.png",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-        csv=f"{OUT}/figures/{{figure}}.csv",
+        png=shown_in_report(f"{OUT}/figures/{{figure}}.png", "picture"),
+        pdf=shown_in_report(f"{OUT}/figures/{{figure}}.pdf", "vector, for papers"),
+        csv=shown_in_report(f"{OUT}/figures/{{figure}}.csv", "data"),
     log:
         f"{OUT}/logs/figures/{{figure}}.log",
     conda:
@@ -26,7 +21,7 @@ rule figure:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=lambda wildcards: caption(wildcards.figure),
+        caption=lambda wildcards: told_of(f"figures.{wildcards.figure}")["caption"],
         code=lambda wildcards: code_fingerprint(f"figures.{wildcards.figure}")
         + code_of("figure"),
     message:
@@ -34,6 +29,67 @@ rule figure:
     shell:
         "python -m bumpscope --log {log:q} figure {wildcards.figure} --folder {params.folder:q} --pdf {output.pdf:q} --png {output.png:q}"
         " --csv {output.csv:q}"
+
+
+# The manifold of one run forming over training, as a GIF.
+rule animation:
+    input:
+        runs=f"{OUT}/runs.parquet",
+        metrics=f"{OUT}/metrics.parquet",
+        tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_ANIMATION],
+    output:
+        gif=report(
+            f"{OUT}/figures/manifold.gif",
+            caption="../report/figure.rst",
+            category=told_of("animation")["topic"],
+            subcategory="Manifold",
+            labels={"figure": "manifold", "file": "animation"},
+        ),
+    log:
+        f"{OUT}/logs/animation.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
+    params:
+        folder=output_folder,
+        caption=told_of("animation")["caption"],
+        code=code_of("animation"),
+    message:
+        "Animating the manifold"
+    shell:
+        "python -m bumpscope --log {log:q} animation --folder {params.folder:q} --gif {output.gif:q}"
+
+
+# The claims once more, for spreadsheets and for Snakemake's own report.
+rule claims_as_csv:
+    input:
+        claims=f"{OUT}/claims.parquet",
+    output:
+        csv=report(
+            f"{OUT}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            subcategory="Verdicts",
+            labels={"name": "claims", "file": "data"},
+        ),
+    log:
+        f"{OUT}/logs/claims_as_csv.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=grown(1000),
+        runtime=grown(30),
+    params:
+        folder=output_folder,
+        code=code_of("export"),
+    message:
+        "Writing {output}"
+    shell:
+        "python -m bumpscope --log {log:q} export claims --folder {params.folder:q} --csv {output.csv:q}"
 
 
 # The configuration in force, with every default written out.
@@ -69,7 +125,13 @@ rule report:
         ),
         config=f"{OUT}/config.json",
     output:
-        f"{OUT}/report.html",
+        report(
+            f"{OUT}/report.html",
+            caption="../report/report.rst",
+            category="Claims",
+            subcategory="Report",
+            labels={"name": "report", "file": "page"},
+        ),
     log:
         f"{OUT}/logs/report.log",
     conda:

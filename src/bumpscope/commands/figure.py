@@ -1,13 +1,12 @@
 """Draw one figure from the tables, with its data beside it."""
 
 import importlib
-import pkgutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bumpscope import figures
+from bumpscope import gallery
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.figures import style
 from bumpscope.files import atomic_path
@@ -22,18 +21,12 @@ def figure(
     csv: Annotated[Path, typer.Option(help="data behind the picture, to write")],
 ) -> None:
     """Draw one figure from the tables, with its data beside it."""
-    names = figure_names()
-    if name not in names:
-        raise CommandError(f"figure: holds {name}; allowed: {', '.join(names)}")
+    if name not in gallery.names():
+        raise CommandError(f"figure: holds {name}; allowed: {', '.join(gallery.names())}")
     drawn, data = importlib.import_module(f"bumpscope.figures.{name}").draw(Results(folder))
     style.save(drawn, pdf, png)
     with atomic_path(csv) as temporary:
         data.to_csv(temporary, index=False)
-
-
-def figure_names() -> list[str]:
-    """Every figure, in alphabetical order."""
-    return sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
 
 
 if __name__ == "__main__":

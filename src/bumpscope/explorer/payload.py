@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from bumpscope.alignment import align
 from bumpscope.explorer.selection import Extent, chosen_steps, image_grid, spread
 from bumpscope.explorer.sprites import COLUMNS, sheet, thumbnail_size
-from bumpscope.figures.label_effects import middle_timestep
-from bumpscope.figures.manifold import COORDINATES, viewpoint
+from bumpscope.learning_curves import middle
+from bumpscope.manifold_view import COORDINATES, viewpoint
 from bumpscope.metrics import OUTCOMES, PHASES
 from bumpscope.results import Results, in_network_order
 from bumpscope.schemas import TABLES
@@ -230,7 +230,7 @@ def effects(results: Results, run: str) -> dict[str, Any] | None:
     rows = rows[rows["weights"] == "ema"]
     if rows.empty:
         return None
-    t = middle_timestep(rows.assign(quantity="effect_x"))
+    t = middle(rows["t"])
     rows = rows[rows["t"] == t].sort_values("step")
     return {"t": t, "steps": rows["step"].tolist()} | {name: numbers(rows[name]) for name in EFFECTS}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.explorer.sprites import thumbnail_size
-from bumpscope.figures.manifold import spaced_by_change
+from bumpscope.manifold_view import spaced_by_change
 from bumpscope.results import Results, Run
 
 STEPS = 24  # checkpoints of a run at most; more are closer together than a hand can tell on the slider

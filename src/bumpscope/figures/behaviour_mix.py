@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bumpscope.figures import style
 from bumpscope.results import Results
@@ -17,11 +18,14 @@ CAPTION = (
     " place, for centres that training has seen. Areas: mean over seeds. White lines: share in the right place, "
     "one line a seed. Marks along the top: the checkpoints that were measured; between them lines are straight."
 )
+TOPIC = "Behaviour"
+WIDTH = style.DOUBLE
 LIMIT = 9
 # From the bottom up, so that the share of correct images can be read off the axis.
 ORDER = ("correct", "misplaced", "multiple", "none")
+WORD, LINE = 27, 0.1  # room that a name needs: hundredths of the panel's width, and share of its height
 # White lines must be seen on light areas too.
-OUTLINE = [Stroke(linewidth=1.2, foreground="#00000080"), Normal()]
+OUTLINE = [Stroke(linewidth=1.2, foreground=style.SHADE), Normal()]
 
 
 @style.apply()
@@ -38,7 +42,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         return style.without_data("No outcome at seen centres has been measured."), data
     names = [name for name in results.datasets if name in set(data["dataset"])]
     shown, note = style.capped(names, LIMIT, "datasets")
-    figure, axes = style.panels(len(shown), 3, 1.9, sharey=True)
+    data = data[data["dataset"].isin(shown)].reset_index(drop=True)
+    figure, axes = style.panels(len(shown), 3, 1.9, WIDTH, sharey=True)
     for panel, name in zip(axes, shown, strict=True):
         _panel(panel, data[data["dataset"] == name])
         panel.set_title(f"{style.shortened(name)} (n = {data.loc[data['dataset'] == name, 'run'].nunique()})")
@@ -69,16 +74,21 @@ def _panel(axes: Axes, data: pd.DataFrame) -> None:
 
 
 def _name_areas(axes: Axes, steps: np.ndarray, heights: np.ndarray) -> None:
-    """Write the name of each large area where it is highest, so that colour is not all that tells them apart."""
-    fractions = np.linspace(0.17, 0.83, 100)  # a name must not run over the edge
+    """Write the name of each area where there is most room for it, so that colour is not all that tells them apart."""
+    fractions = np.linspace(0, 1, 101)
     places = (axes.transAxes + axes.transData.inverted()).transform(np.column_stack([fractions, fractions]))[:, 0]
-    fine = np.array([np.interp(places, steps, height) for height in heights])
-    middles = fine.cumsum(axis=0) - fine / 2
-    for k, outcome in enumerate(ORDER):
-        widest = int(np.argmax(fine[k]))
-        if fine[k][widest] > 0.25:
+    tops = np.array([np.interp(places, steps, height) for height in heights]).cumsum(axis=0)
+    bottoms = np.vstack([np.zeros_like(places), tops[:-1]])
+    for outcome, bottom, top in zip(ORDER, bottoms, tops, strict=True):
+        # The part of the area that is as high all along the word.
+        floor, ceiling = (sliding_window_view(edge, WORD) for edge in (bottom, top))
+        room = ceiling.min(axis=1) - floor.max(axis=1)
+        widest = int(np.argmax(room))
+        if room[widest] > LINE:
+            middle = (ceiling.min(axis=1) + floor.max(axis=1))[widest] / 2
             colour = "white" if outcome in ("correct", "misplaced") else "black"
-            axes.text(places[widest], middles[k][widest], outcome, color=colour, ha="center", va="center", fontsize=7)
+            where = places[widest + WORD // 2]
+            axes.text(where, middle, outcome, color=colour, ha="center", va="center", fontsize=7)
 
 
 def finding(data: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import first_of_pairs
 from bumpscope.coupling import SIMULTANEOUS
 from bumpscope.figures import style
@@ -29,6 +30,8 @@ CAPTION = (
     "where there is no index. Datasets of one imbalance stand side by side; of a dataset and the one with its axes "
     "swapped, which enters the same index, only the first is shown."
 )
+TOPIC = "Imbalance"
+WIDTH = style.DOUBLE
 LIMIT = 8
 NONE = "No imbalanced dataset has been compared with its nulls."
 MEASURES = {"effects": "label effects", "accuracy": "accuracy", "rare": "use at rare positions"}
@@ -56,17 +59,17 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     measures = [measure for measure in MEASURES if measure in set(data["measure"])]
     # Datasets with both kinds of imbalance have no nulls, hence no index.
     rows = [(kind, what) for kind in kinds for what in (("gap",) if kind == "both" else ("coupling", "gap"))]
-    figure = Figure(figsize=(style.WIDTH, 1.0 + 1.65 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.0 + 1.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(measures), squeeze=False, sharey="row")
     letters = _letters(data)
-    widest = _gap_limit(data)
+    gaps = marks.gap_limits(data["gap"], SIMULTANEOUS)
     for row, (kind, what) in enumerate(rows):
         for column, measure in enumerate(measures):
             panel, own = grid[row, column], data[(data["kind"] == kind) & (data["measure"] == measure)]
             if own.empty:
                 panel.remove()
                 continue
-            limits = RANGE if what == "coupling" else (-widest, widest)
+            limits = RANGE if what == "coupling" else gaps
             _panel(panel, own, what, limits, letters)
             _imbalance_axis(
                 panel, data.loc[data["kind"] == kind, "imbalance"].unique().tolist(), logarithmic=kind != "frequency"
@@ -89,13 +92,12 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 def _compared(results: Results) -> tuple[pd.DataFrame, str]:
     table = results.coupling
-    runs = results.runs.drop_duplicates("dataset").set_index("dataset")
+    runs = results.by_dataset
     if table is None or not table["dataset"].isin(runs.index).any():
         return pd.DataFrame(columns=COLUMNS), ""
     found = first_of_pairs(table[table["dataset"].isin(runs.index)])
     found = found.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable")
-    names, note = style.capped(list(found["dataset"].unique()), LIMIT, "imbalanced datasets")
-    found = found[found["dataset"].isin(names)]
+    found, _, note = style.of_first(found, LIMIT, "imbalanced datasets")
     ratio = found["dataset"].map(runs["dy"] / runs["dx"])
     imbalance = ratio.where(found["kind"] != "frequency", found["dataset"].map(runs["skew_alpha"]))
     reason = pd.Series([_reason(row) for row in found.to_dict("records")], found.index, dtype="str")
@@ -125,16 +127,10 @@ def _letters(data: pd.DataFrame) -> dict[str, str]:
     return dict(zip(each["dataset"], ascii_lowercase, strict=False))
 
 
-def _gap_limit(data: pd.DataFrame) -> float:
-    """So that every estimate is seen, whatever its interval."""
-    widest = data["gap"].abs().max()
-    return 1.3 * max(3 * SIMULTANEOUS, 0.0 if math.isnan(widest) else float(widest))
-
-
 def _panel(axes: Axes, own: pd.DataFrame, what: str, limits: tuple[float, float], letters: dict[str, str]) -> None:
     axes.set_ylim(*limits)
     if what == "gap":
-        axes.axhspan(-SIMULTANEOUS, SIMULTANEOUS, color="#dddddd", linewidth=0, zorder=0)
+        axes.axhspan(-SIMULTANEOUS, SIMULTANEOUS, color=style.BAND, linewidth=0, zorder=0)
         axes.axhline(0, color=style.GREY, linewidth=0.6, zorder=1)
     else:
         for level, text in ((0, "factorised"), (1, "coupled")):
@@ -151,7 +147,7 @@ def _panel(axes: Axes, own: pd.DataFrame, what: str, limits: tuple[float, float]
             names = ("coupling", "low", "high") if what == "coupling" else ("gap", "gap_low", "gap_high")
             ends = (row[names[0]], row[names[1]], row[names[2]])
             look, filled = style.MODELS[row["reference"]], row[decided] != "undetermined"
-            style.interval(axes, place, ends, limits, look, filled, shift=shift)
+            marks.interval(axes, place, ends, limits, look, filled, shift=shift)
             reason = row["reason"] if what == "coupling" else "not timed"
             if not math.isfinite(ends[0]) and isinstance(reason, str):
                 _write(axes, place, 0.5 if what == "coupling" else 0.0, shift, reason, look["color"])

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.results import Results, in_network_order
 from bumpscope.settings import IMAGE_LAYER
@@ -20,6 +21,8 @@ CAPTION = (
     "lines: each seed. Rows: datasets; columns: layers with the sampler's timestep t, and the generated images "
     "themselves: what they show, activations that follow them need not have learnt."
 )
+TOPIC = "Representation"
+WIDTH = style.DOUBLE
 MOST_DATASETS = 3
 MOST_PLACES = 5
 LOWEST = -0.3
@@ -56,7 +59,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     scores = scores[[place in places for place in zip(scores["layer"], scores["t"], strict=True)]]
     data = pd.concat([scores, accuracy[accuracy["dataset"].isin(names)]], ignore_index=True)[columns]
 
-    figure, axes = style.panels(len(names) * len(places), len(places), 1.9, sharey=True)
+    figure, axes = style.panels(len(names) * len(places), len(places), 1.9, WIDTH, sharey=True)
     ends: dict[str, tuple[float, str, style.Look]] = {}
     for k, panel in enumerate(axes):
         name, place = names[k // len(places)], places[k % len(places)]
@@ -82,7 +85,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         if k % len(places) == 0:
             panel.set_ylabel(f"{name}\nR², or share of images")
         if k % len(places) == len(places) - 1:
-            style.label_ends(panel, list(ends.values()))
+            marks.label_ends(panel, list(ends.values()))
             ends = {}
     below = data["value"].min() < LOWEST
     style.heading(
@@ -115,12 +118,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str, style.Look]
         chosen = rows[rows["line"] == line]
         if chosen.empty:
             continue
-        mean = chosen.groupby("step")["value"].mean()
-        if chosen["run"].nunique() > 1:
-            for _, run in chosen.groupby("run"):
-                axes.plot(run["step"], run["value"], linewidth=0.5, alpha=0.5, **look)
-        axes.plot(mean.index, mean, marker="o", markersize=2.2, **look)
-        ends.append((float(mean.iloc[-1]), line, look))
+        ends.append((marks.seed_lines(axes, chosen, look), line, look))
     untrained = _at(rows, "requested", 0)
     if np.isfinite(untrained):
         axes.axhline(untrained, linewidth=0.7, **UNTRAINED)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bumpscope.figures import style
 from bumpscope.intervals import t_interval
+from bumpscope.learning_curves import middle
 from bumpscope.onsets import onset
 from bumpscope.results import Results
 from bumpscope.settings import IMAGE_LAYER
@@ -24,6 +25,8 @@ CAPTION = (
     "activations for the requested centre, one half by chance and 1 at best. Balanced datasets whose checkpoints time "
     "less than half of this are left out."
 )
+TOPIC = "Phases"
+WIDTH = style.DOUBLE
 LIMIT = 4
 LEAST_TIMED = 0.5  # share of a dataset's half-way steps that its checkpoints must time for it to be shown
 SMALLEST_RISE = 0.1
@@ -41,9 +44,10 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """Half-way steps of label effects, decodability and behaviour: a panel a balanced dataset.
 
     Returns:
-        The figure, and columns run, dataset, seed, event, step; the step is empty where the curve does not rise.
+        The figure, and columns run, dataset, seed, event, step, shown; the step is empty where the curve does not
+        rise, and shown says whether the dataset has a panel.
     """
-    columns = ["run", "dataset", "seed", "event", "step"]
+    columns = ["run", "dataset", "seed", "event", "step", "shown"]
     balanced = results.runs.query("dx == dy and skew_axis == 'none'")
     curves = _curves(results)
     curves = curves[curves["run"].isin(balanced["run"])]
@@ -52,7 +56,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     rows = []
     for (run, dataset, seed, event), curve in curves.groupby(["run", "dataset", "seed", "event"], sort=False):
         ordered = curve.sort_values("step")
-        rows.append((run, dataset, seed, event, halfway(ordered["step"].to_numpy(), ordered["value"].to_numpy())))
+        rows.append(
+            (run, dataset, seed, event, halfway(ordered["step"].to_numpy(), ordered["value"].to_numpy()), False)
+        )
     data = pd.DataFrame(rows, columns=columns)
     if data["step"].isna().all():
         return style.without_data(finding(data)), data
@@ -60,10 +66,12 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     present = [name for name in results.datasets if share_timed.get(name, 0.0) >= LEAST_TIMED]
     if not present:
         return style.without_data("The checkpoints of no balanced dataset time half of its events."), data
-    names, note = style.capped(present, LIMIT, "balanced datasets")
     events = data.groupby("dataset")["event"].nunique()
-    heights = [0.5 + 0.17 * events[name] for name in names]
-    figure, axes = style.panels(len(names), 1, float(np.mean(heights)), sharex=True, height_ratios=heights)
+    heights = [0.5 + 0.17 * events[name] for name in present[:LIMIT]]
+    names, note = style.capped(present, style.that_fit(heights, style.TALLEST - 0.7), "balanced datasets")
+    heights = heights[: len(names)]
+    data["shown"] = data["dataset"].isin(names)
+    figure, axes = style.panels(len(names), 1, float(np.mean(heights)), WIDTH, sharex=True, height_ratios=heights)
     for axis, name in zip(axes, names, strict=True):
         _panel(axis, data[data["dataset"] == name])
         axis.set_title(name)
@@ -76,9 +84,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 def _curves(results: Results) -> pd.DataFrame:
     """All curves as columns run, dataset, seed, step, value, event."""
     effects = results.select("{quantity}/t={t}/ema").query("quantity in @EFFECTS")
-    times = {name: sorted(own.unique()) for name, own in effects.groupby("dataset")["t"]}
-    middle = effects["dataset"].map({name: own[(len(own) - 1) // 2] for name, own in times.items()})
-    effects = effects[effects["t"] == middle].assign(event=lambda rows: rows["quantity"].map(EFFECTS))
+    times = {name: middle(own) for name, own in effects.groupby("dataset")["t"]}
+    effects = effects[effects["t"] == effects["dataset"].map(times)]
+    effects = effects.assign(event=effects["quantity"].map(EFFECTS))
     by_place = []
     for name, pattern in LATENT.items():
         scores = results.select(pattern)
@@ -134,7 +142,7 @@ def _panel(axes: Axes, data: pd.DataFrame) -> None:
     axes.set_yticks(range(len(events)), events)
     axes.set_ylim(len(events) - 0.5, -0.5)
     axes.set_xscale("log")
-    axes.grid(axis="x", which="both", linewidth=0.3, color="#d0d0d0")
+    axes.grid(axis="x", which="both", linewidth=0.3, color=style.RULE)
     axes.set_axisbelow(True)
 
 

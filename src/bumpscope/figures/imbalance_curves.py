@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import first_of_pairs, in_words
 from bumpscope.coupling import EFFECTS, effect_timestep
 from bumpscope.figures import style
-from bumpscope.onsets import LEVEL, onset
+from bumpscope.learning_curves import half_time_in_words
+from bumpscope.onsets import LEVEL
 from bumpscope.results import Results
 
 CAPTION = (
@@ -23,6 +24,8 @@ CAPTION = (
     "network is not shown; of a dataset and the one with its axes swapped only the first is. Reference models, whose "
     "coupling is known by construction, come last."
 )
+TOPIC = "Imbalance"
+WIDTH = style.DOUBLE
 LIMIT = 9
 NONE = "No imbalanced dataset has learning curves of x and y."
 COLUMNS = ["dataset", "reference", "source", "role", "axis", "run", "seed", "step", "t", "value"]
@@ -31,8 +34,8 @@ LOOKS: dict[str, style.Look] = {
     "y": {"color": style.ORANGE, "linestyle": "--"},
 }
 MUTED: dict[str, style.Look] = {
-    "x": {"color": "#a9cbe3", "linestyle": "-", "marker": "", "zorder": 1.5},
-    "y": {"color": "#f3d9a4", "linestyle": "--", "marker": "", "zorder": 1.5},
+    "x": {"color": style.PALE_BLUE, "linestyle": "-", "marker": "", "zorder": 1.5},
+    "y": {"color": style.PALE_ORANGE, "linestyle": "--", "marker": "", "zorder": 1.5},
 }
 
 
@@ -47,16 +50,14 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = _curves(results)
     if data.empty:
         return style.without_data(NONE), data
-    names, note = style.capped(list(data["dataset"].unique()), LIMIT, "imbalanced datasets")
-    data = data[data["dataset"].isin(names)].reset_index(drop=True)
-    runs = results.runs.drop_duplicates("dataset").set_index("dataset")
-    figure, axes = style.panels(len(names), 3, 1.75, sharex=True, sharey=True)
+    data, names, note = style.of_first(data, LIMIT, "imbalanced datasets")
+    figure, axes = style.panels(len(names), 3, 1.75, WIDTH, sharex=True, sharey=True)
     for number, (panel, name) in enumerate(zip(axes, names, strict=True)):
         own = data[data["dataset"] == name]
         _panel(panel, own)
         reference = own["reference"].iloc[0]
         kind = "" if reference == "none" else f"{reference} reference; "
-        panel.set_title(f"{style.shortened(name, 30)}\n{kind}{in_words(runs.loc[name])}")
+        panel.set_title(f"{style.shortened(name, 30)}\n{kind}{in_words(results.of_dataset(name))}")
         panel.label_outer()
         below = number + min(len(names), 3) >= len(names)  # nothing beneath it
         panel.tick_params(labelbottom=below)
@@ -95,10 +96,10 @@ def _panel(axes: Axes, own: pd.DataFrame) -> None:
     missing = []
     for axis in LOOKS:
         null = own[(own["role"] == "balanced") & (own["axis"] == axis)]
-        style.seed_lines(axes, null, MUTED[axis], 2.4)
+        marks.seed_lines(axes, null, MUTED[axis], 2.4)
         missing += [axis] if null.empty else []
     for axis, look in LOOKS.items():
-        style.seed_lines(axes, own[(own["role"] == "own") & (own["axis"] == axis)], look)
+        marks.seed_lines(axes, own[(own["role"] == "own") & (own["axis"] == axis)], look)
     if missing:
         text = f"no null for {' and '.join(missing)}"
         axes.text(
@@ -112,18 +113,9 @@ def finding(data: pd.DataFrame) -> str:
         return NONE
     parts = []
     for name, own in data.groupby("dataset", sort=False):
-        texts = [f"{axis} {_half(rows)}" for axis, rows in own[own["role"] == "own"].groupby("axis")]
-        nulls = [f"{axis} {_half(rows)}" for axis, rows in own[own["role"] == "balanced"].groupby("axis")]
+        texts = [f"{axis} {half_time_in_words(rows)}" for axis, rows in own[own["role"] == "own"].groupby("axis")]
+        nulls = [f"{axis} {half_time_in_words(rows)}" for axis, rows in own[own["role"] == "balanced"].groupby("axis")]
         reference = own["reference"].iloc[0]
         kind = "" if reference == "none" else f" ({reference} reference)"
         parts.append(f"{name}{kind}: {', '.join(texts)}" + (f" (nulls: {', '.join(nulls)})" if nulls else ""))
     return f"Step at which an effect reaches one half, geometric mean over seeds: {style.listed(parts, 3)}."
-
-
-def _half(rows: pd.DataFrame) -> str:
-    found = [onset(run["step"].to_numpy(), run["value"].to_numpy()) for _, run in rows.groupby("run")]
-    times = [each.time for each in found if each is not None and not each.censored]
-    if not times:
-        return "never"
-    some = f" in {len(times)} of {len(found)} runs" if len(times) < len(found) else ""
-    return f"{np.exp(np.mean(np.log(times))):.0f}{some}"

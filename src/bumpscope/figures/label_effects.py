@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.figures import style
+from bumpscope.learning_curves import middle
 from bumpscope.results import Results
 
 CAPTION = (
@@ -20,7 +22,9 @@ CAPTION = (
     " of the best denoiser that knows no label (dashed line at 1). Thick lines: mean over seeds; thin lines: each"
     " seed."
 )
-LIMIT = 8
+TOPIC = "Behaviour"
+WIDTH = style.DOUBLE
+LIMIT = 6
 ACCURACY = "correct"
 EFFECTS: dict[str, tuple[str, style.Look]] = {
     "effect_x": ("effect x", {"color": style.BLUE, "linestyle": "-"}),
@@ -34,6 +38,7 @@ TIMES: tuple[style.Look, ...] = (
     {"color": style.GREEN, "linestyle": "-"},
     {"color": style.VERMILLION, "linestyle": "--"},
     {"color": style.SKY, "linestyle": "-."},
+    {"color": style.GREY, "linestyle": ":"},
 )
 
 
@@ -53,23 +58,27 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     present = [name for name in results.datasets if name in set(rows["dataset"])]
     names, note = style.capped(present, LIMIT, "datasets")
     data = pd.concat([rows, accuracy], ignore_index=True)[columns]
-    data = data[data["dataset"].isin(names)].reset_index(drop=True)
-    figure, axes = style.panels(3 * len(names), 3, 1.75 if len(names) <= 4 else 1.25, sharex="row", sharey="col")
+    data = data[data["dataset"].isin(names)]
+    # Of the effects one timestep is drawn, of the errors all.
+    middles = data["dataset"].map({name: middle_timestep(own) for name, own in data.groupby("dataset")})
+    data = data[~data["quantity"].isin(EFFECTS) | data["t"].isin([-1]) | (data["t"] == middles)].reset_index(drop=True)
+    height = 1.75 if len(names) <= 4 else 1.25
+    figure, axes = style.panels(3 * len(names), 3, height, WIDTH, sharex="row", sharey="col")
     looks = dict(zip(sorted(rows["t"].unique()), itertools.cycle(TIMES), strict=False))
     for row, name in enumerate(names):
         own = data[data["dataset"] == name]
         left, *others = axes[3 * row : 3 * row + 3]
         last_row = row == len(names) - 1
         _effects(left, own)
-        left.set_title(f"{style.shortened(name)}, effects at t = {middle_timestep(own)}")
-        left.set_ylabel("effect, or share")
+        left.set_title(style.shortened(name))
+        left.set_ylabel(f"effect (t = {middle_timestep(own)}),\nor share")
         style.step_axis(left, own["step"].to_numpy(), label=last_row)
         for panel, (quantity, text) in zip(others, ERRORS.items(), strict=True):
             ends = _errors(panel, own[own["quantity"] == quantity], looks)
             panel.set_title(text)
             style.step_axis(panel, own["step"].to_numpy(), label=last_row)
             if quantity == list(ERRORS)[-1]:
-                style.label_ends(panel, ends, gap=0.14)
+                marks.label_ends(panel, ends, gap=0.14)
     for panel in axes[1:3]:
         style.plain_logarithm(panel.yaxis)
     handles = [Line2D([], [], **look) for _, look in EFFECTS.values()]
@@ -80,13 +89,12 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 def middle_timestep(data: pd.DataFrame) -> int:
     """The middle one of the timesteps at which effects were measured (the lower of two)."""
-    times = sorted(data.loc[data["quantity"].isin(["effect_x", "effect_y", *ERRORS]), "t"].unique())
-    return int(times[(len(times) - 1) // 2])
+    return middle(data.loc[data["quantity"].isin(["effect_x", "effect_y", *ERRORS]), "t"])
 
 
 def _effects(axes: Axes, own: pd.DataFrame) -> None:
     for quantity, (_, look) in EFFECTS.items():
-        _lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([middle_timestep(own), -1])], look)
+        marks.seed_lines(axes, own[(own["quantity"] == quantity) & own["t"].isin([middle_timestep(own), -1])], look)
     axes.axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
 
 
@@ -94,19 +102,7 @@ def _errors(axes: Axes, rows: pd.DataFrame, looks: dict[int, style.Look]) -> lis
     """Draw an error at every timestep; returns where the lines end, for their names."""
     axes.axhline(1, color=style.BLACK, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
     axes.set_yscale("log")
-    return [(_lines(axes, rows[rows["t"] == t], look), f"t = {t}", look) for t, look in looks.items()]
-
-
-def _lines(axes: Axes, rows: pd.DataFrame, look: style.Look) -> float:
-    """A thick line for the mean and a thin one for each seed; returns where the mean ends."""
-    if rows.empty:
-        return float("nan")
-    mean = rows.groupby("step")["value"].mean()
-    if rows["run"].nunique() > 1:
-        for _, run in rows.groupby("run"):
-            axes.plot(run["step"], run["value"], linewidth=0.5, alpha=0.5, **look)
-    axes.plot(mean.index, mean, marker="o", markersize=1.8, **look)
-    return float(mean.iloc[-1])
+    return [(marks.seed_lines(axes, rows[rows["t"] == t], look), f"t = {t}", look) for t, look in looks.items()]
 
 
 def finding(data: pd.DataFrame) -> str:

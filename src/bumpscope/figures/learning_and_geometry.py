@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import first_of_pairs
 from bumpscope.coupling import SIMULTANEOUS
 from bumpscope.figures import style
@@ -27,7 +28,10 @@ CAPTION = (
     "orthogonal; means over seeds. Arrow: an estimate or an interval reaches beyond the axis. Of a dataset and the "
     "one with its axes swapped only the first is shown."
 )
+TOPIC = "Imbalance"
+WIDTH = style.DOUBLE
 LIMIT = 6
+ROW = 0.145  # inches a place
 NONE = "No dataset has its representation measured beside its learning."
 SHARE = "additive_share"
 SMALL: dict[str, tuple[str, style.Look]] = {
@@ -55,19 +59,15 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = _measured(results)
     if data.empty:
         return style.without_data(NONE), data
-    names, note = style.capped(list(data["dataset"].unique()), LIMIT, "datasets")
-    data = data[data["dataset"].isin(names)].reset_index(drop=True)
+    lengths = [_length(own) for _, own in data.groupby("dataset", sort=False)][:LIMIT]
+    fitting = style.that_fit([ROW * length for length in lengths], style.TALLEST - 1.6)
+    data, names, note = style.of_first(data, fitting, "datasets")
+    lengths = lengths[: len(names)]
     blocks = {name: _places(data[data["dataset"] == name]) for name in names}
-    # A reference's name needs three lines.
-    lengths = [
-        max(len(places), 2 + (own != "none")) + 0.8
-        for places, own in zip(blocks.values(), data.drop_duplicates("dataset")["reference"], strict=True)
-    ]
     tops = [sum(lengths[:number]) for number in range(len(names))]
-    height = 0.145 * sum(lengths)
-    figure = Figure(figsize=(style.WIDTH, max(height, 0.9) + 1.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, max(ROW * sum(lengths), 0.9) + 1.6), layout="constrained")
     index, gap, share, small = figure.subplots(1, 4, sharey=True, width_ratios=[1.05, 1.05, 1.5, 1.05])
-    limits = _gap_limits(data)
+    limits = marks.gap_limits(data["gap"], SIMULTANEOUS)
     ticks: list[tuple[float, str]] = []
     for number, name in enumerate(names):
         own, top, places = data[data["dataset"] == name], tops[number], blocks[name]
@@ -83,7 +83,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
             )  # fmt: skip
         if number:
             for panel in (index, gap, share, small):
-                panel.axhline(top - 0.9, color="#c8c8c8", linewidth=0.5)
+                panel.axhline(top - 0.9, color=style.RULE, linewidth=0.5)
     index.set_ylim(sum(lengths) - 0.7, -0.9)
     index.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
     for panel in (index, gap, share, small):
@@ -91,7 +91,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     index.tick_params(axis="y", pad=7)  # arrows reach over the edge
     _frame(index, "coupling index", INDEX_RANGE, {0.0: "-", 1.0: "-"})
     _frame(gap, "gap, ln steps", limits, {0.0: "-"})
-    gap.axvspan(-SIMULTANEOUS, SIMULTANEOUS, color="#dddddd", linewidth=0, zorder=0)
+    gap.axvspan(-SIMULTANEOUS, SIMULTANEOUS, color=style.BAND, linewidth=0, zorder=0)
     _frame(share, "additive share", SHARE_RANGE, {1.0: "--"})
     _frame(small, "parallel, orthogonal", SHARE_RANGE, {1.0: "--"})
     _legend(figure)
@@ -103,7 +103,7 @@ def _measured(results: Results) -> pd.DataFrame:
     table = results.factorisation
     if table is None or table.empty:
         return pd.DataFrame(columns=COLUMNS)
-    first = results.runs.drop_duplicates("dataset").set_index("dataset")
+    first = results.by_dataset
     found = table[table["metric"].isin([SHARE, *SMALL]) & table["dataset"].isin(first.index)]
     found = found[found["value"].notna() | found["untrained"].notna()]
     onsets, coupling = results.onsets, results.coupling
@@ -126,17 +126,15 @@ def _places(data: pd.DataFrame) -> list[tuple[str, int]]:
     return sorted(pairs, key=lambda pair: (order.index(pair[0]), -pair[1]))
 
 
+def _length(own: pd.DataFrame) -> float:
+    """Rows of the block of a dataset; a reference's name needs three."""
+    return max(len(_places(own)), 2 + (own["reference"].iloc[0] != "none")) + 0.8
+
+
 def _title(own: pd.DataFrame) -> str:
     reference = own["reference"].iloc[0]
     name = style.shortened(str(own["dataset"].iloc[0]), 18)
     return name if reference == "none" else f"{name}\n({reference}\nreference)"
-
-
-def _gap_limits(data: pd.DataFrame) -> tuple[float, float]:
-    """So that every estimate is seen, whatever its interval."""
-    widest = data["gap"].abs().max()
-    reach = 1.3 * max(3 * SIMULTANEOUS, 0.0 if math.isnan(widest) else float(widest))
-    return -reach, reach
 
 
 def _learning(index: Axes, gap: Axes, own: pd.DataFrame, place: float, limits: tuple[float, float]) -> None:
@@ -145,8 +143,8 @@ def _learning(index: Axes, gap: Axes, own: pd.DataFrame, place: float, limits: t
     inside = row["gap_low"] > -SIMULTANEOUS and row["gap_high"] < SIMULTANEOUS
     decided = inside or row["gap_low"] > SIMULTANEOUS or row["gap_high"] < -SIMULTANEOUS
     ends = (row["coupling"], row["coupling_low"], row["coupling_high"])
-    style.interval(index, place, ends, INDEX_RANGE, look, row["verdict"] != "undetermined", vertical=False)
-    style.interval(gap, place, (row["gap"], row["gap_low"], row["gap_high"]), limits, look, decided, vertical=False)
+    marks.interval(index, place, ends, INDEX_RANGE, look, row["verdict"] != "undetermined", vertical=False)
+    marks.interval(gap, place, (row["gap"], row["gap_low"], row["gap_high"]), limits, look, decided, vertical=False)
     for panel, value, text in (
         (index, row["coupling"], "no index" if isinstance(row["verdict"], str) else "balanced"),
         (gap, row["gap"], "not timed"),
@@ -165,13 +163,13 @@ def _geometry(share: Axes, small: Axes, rows: pd.DataFrame, place: float) -> Non
         look = PLACE.get(row["layer"], PLACE["layer"])
         untrained = (row["untrained"], math.nan, math.nan)
         hollow = {"color": style.GREY, "marker": look["marker"]}
-        style.interval(share, place, untrained, SHARE_RANGE, hollow, filled=False, vertical=False)
+        marks.interval(share, place, untrained, SHARE_RANGE, hollow, filled=False, vertical=False)
         ends = (row["value"], row["low"], row["high"])
-        style.interval(share, place, ends, SHARE_RANGE, look, vertical=False)
+        marks.interval(share, place, ends, SHARE_RANGE, look, vertical=False)
     for metric, (_, look) in SMALL.items():
         if metric in by_metric:
             value = (by_metric[metric]["value"], math.nan, math.nan)
-            style.interval(small, place, value, SHARE_RANGE, look, vertical=False)
+            marks.interval(small, place, value, SHARE_RANGE, look, vertical=False)
 
 
 def _frame(axes: Axes, label: str, limits: tuple[float, float], lines: dict[float, str]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.results import Results
 
@@ -15,6 +16,8 @@ CAPTION = (
     "that predict v are not comparable. The loss of a model that ignores the requested centre is not zero, so how"
     " low a line gets says little without the figures of behaviour and label effects."
 )
+TOPIC = "Training"
+WIDTH = style.DOUBLE
 LIMIT = 14
 STRETCHES = 20  # a decade of steps
 
@@ -24,7 +27,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """Loss over steps, a line a run, coloured by dataset.
 
     Returns:
-        The figure, and columns run, dataset, seed, step, loss.
+        The figure, and columns run, dataset, seed, step, loss, averaged as drawn.
     """
     shown, note = style.capped(results.datasets, LIMIT, "datasets")
     columns = ["run", "dataset", "seed", "step", "loss"]
@@ -32,23 +35,24 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     for run in results.having("losses"):
         if run.dataset in shown:
             losses = results.table(run.run, "losses", ["step", "loss"]).query("step > 0 and loss > 0")
-            parts.append(losses.assign(run=run.run, dataset=run.dataset, seed=run.seed)[columns])
+            steps, means = averaged(losses["step"].to_numpy(), losses["loss"].to_numpy())
+            curve = pd.DataFrame({"step": steps, "loss": means})
+            parts.append(curve.assign(run=run.run, dataset=run.dataset, seed=run.seed)[columns])
     if not parts or all(part.empty for part in parts):
         return style.without_data("No training loss has been logged."), pd.DataFrame(columns=columns)
     data = pd.concat(parts, ignore_index=True)
     styles = style.line_styles(shown)
-    figure, (axes,) = style.panels(1, 1, 3.2)
+    figure, (axes,) = style.panels(1, 1, 2.8, WIDTH)
     for _, curve in data.groupby("run", sort=False):
-        steps, means = averaged(curve["step"].to_numpy(), curve["loss"].to_numpy())
-        marker = "o" if len(steps) == 1 else ""  # a line needs two points
+        marker = "o" if len(curve) == 1 else ""  # a line needs two points
         look = styles[curve["dataset"].iloc[0]]
-        axes.plot(steps, means, linewidth=0.9, alpha=0.85, marker=marker, markersize=4, **look)
+        axes.plot(curve["step"], curve["loss"], linewidth=0.9, alpha=0.85, marker=marker, markersize=4, **look)
     axes.set(xscale="log", yscale="log", xlabel="optimiser step", ylabel="mean squared error of the prediction")
     style.plain_logarithm(axes.xaxis)
     style.plain_logarithm(axes.yaxis)
     named = data["dataset"].unique()
     ends = _last(data).groupby("dataset")["loss"].apply(_geometric_mean)
-    style.label_ends(axes, [(ends[name], name, styles[name]) for name in named], gap=0.05)
+    marks.label_ends(axes, [(ends[name], name, styles[name]) for name in named], gap=0.06)
     style.heading(figure, finding(data), note)
     return figure, data
 
@@ -73,7 +77,7 @@ def _geometric_mean(values: pd.Series) -> float:
 
 
 def finding(data: pd.DataFrame) -> str:
-    """First and last logged loss of each dataset, as a sentence."""
+    """Where the curves of each dataset begin and end, as a sentence."""
     if data.empty:
         return "No training loss has been logged."
     first = data.loc[data.groupby("run")["step"].idxmin()]
@@ -81,4 +85,4 @@ def finding(data: pd.DataFrame) -> str:
     for name in data["dataset"].unique():
         start, end = (_geometric_mean(rows.loc[rows["dataset"] == name, "loss"]) for rows in (first, _last(data)))
         parts.append(f"{name} {start:.3g} to {end:.3g}")
-    return f"Loss at the first and at the last logged step, geometric mean over seeds: {style.listed(parts)}."
+    return f"Loss where the curves begin and where they end, geometric mean over seeds: {style.listed(parts)}."

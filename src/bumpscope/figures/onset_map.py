@@ -26,7 +26,9 @@ CAPTION = (
     "spacing are shown: on a plane, without skew and withheld block, of the model under study; of several such "
     "families the one with the most pairs."
 )
-LIMIT = 8
+TOPIC = "Imbalance"
+WIDTH = style.DOUBLE
+LIMIT = 6
 NONE = "No two datasets on a plane, without skew, that differ in their spacing alone have times to half."
 COLUMNS = ["dataset", "dx", "dy", "tau_x", "tau_y", "gap", "gap_low", "gap_high", "runs", "censored"]
 PANELS = {"tau_x": "step at one half, x", "tau_y": "step at one half, y", "gap": "ln tau_x/tau_y"}
@@ -48,7 +50,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = data[data["dx"].isin(dx) & data["dy"].isin(dy)].reset_index(drop=True)
     # The cells are squares, so that the height follows from the width.
     height = np.clip(2.1 * len(dy) / len(dx), 1.2, 3.2)
-    figure = Figure(figsize=(style.WIDTH, height + 1.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height + 1.5), layout="constrained")
     axes = figure.subplots(1, 3)
     times = data[["tau_x", "tau_y"]].to_numpy()
     low, high = np.nanmin(times), np.nanmax(times)
@@ -104,7 +106,7 @@ def _map(
 ) -> AxesImage:
     grid = data.pivot(index="dy", columns="dx", values=name).reindex(index=dy, columns=dx).to_numpy(dtype=float)
     image = axes.imshow(np.ma.masked_invalid(grid), origin="lower", cmap=colours, norm=norm)
-    size = min(style.FONT_SIZE - 1, 34 / max(len(dx), 1) + 0.5)
+    size = style.FONT_SIZE - 1 if len(dx) <= 4 else style.SMALLEST
     for row in data.to_dict("records"):
         x, y, value = dx.index(row["dx"]), dy.index(row["dy"]), row[name]
         corner = (x - 0.5, y - 0.5)
@@ -114,7 +116,13 @@ def _map(
             red, green, blue, _ = colours(norm(value))
             dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
             axes.text(
-                x, y, _text(row, name), ha="center", va="center", fontsize=size, color="white" if dark else "black"
+                x,
+                y,
+                _text(row, name, short=len(dx) > 4),
+                ha="center",
+                va="center",
+                fontsize=size,
+                color="white" if dark else "black",
             )
         if math.isclose(row["dx"], row["dy"]):
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.2, zorder=3))
@@ -125,10 +133,11 @@ def _map(
     return image
 
 
-def _text(row: dict, name: str) -> str:
+def _text(row: dict, name: str, short: bool = False) -> str:
     if name != "gap":
         return f"{row[name]:.0f}"
     text = f"{round(row['gap'], 2) + 0.0:+.2f}".replace("-", "−")
+    text = text.replace("0.", ".", 1) if short and abs(row["gap"]) < 0.995 else text
     return text if row["gap_low"] > 0 or row["gap_high"] < 0 else f"({text})"
 
 

@@ -25,6 +25,8 @@ CAPTION = (
     "phase, so only a torus shows that the method can see: the "
     "last panel of a row is the generated images themselves, the control in which a torus must be found."
 )
+TOPIC = "Representation"
+WIDTH = style.DOUBLE
 TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
 RULE_DASHES: dict[int, Any] = {0: "-", 1: "--", 2: "-."}
 MARKS = {0: ("o", style.GREY), 1: ("^", style.VERMILLION), 2: ("s", style.BLUE)}
@@ -54,14 +56,17 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
     diagrams = list(data.groupby(["run", "layer", "t", "step"], sort=False))
     per_row = max(len(own.groupby(["layer", "t", "step"])) for _, own in data.groupby("run"))
-    figure, axes = style.panels(len(diagrams), per_row, 2.5)
+    figure, axes = style.panels(len(diagrams), per_row, 2.6, WIDTH)
     finite = data[np.isfinite(data["death"])]
     top = 1.15 * max(finite["death"].max() if len(finite) else 0.0, 0.7)
     for axis, ((name, layer, t, step), bars) in zip(axes, diagrams, strict=True):
         _diagram(axis, bars, top)
         found, truth = betti_numbers(bars), TRUTH[bars["boundary"].iloc[0]]
         place = "images" if layer == IMAGE_LAYER else f"{layer}, t = {t}"
-        axis.set_title(f"{name}\n{place}, step {step}\nBetti {_numbers(found)}\na {_shape(bars)} has {_numbers(truth)}")
+        # The run's name has the whole row for itself.
+        head = name if style.is_first_column(axis) else ""
+        numbers = f"Betti {_numbers(found)}\na {_shape(bars)} has {_numbers(truth)}"
+        axis.set_title(f"{head}\n{place}\nstep {step}\n{numbers}")
     handles = [
         Line2D([], [], linestyle=RULE_DASHES[k], marker=mark, markersize=4.5, color=colour, linewidth=0.8)
         for k, (mark, colour) in MARKS.items()
@@ -75,13 +80,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 def _one_place(results: Results, run: str, bars: pd.DataFrame) -> pd.DataFrame:
     """The bars where the last latent verdict was read, else those of the first layer at its noisiest timestep."""
-    if results.has(run, "phases"):
-        last = results.table(run, "phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
-        chosen = bars[(bars["layer"] == last["layer"]) & (bars["t"] == last["t"])]
-        if len(chosen):
-            return chosen
-    chosen = bars[bars["layer"] == in_network_order(bars["layer"])[0]] if len(bars) else bars
-    return chosen[chosen["t"] == chosen["t"].max()]
+    place = results.place_read(run, zip(bars["layer"], bars["t"], strict=True))
+    return bars if place is None else bars[(bars["layer"] == place[0]) & (bars["t"] == place[1])]
 
 
 def _last(bars: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.histories import without_return
 from bumpscope.results import Results
@@ -18,8 +18,10 @@ CAPTION = (
     "right place. Of each run's two strips the upper one is latent. Hatched: no verdict. A verdict is drawn from "
     "halfway to the checkpoint before to halfway to the one after."
 )
-LIMIT = 40
-ROOMY = 24  # runs up to which the strips have room for their names
+TOPIC = "Phases"
+WIDTH = style.DOUBLE
+LIMIT = 36
+ROOMY = 0.26  # inches a run above which its strips have room for words
 KINDS = {"latent_phase": "latent", "behaviour_phase": "behaviour"}
 
 
@@ -33,7 +35,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     available = {run.run: run for run in results.having("phases")}
     shown, note = style.capped(list(available), LIMIT, "runs")
     parts = []
-    for run in available.values():
+    for run in map(available.__getitem__, shown):
         table = results.table(run.run, "phases", ["step", *KINDS])
         long = table.melt("step", var_name="kind", value_name="phase").replace({"kind": KINDS})
         parts.append(long.assign(run=run.run, dataset=run.dataset, seed=run.seed))
@@ -42,14 +44,15 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         return style.without_data("No run has phases."), pd.DataFrame(columns=columns)
     data = pd.concat(parts, ignore_index=True)[columns].fillna({"phase": "?"})
 
-    roomy = len(shown) <= ROOMY
-    figure, (axes,) = style.panels(1, 1, 0.6 + (0.36 if roomy else 0.21) * len(shown))
+    per_run = float(np.clip((style.TALLEST - 1.4) / len(shown), 0.21, 0.36))
+    roomy = per_run >= ROOMY
+    figure, (axes,) = style.panels(1, 1, 0.6 + per_run * len(shown), WIDTH)
     drawn: list[tuple[float, float, float, str]] = []
     for row, name in enumerate(shown):
         for offset, kind in enumerate(KINDS.values()):
             strip = data[(data["run"] == name) & (data["kind"] == kind)].sort_values("step")
             height = row + 0.37 * offset
-            for start, end, phase in style.phase_strip(axes, height, 0.35, strip["step"], strip["phase"]):
+            for start, end, phase in marks.phase_strip(axes, height, 0.35, strip["step"], strip["phase"]):
                 drawn.append((start, end, height, phase))
         axes.annotate(
             f"{available[name].dataset}, seed {available[name].seed}",
@@ -64,26 +67,16 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.set_yticks(places, list(KINDS.values()) * len(shown) if roomy else [""] * len(places), fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(shown) - 0.4, -0.3)
-    steps = np.unique(data.loc[data["run"].isin(shown), "step"])
+    steps = np.unique(data["step"])
     style.step_axis(axes, steps)
     axes.set_xticks(steps, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, *_ in drawn))
-    _name_stretches(axes, drawn, 6.5 if roomy else 5)
-    style.phase_legend(figure)
+    if roomy:
+        marks.name_stretches(axes, drawn)
+    marks.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
-
-
-def _name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]], size: float) -> None:
-    """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
-    across = axes.transData + axes.transAxes.inverted()
-    for start, end, height, phase in drawn:
-        left, right = across.transform([(start, height), (end, height)])[:, 0]
-        if phase != "?" and right - left > 0.02:
-            place, _ = across.inverted().transform(((left + right) / 2, 0.0))
-            colour = "black" if phase == "A" else "white"
-            axes.text(place, height, phase, ha="center", va="center_baseline", fontsize=size, color=colour)
 
 
 def finding(data: pd.DataFrame) -> str:
@@ -94,4 +87,4 @@ def finding(data: pd.DataFrame) -> str:
     for kind in KINDS.values():
         strips = data[data["kind"] == kind].sort_values("step").groupby("run")["phase"].apply(list)
         counts.append(f"{kind} phases in {sum(map(without_return, strips))} of {len(strips)} runs")
-    return f"A, then B, then C with no return: {' and '.join(counts)}."
+    return f"A, then B, then C with no return, of the runs shown: {' and '.join(counts)}."

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bumpscope import marks
 from bumpscope.figures import style
 from bumpscope.histories import without_return
 from bumpscope.metrics import PHASES
@@ -19,6 +20,8 @@ CAPTION = (
     "it. Behaviour: the verdict from outcomes. A verdict is drawn from halfway to the checkpoint before to halfway to "
     "the one after. Shown is the dataset that was read at the most places."
 )
+TOPIC = "Representation"
+WIDTH = style.SINGLE
 MOST_PLACES = 12
 BEHAVIOUR, IMAGES = "behaviour", "images"
 LETTERS = {value: letter for letter, value in PHASES.items()}
@@ -43,9 +46,11 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     read = [place for place in latent.loc[latent["dataset"] == name, "place"].unique() if place != IMAGES]
     shown, note = style.capped(read, MOST_PLACES, "places")
     rows = [place for place in [*shown, IMAGES, BEHAVIOUR] if place in set(data["place"])]
+    data = data[data["place"].isin(rows)].reset_index(drop=True)
     seeds = sorted(data["seed"].unique())
 
-    figure, (axes,) = style.panels(1, 1, 0.7 + len(rows) * (0.16 + 0.1 * len(seeds)))
+    per_seed = min(0.1, ((style.TALLEST - 1.6) / len(rows) - 0.16) / len(seeds))
+    figure, (axes,) = style.panels(1, 1, 0.9 + len(rows) * (0.16 + per_seed * len(seeds)), WIDTH)
     height = 0.85 / len(seeds)
     drawn: list[tuple[float, float, str]] = []
     for row, place in enumerate(rows):
@@ -53,7 +58,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
             strip = data[(data["place"] == place) & (data["seed"] == seed)].sort_values("step")
             if len(strip):
                 middle = row + height * (number + 0.5)
-                drawn += style.phase_strip(axes, middle, 0.9 * height, strip["step"], strip["phase"])
+                drawn += marks.phase_strip(axes, middle, 0.9 * height, strip["step"], strip["phase"])
     axes.set_yticks([row + 0.425 for row in range(len(rows))], rows)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows), -0.15)
@@ -62,7 +67,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     axes.set_xticks(steps, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
     axes.set_xlim(min(start for start, *_ in drawn), max(end for _, end, _ in drawn))
-    style.phase_legend(figure)
+    marks.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure, data
 

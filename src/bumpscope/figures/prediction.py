@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.comparisons import MACHINE
 from bumpscope.figures import style
-from bumpscope.onsets import LEVEL, onset
+from bumpscope.learning_curves import half_time_in_words, half_times, middle
+from bumpscope.onsets import LEVEL
 from bumpscope.results import Results
 
 CAPTION = (
@@ -21,6 +21,8 @@ CAPTION = (
     "(dashed line at 1): there, an error in the noise weighs most in the clean image. Thick lines: mean over seeds; "
     "thin lines: each seed; marks: the checkpoints that were measured."
 )
+TOPIC = "Training"
+WIDTH = style.DOUBLE
 LIMIT = 3
 NONE = "No two datasets differ in nothing but what the network predicts."
 COLUMNS = ["pair", "prediction", "run", "dataset", "seed", "step", "t", "quantity", "value"]
@@ -44,14 +46,14 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = _measured(results)
     if data.empty:
         return style.without_data(NONE), data
-    names, note = style.capped(list(data["pair"].unique()), LIMIT, "pairs")
-    data = data[data["pair"].isin(names)].reset_index(drop=True)
-    figure, axes = style.panels(3 * len(names), 3, 1.9, sharex="row", sharey="col")
+    data, names, note = style.of_first(data, LIMIT, "pairs", column="pair")
+    figure, axes = style.panels(3 * len(names), 3, 1.9, WIDTH, sharex="row", sharey="col")
     for row, name in enumerate(names):
         own = data[data["pair"] == name]
         for panel, (quantity, text) in zip(axes[3 * row : 3 * row + 3], QUANTITIES.items(), strict=True):
             rows = own[own["quantity"] == quantity]
-            _lines(panel, rows)
+            for prediction, look in LOOKS.items():
+                marks.seed_lines(panel, rows[rows["prediction"] == prediction], look)
             panel.set_title(text if quantity == "correct" or rows.empty else f"{text}, t = {rows['t'].iloc[0]}")
             style.step_axis(panel, own["step"].to_numpy(), label=row == len(names) - 1)
             if quantity == "residual":
@@ -72,12 +74,12 @@ def _measured(results: Results) -> pd.DataFrame:
     correct = results.select("outcome/correct/seen").assign(quantity="correct", t=-1)
     effects = results.select("{quantity}/t={t}/ema")
     parts = []
-    for quantity, chosen in (("effect_x", _middle), ("residual", max)):
+    for quantity, chosen in (("effect_x", middle), ("residual", max)):
         rows = effects[effects["quantity"] == quantity]
         if len(rows):
-            parts.append(rows[rows["t"] == chosen(sorted(rows["t"].unique()))])
+            parts.append(rows[rows["t"] == chosen(rows["t"])])
     found = pd.concat([correct, *parts], ignore_index=True)
-    datasets = results.runs.drop_duplicates("dataset").set_index("dataset")
+    datasets = results.by_dataset
     alike = [name for name in results.runs.columns if name not in OWN]
     pairs = []
     for _, family in datasets.groupby(alike, sort=False):
@@ -91,20 +93,6 @@ def _measured(results: Results) -> pd.DataFrame:
     return pd.concat(kept, ignore_index=True)[COLUMNS] if kept else pd.DataFrame(columns=COLUMNS)
 
 
-def _middle(times: list[int]) -> int:
-    return times[(len(times) - 1) // 2]
-
-
-def _lines(axes: Axes, rows: pd.DataFrame) -> None:
-    for prediction, look in LOOKS.items():
-        own = rows[rows["prediction"] == prediction]
-        if own["run"].nunique() > 1:
-            for _, run in own.groupby("run"):
-                axes.plot(run["step"], run["value"], linewidth=0.5, alpha=0.5, **look)
-        mean = own.groupby("step")["value"].mean()
-        axes.plot(mean.index, mean, marker="o", markersize=1.8, **look)
-
-
 def finding(data: pd.DataFrame) -> str:
     """When each prediction has half of its images right, in each pair, as a sentence."""
     if data.empty:
@@ -113,14 +101,10 @@ def finding(data: pd.DataFrame) -> str:
     for pair, own in data[data["quantity"] == "correct"].groupby("pair", sort=False):
         texts = []
         for prediction, rows in own.groupby("prediction"):
-            found = [onset(run["step"].to_numpy(), run["value"].to_numpy()) for _, run in rows.groupby("run")]
-            times = [each.time for each in found if each is not None and not each.censored]
-            if times:
-                step = f"at step {np.exp(np.mean(np.log(times))):.0f}"
-                some = f" in {len(times)} of {len(found)} runs" if len(times) < len(found) else f" (n = {len(times)})"
-                texts.append(f"{prediction} {step}{some}")
-            else:
-                texts.append(f"{prediction} never (n = {len(found)})")
+            times, runs = half_times(rows)
+            words = half_time_in_words(rows)
+            count = "" if times and len(times) < runs else f" (n = {runs})"
+            texts.append(f"{prediction} {'at step ' if times else ''}{words}{count}")
         parts.append(f"{pair}: {', '.join(texts)}")
     if not parts:
         return "No outcome at seen centres has been measured in both."

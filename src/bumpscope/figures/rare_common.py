@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bumpscope import marks
 from bumpscope.bumps import BINS
 from bumpscope.comparisons import first_of_pairs, in_words
 from bumpscope.coupling import EFFECTS, effect_timestep
 from bumpscope.figures import style
 from bumpscope.frequency import ALL
 from bumpscope.intervals import t_interval
-from bumpscope.onsets import LEVEL, onset
+from bumpscope.learning_curves import half_time_in_words, middle
+from bumpscope.onsets import LEVEL
 from bumpscope.results import Results
 
 CAPTION = (
@@ -30,6 +30,8 @@ CAPTION = (
     "by bin, with 95% Student t intervals over seeds, cut at 0 and 1, and a dot for each seed. Thick lines: mean over "
     "seeds; thin lines: each seed. Of a dataset and the one with its axes swapped only the first is shown."
 )
+TOPIC = "Imbalance"
+WIDTH = style.DOUBLE
 LIMIT = 5
 NONE = "No skewed dataset has been probed at common and rare positions (probe.frequency_bins)."
 COLUMNS = ["dataset", "reference", "role", "run", "seed", "step", "t", "quantity", "bin_x", "bin_y", "value"]
@@ -57,10 +59,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     data = _measured(results)
     if data.empty:
         return style.without_data(NONE), data
-    names, note = style.capped(list(data["dataset"].unique()), LIMIT, "datasets")
-    data = data[data["dataset"].isin(names)].reset_index(drop=True)
-    runs = results.runs.drop_duplicates("dataset").set_index("dataset")
-    figure = Figure(figsize=(style.WIDTH, 6.9), layout="constrained")
+    data, names, note = style.of_first(data, LIMIT, "datasets")
+    figure = Figure(figsize=(WIDTH, 6.9), layout="constrained")
     grid = figure.subplots(4, len(names), squeeze=False, sharey="row")
     use = data[data["quantity"] != CORRECT]
     for column, name in enumerate(names):
@@ -75,7 +75,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         grid[2, column].set_title(f"{rare} at rare {rare}, by {other}", fontsize=style.FONT_SIZE)
         _accuracy(grid[3, column], own)
         room = 30 if len(names) < 4 else 21 if len(names) == 4 else 17
-        words = style.wrapped(_kind(own, in_words(runs.loc[name])), (style.WIDTH * 72 - 40) / max(len(names), 2) - 12)
+        words = style.wrapped(
+            _kind(own, in_words(results.of_dataset(name))), (WIDTH * 72 - 40) / max(len(names), 2) - 12
+        )
         grid[0, column].set_title(f"{style.shortened(name, room)}\n{words}", fontsize=style.FONT_SIZE)
     labels = ("use of x, by bin of x", "use of y, by bin of y", "use at rare positions", "correct at the end")
     for panel, label in zip(grid[:, 0], labels, strict=True):
@@ -105,23 +107,35 @@ def _measured(results: Results) -> pd.DataFrame:
     names = _in_order(results, set(rows["dataset"]))
     if not names:
         return pd.DataFrame(columns=COLUMNS)
-    times = sorted(rows["t"].unique())
-    middle = effect_timestep(results.metrics_like(EFFECTS))
-    t = middle if middle in times else times[(len(times) - 1) // 2]
+    times = set(rows["t"])
+    shared = effect_timestep(results.metrics_like(EFFECTS))
+    t = shared if shared in times else middle(times)
     correct = results.select("outcome/correct/seen/x={bin_x},y={bin_y}").assign(quantity=CORRECT, t=-1)
+    correct = correct[correct["step"] == correct.groupby("dataset")["step"].transform("max")]
     found = pd.concat([rows[rows["t"] == t], correct], ignore_index=True)
-    first = results.runs.drop_duplicates("dataset").set_index("dataset")
+    first = results.by_dataset
     found = found[found["dataset"].isin(names)]
     found = found.assign(
         reference=found["dataset"].map(first["reference"]), role=found["dataset"].map(first["skew_axis"])
     )
     place = found["dataset"].map({name: place for place, name in enumerate(names)})
-    return found.assign(place=place).sort_values("place", kind="stable", ignore_index=True)[COLUMNS]
+    found = found.assign(place=place).sort_values("place", kind="stable", ignore_index=True)[COLUMNS]
+    return found[_drawn(found)].reset_index(drop=True)
+
+
+def _drawn(data: pd.DataFrame) -> pd.Series:
+    """Which rows a panel shows: of all pairs of bins those of one axis alone, and those at rare positions."""
+    x, y, used = data["bin_x"], data["bin_y"], data["quantity"]
+    by_x, by_y = (y == ALL) & x.isin(BINS), (x == ALL) & y.isin(BINS)
+    rare_y = data["role"] == "y"
+    crossed = (rare_y & (y == "rare") & x.isin(BINS)) | (~rare_y & (x == "rare") & y.isin(BINS))
+    crossed &= (used == CORRECT) | (used == rare_y.map({True: "use_y", False: "use_x"}))
+    return (by_x & (used != "use_y")) | (by_y & (used != "use_x")) | crossed
 
 
 def _in_order(results: Results, probed: set[str]) -> list[str]:
     """Datasets to show: skewed on one axis, skewed on both, the controls without skew; references after each."""
-    first = results.runs.drop_duplicates("dataset").set_index("dataset")
+    first = results.by_dataset
     table = results.coupling
     if table is None:
         skewed = list(first.index[first["skew_axis"].isin(["x", "y"])])
@@ -151,7 +165,7 @@ def _curves(axes: Axes, own: pd.DataFrame, what: str) -> None:
     empty = True
     for name in BINS:
         rows = _chosen(own, what, name)
-        style.seed_lines(axes, rows, LOOKS[name], WIDTHS[name])
+        marks.seed_lines(axes, rows, LOOKS[name], WIDTHS[name])
         empty &= rows.empty
     if empty:
         axes.text(0.5, 0.6, "no such bin", transform=axes.transAxes, ha="center", color=style.GREY)
@@ -159,7 +173,6 @@ def _curves(axes: Axes, own: pd.DataFrame, what: str) -> None:
 
 def _accuracy(axes: Axes, own: pd.DataFrame) -> None:
     correct = own[own["quantity"] == CORRECT]
-    correct = correct[correct["step"] == correct["step"].max()]
     for number, (what, marker) in enumerate(MARKERS.items()):
         for place, name in enumerate(BINS):
             values = _chosen(correct, what, name, CORRECT)["value"].to_numpy(dtype=float)
@@ -188,21 +201,10 @@ def finding(data: pd.DataFrame) -> str:
         rare = _rare_axis(own)
         other = "y" if rare == "x" else "x"
         along = BY_Y if rare == "y" else BY_X
-        by_bin = ", ".join(f"{kind} {_half(_chosen(own, along, kind))}" for kind in BINS)
-        crossed = [_half(_chosen(own, CROSSED, kind)) for kind in ("common", "rare")]
+        by_bin = ", ".join(f"{kind} {half_time_in_words(_chosen(own, along, kind))}" for kind in BINS)
+        crossed = [half_time_in_words(_chosen(own, CROSSED, kind)) for kind in ("common", "rare")]
         parts.append(
             f"{name}: {rare} at {by_bin}; rare {rare} with common {other} {crossed[0]}, with rare {other} {crossed[1]}"
         )
     text = "Step at which the use of a label reaches one half, geometric mean over seeds"
     return f"{text}. {'. '.join(parts[:3])}" + (f". And {len(parts) - 3} more datasets." if len(parts) > 3 else ".")
-
-
-def _half(rows: pd.DataFrame) -> str:
-    found = [onset(run["step"].to_numpy(), run["value"].to_numpy()) for _, run in rows.groupby("run")]
-    times = [each.time for each in found if each is not None and not math.isinf(each.time)]
-    if not found:
-        return "not measured"
-    if not times:
-        return "never"
-    some = f" in {len(times)} of {len(found)} runs" if len(times) < len(found) else ""
-    return f"{np.exp(np.mean(np.log(times))):.0f}{some}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
@@ -16,21 +16,26 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
-from matplotlib.transforms import ScaledTranslation
 
 from bumpscope.files import atomic_path
 
 Look = dict[str, Any]  # color and linestyle, as matplotlib names them
 Item = TypeVar("Item")
 
-WIDTH = 7.2  # inches; two columns of a journal page
-DPI = 200
+# Widths, inches, at which a figure is printed without scaling: one or two columns of a journal page. Each figure's
+# module says in WIDTH which of them it needs; with little to show it may be narrower.
+SINGLE, DOUBLE = 3.4, 7.0
+TALLEST = 9.2  # inches; a page with room for the caption
+DPI = 200  # of the PNG
+RASTER_DPI = 300  # of dense scatters and of images inside the PDF, whose lines and text are vectors
 FONT_SIZE = 8
+SMALLEST = 6.0  # points; nothing in a figure is set smaller
 # Okabe and Ito (2008), told apart by the colour-blind.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILLION, SKY, GREY = "#CC79A7", "#D55E00", "#56B4E9", "#767676"
+BAND, RULE, SHADE = "#dddddd", "#d0d0d0", "#00000080"  # behind lines; between rows; around white lines
+PALE_BLUE, PALE_ORANGE = "#a9cbe3", "#f3d9a4"
 # From light to dark as behaviour improves, so that they stay in order when printed in grey. The phases share the
 # colours of the behaviours that the paper pairs them with.
 OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
@@ -41,9 +46,14 @@ MODELS: dict[str, Look] = {
     "factorised": {"color": GREEN, "marker": "v"},
     "gated": {"color": VERMILLION, "marker": "s"},
 }
+# A ring around the requested centre, on dark images.
+REQUEST: Look = {
+    "color": ORANGE, "marker": "o", "markersize": 5.5, "markerfacecolor": "none", "markeredgewidth": 0.8,
+}  # fmt: skip
 MODEL_NAMES = {"none": "model under study", "factorised": "factorised reference", "gated": "gated reference (coupled)"}
-_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, BLACK)
-_DASHES = ("-", "--", "-.", ":")
+# Seven colours and six dashes, ordered so that of 14 lines those with like dashes differ most in their greys.
+_CYCLE = (BLUE, ORANGE, VERMILLION, BLACK, PURPLE, SKY, GREEN)
+_DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2, 3, 2)))
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, hence the same on every machine
@@ -74,20 +84,28 @@ def apply() -> Iterator[None]:
 
 
 def save(figure: Figure, path_pdf: str | Path, path_png: str | Path) -> None:
-    """Write a figure as PDF and PNG; the same figure gives the same bytes, since neither carries a date."""
+    """Write a figure as PDF and PNG; the same figure gives the same bytes, since neither carries a date.
+
+    It is laid out once, for both: that is what takes longest in a figure of many panels.
+    """
     with apply():
         FigureCanvasAgg(figure)
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         with atomic_path(path_pdf) as temporary:
-            figure.savefig(temporary, format="pdf", dpi=DPI, metadata={"CreationDate": None})
+            figure.savefig(temporary, format="pdf", dpi=RASTER_DPI, metadata={"CreationDate": None})
         with atomic_path(path_png) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def panels(count: int, columns: int, row_height: float, **keywords: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` panels, row by row, at most ``columns`` in a row; ``row_height`` in inches."""
+def panels(
+    count: int, columns: int, row_height: float, width: float = DOUBLE, **keywords: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels, at most ``columns`` in a row; ``row_height`` and ``width`` in inches."""
     rows = -(-count // columns)
     columns = -(-count // rows)  # no fewer panels in the last row than need be
-    figure = Figure(figsize=(WIDTH, rows * row_height + 0.7), layout="constrained")
+    figure = Figure(figsize=(width, rows * row_height + 0.7), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, **keywords).ravel())
     for unused in axes[count:]:
         unused.remove()
@@ -121,8 +139,8 @@ def shortened(name: str, limit: int = 22) -> str:
 
 def without_data(reason: str) -> Figure:
     """A figure that says why there is nothing to see."""
-    figure = Figure(figsize=(0.75 * WIDTH, 1.2))
-    figure.text(0.5, 0.5, wrapped(reason, 0.7 * WIDTH * 72), ha="center", va="center", fontsize=FONT_SIZE)
+    figure = Figure(figsize=(SINGLE, 1.0))
+    figure.text(0.5, 0.5, wrapped(reason, 0.94 * SINGLE * 72), ha="center", va="center", fontsize=FONT_SIZE)
     return figure
 
 
@@ -130,6 +148,17 @@ def capped(names: Sequence[Item], limit: int, what: str) -> tuple[list[Item], st
     """The first ``limit`` names, and a sentence that says so where some are left out."""
     shown = list(names)[:limit]
     return shown, "" if len(shown) == len(names) else f"Shown: the first {limit} of {len(names)} {what}."
+
+
+def of_first(data: pd.DataFrame, limit: int, what: str, column: str = "dataset") -> tuple[pd.DataFrame, list[str], str]:
+    """The rows of the first ``limit`` names of a column, those names, and a sentence where some are left out."""
+    names, note = capped(list(data[column].unique()), limit, what)
+    return data[data[column].isin(names)].reset_index(drop=True), names, note
+
+
+def that_fit(heights: Sequence[float], room: float) -> int:
+    """How many blocks of these heights stand one above another in ``room`` inches; one at least."""
+    return max(1, int((np.cumsum(heights) <= room).sum()))
 
 
 def listed(parts: Sequence[str], limit: int = 4) -> str:
@@ -193,67 +222,9 @@ def log_step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool =
         axes.set_xlabel("optimiser step (log scale)")
 
 
-def seed_lines(axes: Axes, rows: pd.DataFrame, look: Look, width: float = 1.5) -> None:
-    """Curves of columns run, step, value: a thick line for the mean over runs and a thin one for each of several."""
-    if rows.empty:
-        return
-    if rows["run"].nunique() > 1:
-        for _, run in rows.groupby("run"):
-            axes.plot(run["step"], run["value"], **{**look, "linewidth": 0.35 * width, "alpha": 0.55})
-    mean = rows.groupby("step")["value"].mean()
-    axes.plot(mean.index, mean, **{"linewidth": width, "marker": "o", "markersize": 1.3 * width, **look})
-
-
-def interval(
-    axes: Axes,
-    place: float,
-    ends: tuple[float, float, float],
-    limits: tuple[float, float],
-    look: Look,
-    filled: bool = True,
-    vertical: bool = True,
-    shift: float = 0.0,
-) -> None:
-    """An estimate with its interval; an arrow at the edge where either lies beyond the limits of the axis.
-
-    Args:
-        place: on the other axis.
-        ends: estimate, low, high; without an estimate nothing is drawn, without ends the estimate alone.
-        limits: of the axis of the estimate.
-        look: colour and marker.
-        filled: whether the marker is filled.
-        vertical: whether the estimate runs along the vertical axis.
-        shift: points by which everything stands aside of ``place``.
-    """
-    estimate, low, high = ends
-    if not np.isfinite(estimate):
-        return
-    figure = cast("Figure", axes.figure)
-    right, up = (shift / 72, 0.0) if vertical else (0.0, -shift / 72)
-    moved = axes.transData + ScaledTranslation(right, up, figure.dpi_scale_trans)
-
-    def draw(values: Sequence[float] | np.ndarray, **keywords: Any) -> None:
-        places = np.full(len(values), place)
-        axes.plot(*((places, values) if vertical else (values, places)), transform=moved, **keywords)
-
-    colour = look["color"]
-    if np.isfinite([low, high]).all():
-        draw(np.clip([low, high], *limits), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
-    arrows = ("v", "^") if vertical else ("<", ">")
-    beyond = (min(low, estimate) < limits[0], max(high, estimate) > limits[1])  # comparisons with NaN are false
-    for edge, arrow, outside in zip(limits, arrows, beyond, strict=True):
-        if outside:
-            draw([edge], color=colour, marker=arrow, markersize=5, clip_on=False, zorder=5)
-    if limits[0] <= estimate <= limits[1]:
-        face = colour if filled else "white"
-        draw([estimate], marker=look["marker"], color=colour, markersize=4.5, markerfacecolor=face, zorder=4)
-    else:  # the arrow stands for an estimate, which must be told
-        edge = limits[0] if estimate < limits[0] else limits[1]
-        at, inwards = ((place, edge), (shift + 5, 0)) if vertical else ((edge, place), (0, 5 - shift))
-        axes.annotate(
-            f"{estimate:.2g}", at, inwards, textcoords="offset points", color=colour, fontsize=FONT_SIZE - 1.5,
-            va="center" if vertical else "bottom", ha="left" if vertical or edge == limits[0] else "right",
-        )  # fmt: skip
+def request_colours(period: float | None) -> str:
+    """Name of the colours of a requested coordinate; on a torus, which has a period, they meet at both ends."""
+    return "twilight_shifted" if period else "viridis"
 
 
 def plain_logarithm(axis: Axis) -> None:
@@ -266,100 +237,3 @@ def plain_logarithm(axis: Axis) -> None:
         axis.set_minor_locator(ticker.NullLocator())
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(ticker.NullFormatter())
-
-
-def label_ends(axes: Axes, entries: Sequence[tuple[float, str, Look]], gap: float = 0.1) -> None:
-    """Name lines at the right edge of a panel, pushed apart where they would overlap.
-
-    Each name comes with a piece of its line, so that it is known by its dashes where colour is lost.
-
-    Args:
-        entries: (y in data units, text, colour and dashes) a line; call it after the limits are set.
-        gap: least distance between two labels, as a fraction of the panel's height.
-    """
-    named = [(_height(axes, y), text, look) for y, text, look in entries if np.isfinite(y)]
-    named.sort(key=lambda entry: entry[0])
-    heights = spread([entry[0] for entry in named], gap)
-    for height, (_, text, look) in zip(heights, named, strict=True):
-        piece = {"arrowstyle": "-", "linewidth": 1.3, "shrinkA": 2, "shrinkB": 3, "relpos": (0, 0.5), **look}
-        axes.annotate(
-            text,
-            (1.0, height),
-            (26, 0),
-            xycoords=axes.transAxes,
-            textcoords="offset points",
-            annotation_clip=False,
-            arrowprops=piece,
-            color=look["color"],
-            va="center",
-            fontsize=FONT_SIZE - 0.5,
-        )
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Increasing heights moved up or down as little as needed to lie ``gap`` apart, within 0 to 1 where they fit.
-
-    Neighbours that are too close form a block, which is centred on the mean of where its members belong.
-    """
-    blocks: list[list[float]] = []
-    for height in heights:
-        blocks.append([height])
-        while len(blocks) > 1 and _bottom(blocks[-1], gap) < _bottom(blocks[-2], gap) + gap * len(blocks[-2]):
-            last = blocks.pop()
-            blocks[-1] += last
-    return [_bottom(block, gap) + gap * k for block in blocks for k in range(len(block))]
-
-
-def _bottom(block: list[float], gap: float) -> float:
-    length = gap * (len(block) - 1)
-    return max(0.0, min(float(np.mean(block)) - length / 2, 1.0 - length))
-
-
-def _height(axes: Axes, y: float) -> float:
-    """Height of a value in a panel, as a fraction of it."""
-    point = (axes.transScale + axes.transLimits).transform((axes.get_xlim()[0], y))
-    return float(np.clip(point[1], 0, 1))
-
-
-def segments(steps: np.ndarray, phases: list[str]) -> list[tuple[float, float, str]]:
-    """Stretches (start, end, phase) of equal verdicts; borders lie halfway between checkpoints."""
-    steps = np.asarray(steps, dtype=float)
-    halfway = (steps[1:] + steps[:-1]) / 2
-    # A single checkpoint has no neighbours, and still must be seen.
-    borders = np.concatenate([[steps[0]], halfway, [steps[-1]]]) if len(steps) > 1 else steps[0] + np.array([-0.5, 0.5])
-    merged: list[tuple[float, float, str]] = []
-    for start, end, phase in zip(borders[:-1], borders[1:], phases, strict=True):
-        if merged and merged[-1][2] == phase:
-            merged[-1] = (merged[-1][0], float(end), phase)
-        else:
-            merged.append((float(start), float(end), phase))
-    return merged
-
-
-def phase_strip(
-    axes: Axes, middle: float, height: float, steps: pd.Series, phases: pd.Series
-) -> list[tuple[float, float, str]]:
-    """Draw the verdicts of a run as a strip along the steps; returns its stretches (start, end, phase)."""
-    stretches = segments(steps.to_numpy(), phases.tolist())
-    for start, end, phase in stretches:
-        axes.barh(
-            middle,
-            end - start,
-            left=start,
-            height=height,
-            facecolor=PHASES[phase],
-            edgecolor=GREY,
-            linewidth=0.4,
-            hatch=_hatch(phase),
-        )
-    return stretches
-
-
-def phase_legend(figure: Figure) -> None:
-    """What the colours of the phases stand for, below the panels."""
-    handles = [Patch(facecolor=colour, edgecolor=GREY, hatch=_hatch(phase)) for phase, colour in PHASES.items()]
-    figure.legend(handles, ["A", "B", "C", "no verdict"], loc="outside lower left", ncols=4)
-
-
-def _hatch(phase: str) -> str | None:
-    return "////" if phase == "?" else None
