@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test environment lint reference docs ground-truth benchmarks slurm-trace clean
+.PHONY: results test environment lint reference docs ground-truth benchmarks slurm-trace kill-trace clean
 
 PYTHON ?= python3
 CORES ?= all
@@ -54,6 +54,10 @@ benchmarks: environment
 # The workflow on a real SLURM, undisturbed and disturbed: a quarter of an hour as root on Debian or Ubuntu, written to docs/.
 slurm-trace: environment
 	$(BIN)/python tests/slurm_trace.py
+
+# Twenty kills of whole workflows at random moments: twenty minutes on two cores, written to docs/.
+kill-trace: environment
+	$(BIN)/python tests/kill_trace.py
 
 environment: $(VENV)/complete
 

@@ -16,7 +16,8 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/explorer.smk"
 
 
-# Everything: the report stands on all tables and figures, the explorer on what the runs left.
+# Everything. The report and the explorer stand on all tables and figures, but a file that was deleted, since it was broken,
+# would not be made again for them where what came of the file is still there; so each is asked for by name.
 rule all:
     default_target: True
     input:
@@ -24,7 +25,10 @@ rule all:
         f"{OUT}/explorer.html",
         f"{OUT}/figures/manifold.gif",
         f"{OUT}/claims.csv",
+        everything(),
     localrule: True
+    message:
+        "All tables, checkpoints and figures are there"
 
 
 # Only the figures, and what they still need.
@@ -55,7 +59,8 @@ onsuccess:
 
 
 onerror:
+    print(told_errors(log), file=sys.stderr)
     print(
-        f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {log}.",
+        f"Stopped. Each error above names the log to open (under {OUT}/logs/); the whole story is in {told_files(log)}.",
         file=sys.stderr,
     )

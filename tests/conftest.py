@@ -39,6 +39,11 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     return project, seconds
 
 
+@pytest.fixture
+def project(experiment: tuple[Path, float]) -> Path:
+    return experiment[0]
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A new log of what is driven in the browser; a worker of xdist adds to it."""
     if not hasattr(session.config, "workerinput"):

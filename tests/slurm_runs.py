@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import signal
@@ -173,11 +172,3 @@ def most_at_once(records: Iterable[Record], since: str) -> int:
         held += change
         most = max(most, held)
     return most
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every table and checkpoint under a folder of results."""
-    paths = [path for pattern in ("*.parquet", "*.safetensors") for path in folder.rglob(pattern)]
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)
-    }

@@ -15,11 +15,11 @@ import pandas as pd
 import torch
 
 from debian import Unavailable
+from interrupted_runs import checksums
 from slurm_cluster import Cluster, Record, ask
 from slurm_runs import (
     RUNS,
     Submitted,
-    checksums,
     hit_limit_and_cancel,
     lose_the_node_and_the_workflow,
     most_at_once,

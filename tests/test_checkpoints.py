@@ -87,18 +87,23 @@ def test_any_flipped_bit_of_the_tensors_is_told(path):
         assert_told(path, "its content does not match its digest; delete it and run the workflow again")
 
 
-def test_a_flipped_bit_of_the_header_never_gives_other_tensors(path):
+def test_a_flipped_bit_of_the_header_never_gives_other_tensors_or_metadata(path):
     raw = path.read_bytes()
     header = 8 + struct.unpack("<Q", raw[:8])[0]
     for position in range(0, header, 2):
         path.write_bytes(raw[:position] + bytes([raw[position] ^ 1]) + raw[position + 1 :])
         try:
-            tensors, _ = load_tensors(path)
+            tensors, metadata = load_tensors(path)
         except FileError as error:
             assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
         else:
             assert tensors.keys() == TENSORS.keys()
             assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+            assert METADATA.items() <= metadata.items()
+        try:
+            assert METADATA.items() <= read_checkpoint_metadata(path).items()
+        except FileError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
 
 
 @pytest.mark.parametrize("swap", [("raw.weight", "ema.weight")])

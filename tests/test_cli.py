@@ -136,7 +136,9 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     done = bumpscope("--log", tmp_path / "file" / "log", "settings", "train", "x")
     assert done.returncode == 1
-    assert re.fullmatch(r"bumpscope: .*/file/log: cannot be written \(.*\); check the folder\n", done.stderr)
+    assert re.fullmatch(
+        r"bumpscope: .*/file/log: cannot be written \(.*\); check the folder .* and run again\n", done.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for k, (claim, statement) in enumerate(STATEMENTS.items())
     ]  # fmt: skip
     write_table("claims", root / TABLES["claims"].path, pd.DataFrame(rows), METADATA)
-    evidence = pd.DataFrame([("C3", "runs", "", 5, np.nan, np.nan), ("C3", "excess", "", 0.5, 0.4, 0.6)])
-    evidence.columns = TABLES["evidence"].names
-    write_table("evidence", root / TABLES["evidence"].path, evidence, METADATA)
     facts = {"Trained on": "cpu", "Minutes of all jobs, added up": "57 (train 31.3, generate 8.0)"}
     path = root / "report.html"
     path.write_text(report.build(Results(root), root / "figures", CONFIGURATION, facts), encoding="utf-8")
@@ -231,7 +228,7 @@ def test_on_paper_every_claim_has_a_page_with_its_text_and_nothing_is_folded_awa
         paragraph = seen.page.locator(f"#{claim} .paragraph").inner_text()
         assert paragraph and paragraph in pages[starts[0]]
     # Folded away on the screen, and where a link leads.
-    assert "Numbers behind C3" in whole and "0.4 to 0.6" in whole and "(explorer.html)" in whole
+    assert "Numbers behind C3" in whole and "−0.3 to 0.1" in whole and "(explorer.html)" in whole
     assert "Skip to the claims" not in whole and "batch_size: 64" in whole
 
 

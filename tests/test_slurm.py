@@ -9,13 +9,13 @@ import pytest
 
 from debian import Unavailable
 from fenced_blocks import ROOT, commands
+from interrupted_runs import checksums
 from slurm_cluster import Cluster, Record, obstacle
 from slurm_runs import (
     FIRST_STATE,
     PRESET,
     RUNS,
     Submitted,
-    checksums,
     hit_limit_and_cancel,
     lose_the_node_and_the_workflow,
     most_at_once,

@@ -18,6 +18,7 @@ from scipy.stats import chisquare
 from bumpscope import training as module
 from bumpscope.bumps import lattice_points, render, to_network
 from bumpscope.checkpoints import load_tensors, load_weights, save_tensors
+from bumpscope.commands import train as train_command
 from bumpscope.config import step_settings, validate
 from bumpscope.denoisers import new_network
 from bumpscope.files import FileError
@@ -164,6 +165,18 @@ def test_a_broken_state_is_told_and_training_starts_again(straight, tmp_path, da
     train(trainer(), tmp_path, {"run": "r"}, told.append)
     assert told[0].startswith(f"{tmp_path / 'state.safetensors'}: ")
     assert told[0].endswith("(starting again from step 0)")
+    assert contents(tmp_path) == straight[1]
+
+
+@pytest.mark.parametrize("change", [{"run": "other"}, {"settings": "0123456789abcdef"}])
+def test_a_state_of_another_training_is_told_and_training_starts_again(straight, tmp_path, change):
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(straight[1][path.name])
+    tensors, metadata = load_tensors(path)
+    save_tensors(path, tensors, metadata | change)
+    told = []
+    train(trainer(), tmp_path, {"run": "r"}, told.append)
+    assert told[0].startswith(f"{path}: is of another training (") and told[0].endswith("starting again from step 0)")
     assert contents(tmp_path) == straight[1]
 
 
@@ -497,19 +510,17 @@ def test_the_loss_table_counts_images_and_names_the_rate(run, dataset, tmp_path)
 def test_a_disk_that_is_full_when_checkpoints_are_published_keeps_the_training(run, dataset, tmp_path, monkeypatch):
     from pathlib import Path
 
-    from bumpscope.commands import train as command_module
-
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     arguments = command(run, dataset, tmp_path, steps=5, checkpoints=[0, 5])
     with monkeypatch.context() as patched:
         patched.setattr(Path, "hardlink_to", full)
-        patched.setattr(command_module.shutil, "copyfile", full)
+        patched.setattr(train_command.shutil, "copyfile", full)
         with pytest.raises(FileError, match="free some space"):
-            command_module.train(**arguments)
+            train_command.train(**arguments)
     monkeypatch.setattr(Trainer, "advance", lambda self: pytest.fail("trained again"))
-    command_module.train(**arguments)
+    train_command.train(**arguments)
     assert (tmp_path / "run" / "checkpoints" / "step=5.safetensors").exists()
 
 
@@ -537,3 +548,14 @@ def test_other_settings_are_another_state(run, dataset, tmp_path, caplog):
         train_command(**command(run, dataset, tmp_path, steps=5, checkpoints=[5], learning_rate=1e-3))
     assert "resumed" not in caplog.text
     assert len([path for path in (tmp_path / "state").iterdir() if path.is_dir()]) == 2
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP])
+def test_where_there_are_no_locks_none_is_made_up_that_a_kill_would_leave(tmp_path, monkeypatch, caplog, number):
+    def refuse(*_):
+        raise OSError(number, "not here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for _ in range(2):  # nothing is left that the second would wait for
+        assert train_command._hold(tmp_path / "state", "small-seed0") is None
+    assert f"small-seed0: {tmp_path / 'state'} cannot be locked; make sure that no other workflow" in caplog.text

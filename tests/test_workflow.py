@@ -1,6 +1,5 @@
 """The whole chain, run for real with the tiny preset, and what makes which of its steps stale."""
 
-import hashlib
 import os
 import random
 import re
@@ -22,17 +21,13 @@ from bumpscope.schemas import TABLES
 from bumpscope.sensitivity import Probing
 from bumpscope.tables import read_metadata, read_table
 from bumpscope.variants import readings
+from interrupted_runs import checksums, kill_and_restart
 from workflow import command, jobs, planned, snakemake
 
 pytestmark = pytest.mark.xdist_group("workflow")
 SECONDS_FOR_TINY = 120
 # Made by `snakemake sensitivity` alone.
 OF_SENSITIVITY = {"sensitivity", "places", "varied_behaviour", "varied_geometry"}
-
-
-@pytest.fixture
-def project(experiment: tuple[Path, float]) -> Path:
-    return experiment[0]
 
 
 def test_tiny_preset_ends_in_a_report_within_two_minutes_of_two_cores(experiment: tuple[Path, float]) -> None:
@@ -264,42 +259,13 @@ def test_all_faults_of_a_config_are_told_before_any_job(project: Path) -> None:
     assert "Job stats" not in text
 
 
-def _checksums(folder: Path, pattern: str) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob(pattern))
-    }
-
-
-def _kill_and_restart(project: Path, output: str, moments: list[float]) -> int:
-    """Start the workflow, kill -9 all of it at each of these moments (seconds), then let it end; returns how often
-    it was really cut off."""
-    cut = 0
-    for moment in moments:
-        process = subprocess.Popen(
-            command("--config", f"output={output}"),
-            cwd=project,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(moment)
-        if process.poll() is None:
-            cut += 1
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    done = snakemake(project, "--config", f"output={output}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return cut
-
-
 def test_killed_at_random_moments_every_table_is_what_an_undisturbed_run_gives(project: Path) -> None:
     moments = [random.Random(7).uniform(6, 30) for _ in range(3)]
-    assert _kill_and_restart(project, "killed", moments) >= 1
+    assert kill_and_restart(project, "killed", moments) >= 1
     try:
         for pattern in ("*.parquet", "*.safetensors"):
-            undisturbed = _checksums(project / "results", pattern)
-            assert _checksums(project / "killed", pattern) == undisturbed
+            undisturbed = checksums(project / "results", pattern)
+            assert checksums(project / "killed", pattern) == undisturbed
             assert len(undisturbed) > 5
     finally:
         shutil.rmtree(project / "killed")
@@ -319,7 +285,7 @@ def test_steps_end_with_a_killed_workflow_and_the_same_command_goes_on(project: 
         done = snakemake(project, "--config", "output=orphans")
         assert done.returncode == 0, done.stdout + done.stderr
         for pattern in ("*.parquet", "*.safetensors"):
-            assert _checksums(project / "orphans", pattern) == _checksums(project / "results", pattern)
+            assert checksums(project / "orphans", pattern) == checksums(project / "results", pattern)
     finally:
         process.kill()
         process.wait()
@@ -382,9 +348,9 @@ def test_a_run_alone_equals_the_same_run_in_a_grid(project: Path) -> None:
     done = snakemake(project, target, "--config", "output=alone", preset=_preset(project, alone))
     assert done.returncode == 0, done.stdout + done.stderr
     for pattern in ("losses.parquet", "*.safetensors"):
-        found = _checksums(project / "alone/runs/ring", pattern)
+        found = checksums(project / "alone/runs/ring", pattern)
         assert found
-        assert found == _checksums(project / "results/runs/ring", pattern)
+        assert found == checksums(project / "results/runs/ring", pattern)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from bumpscope.files import FileError, atomic_path, first_line
-
-_CURE = "delete it and run the workflow again"
+from bumpscope.files import CURE, FileError, atomic_path, first_line
+from bumpscope.seals import is_whole, sealed
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
@@ -30,7 +29,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write tensors and text metadata, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_repeatable(save(plain, metadata={**metadata, "digest": _digest(plain)})))
+        described = sealed({**metadata, "digest": _digest(plain)})
+        temporary.write_bytes(_repeatable(save(plain, metadata=described)))
 
 
 def _repeatable(file: bytes) -> bytes:
@@ -56,15 +56,37 @@ def load_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor],
     except FileNotFoundError:
         raise FileError(f"{path}: is missing; run the step that makes it") from None
     except (SafetensorError, OSError) as error:
-        raise FileError(f"{path}: is not a readable checkpoint ({first_line(error)}); {_CURE}") from None
-    if metadata.get("digest") != _digest(tensors):
-        raise FileError(f"{path}: its content does not match its digest; {_CURE}")
+        raise FileError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
+    if metadata.get("digest") != _digest(tensors) or not is_whole(metadata):
+        raise FileError(f"{path}: its content does not match its digest; {CURE}")
     chosen = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     if not chosen:
-        raise FileError(f"{path}: holds no tensor named {prefix}*; {_CURE}")
+        raise FileError(f"{path}: holds no tensor named {prefix}*; {CURE}")
     return chosen, metadata
 
 
 def load_weights(path: str | Path, weights: str) -> dict[str, Tensor]:
     """Weights of a checkpoint: ``ema`` for their moving average, ``raw`` for the weights themselves."""
     return load_tensors(path, f"{weights}.")[0]
+
+
+def restore_weights(network: nn.Module, path: str | Path, weights: str, run: str = "") -> None:
+    """Give a network the weights of a checkpoint.
+
+    Args:
+        weights: as for :func:`load_weights`.
+        run: the run that the checkpoint must belong to, if any.
+
+    Raises:
+        FileError: as :func:`load_tensors`, and when the checkpoint is of another run, step or network.
+    """
+    path = Path(path)
+    tensors, metadata = load_tensors(path, f"{weights}.")
+    if run and (found := metadata.get("run")) and found != run:
+        raise FileError(f"{path}: belongs to run {found}, not to {run}; {CURE}")
+    if (step := metadata.get("step")) and path.stem != f"step={step}":
+        raise FileError(f"{path}: holds the weights of step {step}; {CURE}")
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise FileError(f"{path}: holds the weights of another network ({first_line(error)}); {CURE}") from None

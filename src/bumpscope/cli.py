@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bumpscope import commands
 from bumpscope.commands.interface import execute, leave_with_workflow
+from bumpscope.files import unwritable
 from bumpscope.version import __version__
 
 
@@ -44,6 +45,20 @@ def _usage() -> str:
     )
 
 
+class _LogFile(logging.FileHandler):
+    """A log that says once, in a line, that it cannot be written, where logging prints a traceback each time."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.told:
+            self.told = True
+            print(f"warning: {unwritable(self.baseFilename, error)}", file=sys.stderr)
+
+
 def _start_log(path: Path | None) -> None:
     """Tell progress on the terminal, and in ``path`` with times and details."""
     terminal = logging.StreamHandler()
@@ -52,7 +67,7 @@ def _start_log(path: Path | None) -> None:
     handlers: list[logging.Handler] = [terminal]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="a", encoding="utf-8")
+        file = _LogFile(path, mode="a", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
     logging.basicConfig(level=logging.WARNING, handlers=handlers)
@@ -78,7 +93,7 @@ def main() -> None:
     try:
         _start_log(log_path)
     except OSError as error:
-        print(f"bumpscope: {log_path}: cannot be written ({error.strerror}); check the folder", file=sys.stderr)
+        print(f"bumpscope: {unwritable(log_path or '', error)}", file=sys.stderr)
         sys.exit(1)
     leave_with_workflow()
     module = importlib.import_module(f"bumpscope.commands.{name}")

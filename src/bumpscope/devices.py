@@ -86,7 +86,7 @@ def _slot(count: int) -> Iterator[int]:
     waiting = False
     while True:
         for index, path in enumerate(_locks(count)):
-            lock = FileLock(path)
+            lock = FileLock(path, fallback_to_soft=False)
             try:
                 path.parent.mkdir(exist_ok=True)
                 lock.acquire(blocking=False)

@@ -18,6 +18,39 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+CURE = "delete it and run the workflow again"
+# What file systems answer that know no locks. filelock would make a file stand for one, which outlives a kill.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+# No room on the disk, or none of what this user may fill.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def unwritable(path: str | Path, error: OSError) -> FileError:
+    """What to tell where ``path`` could not be written: why, how much room is left where that is why, and the cure."""
+    why = error.strerror or str(error)
+    if error.errno not in NO_ROOM:
+        return FileError(f"{path}: cannot be written ({why}); check the folder and its permissions and run again")
+    return FileError(f"{path}: cannot be written ({why}{_room(Path(path))}); free some space and run again")
+
+
+def knows_no_locks(error: BaseException) -> bool:
+    """Whether a lock could not be taken because there are none on this file system."""
+    return isinstance(error, NotImplementedError) or (isinstance(error, OSError) and error.errno in _NO_LOCKS)
+
+
+def _room(path: Path) -> str:
+    """How much more could be written where ``path`` lies; nothing where that cannot be told."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
+    if folder is None:
+        return ""
+    with suppress(OSError):
+        state = os.statvfs(folder)
+        if state.f_files and not state.f_favail:
+            return "; no more files can be made there"
+        return f"; the {state.f_bavail * state.f_frsize / 2**20:.1f} MiB that are free do not suffice"
+    return ""
+
+
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed processes left behind of earlier attempts to write ``path``."""
     for leftover in path.parent.glob(f".{path.name}.*.part"):
@@ -45,8 +78,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        cure = "free some space" if error.errno == errno.ENOSPC else "check the folder and its permissions"
-        raise FileError(f"{path}: cannot be written ({error.strerror or error}); {cure} and run again") from error
+        raise unwritable(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bumpscope.judged_place import judged_place
 from bumpscope.results import Results, Run
 
 COORDINATES = ["aligned_1", "aligned_2", "aligned_3"]
@@ -52,7 +53,7 @@ def manifold_view(results: Results) -> ManifoldView:
         raise NothingToSee("No run has an embedding of its latents.")
     run = embedded[0]
     points = results.table(run.run, "embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
-    place = results.place_read(run.run, zip(points["layer"], points["t"], strict=True))
+    place = judged_place(results, run.run, zip(points["layer"], points["t"], strict=True))
     if place is None:
         raise NothingToSee(f"The embedding of {run.run} has no defined point.")
     layer, t = place

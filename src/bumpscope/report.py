@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import platform
 import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from bumpscope import gallery
+from bumpscope.files import CURE, FileError, first_line
 from bumpscope.narrative import paragraph
 from bumpscope.results import Results
 from bumpscope.schemas import TABLES
@@ -167,22 +170,32 @@ def _figure(name: str, folder: Path) -> dict[str, Any]:
     module = importlib.import_module(f"bumpscope.figures.{name}")
     picture, table = folder / f"{name}.png", folder / f"{name}.csv"
     title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
-    shown = {
-        "name": name,
-        "title": title,
-        "caption": module.CAPTION,
-        "finding": "",
-        "image": "",
-        "width": 0,
-        "height": 0,
-    }
+    shown = {"name": name, "title": title, "caption": module.CAPTION, "finding": "", "image": ""}
     if not (picture.exists() and table.exists()):
         return shown
-    content = picture.read_bytes()
-    with Image.open(picture) as opened:
-        shown["width"], shown["height"] = opened.size
+    content, (width, height) = _whole(picture)
     image = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return shown | {"finding": module.finding(_read(table)), "image": image}
+    return shown | {"finding": _finding(module, table), "image": image, "width": width, "height": height}
+
+
+def _finding(module: ModuleType, path: Path) -> str:
+    """The sentence of a figure, from the data behind it."""
+    try:
+        return str(module.finding(_read(path)))
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise FileError(f"{path}: is not the data behind its figure ({first_line(error)}); {CURE}") from error
+
+
+def _whole(picture: Path) -> tuple[bytes, tuple[int, int]]:
+    """The bytes of a picture, once they are known to be whole, and its size; each part of a PNG has a checksum."""
+    content = picture.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            image.load()
+            size = image.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FileError(f"{picture}: is not a readable picture ({first_line(error)}); {CURE}") from None
+    return content, size
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -132,33 +132,13 @@ class Results:
         rows = self.runs[list(Run._fields)].itertuples(index=False, name=None)
         return list(map(Run._make, rows))
 
-    def place_read(self, run: str, present: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
-        """Layer and timestep of a run to look at: where its last latent verdict was read.
-
-        Args:
-            present: the (layer, t) there are; of these the first layer of the network at its noisiest timestep where
-                no verdict was read at any of them.
-
-        Returns:
-            None without any.
-        """
-        places = set(present)
-        if self.has(run, "phases"):
-            last = self.table(run, "phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
-            if (last["layer"], last["t"]) in places:
-                return str(last["layer"]), int(last["t"])
-        if not places:
-            return None
-        first = in_network_order(layer for layer, _ in places)[0]
-        return first, max(int(t) for layer, t in places if layer == first)
-
     def table(self, run: str, name: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
         """Plain columns of a run's table, as :func:`bumpscope.tables.read_table`."""
-        return read_table(name, self.path(run, name), columns, filters)
+        return read_table(name, self.path(run, name), columns, filters, run)
 
     def block(self, run: str, name: str, column: str, filters: Any = None) -> np.ndarray:
         """An image or vector column of a run's table, shape (rows, numbers), as :func:`bumpscope.tables.read_block`."""
-        return read_block(name, self.path(run, name), column, filters)
+        return read_block(name, self.path(run, name), column, filters, run)
 
     def phases_of_all_runs(self) -> pd.DataFrame:
         """Tables ``phases`` of all runs but for their reasons, with the columns run, dataset and seed besides."""

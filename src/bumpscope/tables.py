@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
-from bumpscope.files import FileError, atomic_path, first_line
+from bumpscope.files import CURE, FileError, atomic_path, first_line
 from bumpscope.schemas import IMAGE, TABLES, VECTOR, Column
+from bumpscope.seals import footer_is_whole, is_whole, seal_footer, unsealed_footer
 from bumpscope.settings import fingerprint
 from bumpscope.version import __version__
 
@@ -41,43 +42,67 @@ def provenance(settings: Mapping[str, Any], *inputs: str | Path, run: str = "") 
     """Metadata for a table: version, run id, and a fingerprint of its own settings and of its inputs'.
 
     Chaining the inputs' fingerprints makes it stand for everything upstream, and for nothing else.
+
+    Raises:
+        TableError: when an input is missing or broken, or belongs to another run than ``run``.
     """
-    upstream = sorted(_settings_of(Path(path)) for path in inputs)
+    upstream = sorted(_settings_of(Path(path), run) for path in inputs)
     return {"version": __version__, "run": run, "settings": fingerprint(dict(settings), upstream)}
 
 
-def _settings_of(path: Path) -> str:
+def _settings_of(path: Path, run: str) -> str:
     metadata = read_checkpoint_metadata(path) if path.suffix == ".safetensors" else read_metadata(path)
+    _check_run(path, metadata.get("run", ""), run)
     return metadata.get("settings", "")
 
 
-def read_checkpoint_metadata(path: str | Path) -> dict[str, str]:
-    """Metadata of a checkpoint, without its tensors (and without torch, which takes seconds to import)."""
+def _check_run(path: str | Path, found: str, run: str) -> None:
+    """Tell a file of another run; where either is of no run in particular there is nothing to compare."""
+    if found and run and found != run:
+        raise TableError(f"{path}: belongs to run {found}, not to {run}; {CURE}")
+
+
+def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
+    """Metadata of a checkpoint, without its tensors (and without torch, which takes seconds to import).
+
+    Args:
+        needed: keys that it must have.
+
+    Raises:
+        TableError: when the file is missing or broken, or lacks one of them.
+    """
     try:
         with safe_open(path, framework="np") as file:
-            return dict(file.metadata() or {})
+            metadata = dict(file.metadata() or {})
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (SafetensorError, OSError) as error:
-        raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {_CURE}") from None
+        raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
+    if not is_whole(metadata):
+        raise TableError(f"{path}: its metadata does not match its seal; {CURE}")
+    if missing := [key for key in needed if key not in metadata]:
+        raise TableError(f"{path}: is not a checkpoint of a run (it does not say its {', '.join(missing)}); {CURE}")
+    return metadata
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of a table file (keys version, run, settings, table)."""
     try:
-        raw = pq.read_schema(path).metadata or {}
+        raw = _schema_of(path).metadata or {}
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {_CURE}") from None
-    prefix = b"bumpscope."
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
     try:
-        return {key[len(prefix) :].decode(): value.decode() for key, value in raw.items() if key.startswith(prefix)}
+        return _own(raw)
     except UnicodeDecodeError as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {_CURE}") from None
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
 
 
-_CURE = "delete it and run the workflow again"
+def _own(raw: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Those of a schema's metadata that are this package's."""
+    prefix = b"bumpscope."
+    return {key[len(prefix) :].decode(): value.decode() for key, value in raw.items() if key.startswith(prefix)}
 
 
 def _schema(name: str, metadata: Mapping[str, str], image_length: int) -> pa.Schema:
@@ -129,21 +154,33 @@ class TableWriter:
 
     def __init__(self, name: str, path: Path, metadata: Mapping[str, str]):
         self._name, self._path, self._metadata = name, path, metadata
+        self._file: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def append(self, data: Mapping[str, Any] | pd.DataFrame) -> None:
         """Add a row group; ``data`` has exactly the table's columns, images and vectors as (rows, numbers)."""
         table = _to_arrow(self._name, data, self._metadata)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", write_page_checksum=True)
+            self._file = pa.OSFile(str(self._path), "wb")
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", write_page_checksum=True)
         elif table.schema != self._writer.schema:
             raise TableError(f"table {self._name}: has images of another size than the rows before")
         self._writer.write_table(table)
 
     def close(self) -> None:
-        if self._writer is None:
+        if self._writer is None or self._file is None:
             raise TableError(f"table {self._name}: nothing was written to it")
+        self._writer.add_key_value_metadata(unsealed_footer())
         self._writer.close()
+        self._file.close()
+        seal_footer(self._path)
+
+    def abandon(self) -> None:
+        """Let go of the file as it is; a full disk has no room for a log while a file without a name is held open."""
+        if self._writer is not None and self._file is not None:
+            self._writer.is_open = False  # else it would write its footer when it is thrown away
+            with suppress(OSError):
+                self._file.close()
 
 
 @contextmanager
@@ -151,8 +188,12 @@ def open_table(name: str, path: str | Path, metadata: Mapping[str, str]) -> Iter
     """Write a table in pieces; it appears under ``path`` when the block ends well, or not at all."""
     with atomic_path(path) as temporary:
         writer = TableWriter(name, temporary, metadata)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
 
 
 def write_table(
@@ -168,17 +209,19 @@ def read_table(
     path: str | Path,
     columns: Sequence[str] | None = None,
     filters: Any = None,
+    run: str = "",
 ) -> pd.DataFrame:
     """Read a table as a frame of its plain columns; images and vectors come from :func:`read_block`.
 
     Args:
         filters: a pyarrow filter, such as ``[("step", "==", 100)]``.
+        run: the run that the table must belong to, if any.
 
     Raises:
         TableError: when the file is missing or broken, or is not this table.
     """
     plain = [c.name for c in TABLES[name].columns if c.kind not in (IMAGE, VECTOR)]
-    return _read(name, path, plain if columns is None else list(columns), filters).to_pandas()
+    return _read(name, path, plain if columns is None else list(columns), filters, run).to_pandas()
 
 
 def read_matching(name: str, path: str | Path, column: str, pattern: str) -> pd.DataFrame:
@@ -205,13 +248,13 @@ def read_matching(name: str, path: str | Path, column: str, pattern: str) -> pd.
         return pa.concat_tables(parts).to_pandas()
 
 
-def read_block(name: str, path: str | Path, column: str, filters: Any = None) -> np.ndarray:
+def read_block(name: str, path: str | Path, column: str, filters: Any = None, run: str = "") -> np.ndarray:
     """Read an image or vector column as an array of shape (rows, numbers), float32.
 
     Raises:
         TableError: as :func:`read_table`, and when the selected rows differ in length.
     """
-    table = _read(name, path, [column], filters)
+    table = _read(name, path, [column], filters, run)
     values = table.column(column).combine_chunks()
     if pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
         raise TableError(f"{path}: rows of {column} differ in length or are none; select one layer")
@@ -219,8 +262,9 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None) ->
     return flat.reshape(len(values), -1).astype(np.float32, copy=False)
 
 
-def _read(name: str, path: str | Path, columns: list[str], filters: Any) -> pa.Table:
-    with _readable(name, path):
+def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
+    with _readable(name, path) as schema:
+        _check_run(path, _own(schema.metadata or {}).get("run", ""), run)
         return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
 
 
@@ -228,23 +272,32 @@ def _read(name: str, path: str | Path, columns: list[str], filters: Any) -> pa.T
 def _readable(name: str, path: str | Path) -> Iterator[pa.Schema]:
     """The schema of a table's file; what goes wrong in reading it within the block is told in one line."""
     try:
-        schema = pq.read_schema(path)
+        schema = _schema_of(path)
         _check_schema(name, path, schema)
         yield schema
     except FileNotFoundError:
         raise TableError(f"{path}: is missing; run the step that makes it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {_CURE}") from None
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
+
+
+def _schema_of(path: str | Path) -> pa.Schema:
+    if not footer_is_whole(path):
+        raise TableError(f"{path}: is not a readable Parquet file (its footer does not match its checksum); {CURE}")
+    return pq.read_schema(path)
 
 
 def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:
     for column in TABLES[name].columns:
         if column.name not in schema.names:
-            raise TableError(f"{path}: is not a {name} table (column {column.name} is missing); {_CURE}")
+            raise TableError(f"{path}: is not a {name} table (column {column.name} is missing); {CURE}")
         kind = schema.field(column.name).type
         if column.kind == IMAGE:
             fits = pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32()
         else:
             fits = kind == _PLAIN[column.kind]
         if not fits:
-            raise TableError(f"{path}: is not a {name} table (column {column.name} is {kind}); {_CURE}")
+            raise TableError(f"{path}: is not a {name} table (column {column.name} is {kind}); {CURE}")
+    # Columns alone do not tell: some tables have all of another's.
+    if (kept := _own(schema.metadata or {}).get("table", name)) != name:
+        raise TableError(f"{path}: is not a {name} table but {kept}; {CURE}")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bumpscope.checkpoints import load_tensors, save_tensors
 from bumpscope.denoisers import Reference
 from bumpscope.diffusion import Process
-from bumpscope.files import FileError
+from bumpscope.files import CURE, FileError
 from bumpscope.flat import flatten_parameters
 from bumpscope.seeding import derived_seed
 from bumpscope.settings import Diffusion, Training
@@ -219,7 +219,7 @@ def train(
     state_path = state_folder / "state.safetensors"
     if state_path.exists():
         try:
-            trainer.restore(load_tensors(state_path)[0])
+            trainer.restore(_state_of(state_path, metadata))
             report(f"resumed at step {trainer.step} of {training.steps}")
         except FileError as error:
             report(f"{error} (starting again from step 0)")
@@ -251,6 +251,15 @@ def train(
             )
             reported = now
     return trainer.log
+
+
+def _state_of(path: Path, metadata: dict[str, str]) -> dict[str, Tensor]:
+    """The tensors of a state, once it is known to be of this very training."""
+    tensors, found = load_tensors(path)
+    for key in ("run", "settings"):
+        if found.get(key) != metadata.get(key):
+            raise FileError(f"{path}: is of another training ({key} {found.get(key)}, not {metadata.get(key)}); {CURE}")
+    return tensors
 
 
 def _last_losses(losses: LossLog) -> str:

@@ -1,10 +1,12 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
 import ast
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -20,8 +22,10 @@ from bumpscope.config import (
     load,
     step_settings,
 )
+from bumpscope.files import atomic_path, knows_no_locks, unwritable
 from bumpscope.plan import describe
 from bumpscope.provenance import code_fingerprint, module_path, tables_of_runs
+from bumpscope.schemas import TABLES
 from bumpscope.settings import canonical_json, fingerprint
 from bumpscope.variants import readings, variants
 
@@ -39,6 +43,13 @@ except ConfigError as error:
     ) from None
 
 OUT = CONFIG.output.rstrip("/")
+in_the_way = next(
+    path for path in (Path(OUT), *Path(OUT).absolute().parents) if path.exists()
+)
+if not in_the_way.is_dir():
+    raise WorkflowError(
+        f"output: holds {OUT}, but {in_the_way} is not a folder; name another: --config output=DIR"
+    )
 RUNS = {run.path: run for run in CONFIG.runs()}
 # Other ways to probe runs: variant -> path -> the run with its probe changed.
 VARIANTS = {
@@ -127,19 +138,23 @@ def hold_output_folder():
     profiles, since it outlives a kill and has to be removed by hand.
     """
     global output_lock
-    Path(OUT).mkdir(parents=True, exist_ok=True)
-    output_lock = FileLock(Path(OUT, ".lock"))
+    output_lock = FileLock(Path(OUT, ".lock"), fallback_to_soft=False)
     try:
+        Path(OUT).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=OUT):
+            pass
         output_lock.acquire(blocking=False)
-    except NotImplementedError:
-        print(
-            f"{OUT}: cannot be locked; make sure that no other workflow uses it",
-            file=sys.stderr,
-        )
     except Timeout:
         raise WorkflowError(
             f"{OUT}: another workflow is running in this folder; wait for it, or name another: --config output=DIR"
         ) from None
+    except (NotImplementedError, OSError) as error:
+        if not knows_no_locks(error):
+            raise WorkflowError(str(unwritable(OUT, error))) from None
+        print(
+            f"{OUT}: cannot be locked; make sure that no other workflow uses it",
+            file=sys.stderr,
+        )
 
 
 def check_cluster():
@@ -172,6 +187,10 @@ def lattice_settings(wildcards):
 def forget_finished_states():
     """Remove what finished trainings would have resumed from; their checkpoints are results now."""
     for marker in Path(OUT, ".state").glob("*/*/finished"):
+        # The marker goes last, so that a state which was removed in part, when this was killed, is found again.
+        for path in marker.parent.iterdir():
+            if path != marker:
+                path.unlink(missing_ok=True)
         shutil.rmtree(marker.parent, ignore_errors=True)
         run = marker.parent.parent
         if not any(path.is_dir() for path in run.iterdir()):
@@ -191,6 +210,31 @@ def of_all_runs(table):
 # What the explorer and the animation show of a run.
 TABLES_OF_EXPLORER = ["behaviour", "effects", "embedding", "phases", "samples"]
 TABLES_OF_ANIMATION = ["embedding", "phases", "samples"]
+
+
+# Made by `snakemake sensitivity` alone.
+OF_SENSITIVITY = ("sensitivity", "places", "varied_behaviour", "varied_geometry")
+
+
+def everything():
+    """All results that are kept: tables and figures.
+
+    Not activations and checkpoints, which take most of the room: they may be deleted, and come again where something
+    needs them.
+    """
+    left_out = (*OF_SENSITIVITY, "latents")
+    tables = [TABLES[name].path for name in TABLES if name not in left_out]
+    wanted = [f"{OUT}/config.json"]
+    for path, run in RUNS.items():
+        wanted += [
+            f"{OUT}/{table.format(path=path, dataset=run.dataset)}" for table in tables
+        ]
+    wanted += [
+        f"{OUT}/figures/{figure}.{kind}"
+        for figure in FIGURES
+        for kind in ("pdf", "png", "csv")
+    ]
+    return list(dict.fromkeys(wanted))
 
 
 def tables_of_figure(wildcards):
@@ -231,6 +275,21 @@ def shown_in_report(path, kind):
         subcategory=lambda wildcards: in_words(wildcards.figure),
         labels={"figure": "{figure}", "file": kind},
     )
+
+
+def told_files(log):
+    """The paths of Snakemake's own logs, of which there may be several, as text."""
+    return log if isinstance(log, str) else ", ".join(log)
+
+
+def told_errors(log):
+    """The errors of all failed jobs, a line each, from the logs that Snakemake copied into its own."""
+    told = {}
+    for path in [log] if isinstance(log, str) else log:
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            if " ERROR error: " in line:
+                told[line.partition(" ERROR error: ")[2]] = None
+    return "\n".join(["", *(f"error: {line}" for line in told)])
 
 
 def banner():

@@ -92,6 +92,12 @@ rule claims_as_csv:
         "python -m bumpscope --log {log:q} export claims --folder {params.folder:q} --csv {output.csv:q}"
 
 
+# What `snakemake sensitivity` tries is no part of what the report shows.
+CONFIGURATION = CONFIG.model_dump_json(
+    indent=2, exclude={"output", "device", "sensitivity"}, exclude_none=True
+)
+
+
 # The configuration in force, with every default written out.
 rule configuration:
     output:
@@ -103,14 +109,12 @@ rule configuration:
         "../../environment.yml"
     threads: 1
     params:
-        # What `snakemake sensitivity` tries is no part of what the report shows.
-        text=CONFIG.model_dump_json(
-            indent=2, exclude={"output", "device", "sensitivity"}, exclude_none=True
-        ),
+        text=CONFIGURATION,
     message:
         "Writing {output}"
     run:
-        Path(output[0]).write_text(params.text, encoding="utf-8")
+        with atomic_path(output[0]) as temporary:
+            temporary.write_text(params.text, encoding="utf-8")
 
 
 # One page with the claims, the figures and how they were made.
@@ -118,6 +122,7 @@ rule report:
     input:
         runs=f"{OUT}/runs.parquet",
         claims=f"{OUT}/claims.parquet",
+        evidence=f"{OUT}/evidence.parquet",
         coupling=f"{OUT}/coupling.parquet",
         metrics=f"{OUT}/metrics.parquet",
         figures=expand(
@@ -142,6 +147,7 @@ rule report:
         runtime=grown(30),
     params:
         folder=output_folder,
+        configuration=hashlib.sha256(CONFIGURATION.encode()).hexdigest(),
         code=[
             code_of("report"),
             *(code_fingerprint(f"figures.{name}") for name in FIGURES),
@@ -149,4 +155,5 @@ rule report:
     message:
         "Writing {output}"
     shell:
-        "python -m bumpscope --log {log:q} report --settings {input.config:q} --folder {params.folder:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} report --settings {input.config:q} --digest {params.configuration}"
+        " --folder {params.folder:q} --output {output:q}"

@@ -10,7 +10,7 @@ import torch
 import typer
 from torch import nn
 
-from bumpscope.checkpoints import load_weights
+from bumpscope.checkpoints import restore_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
@@ -57,7 +57,7 @@ def effects(
             frequency_table.append(pd.DataFrame(columns=TABLES["frequency"].names))
         for step, path in paths.items():
             for weights in ("ema", "raw"):
-                network.load_state_dict(load_weights(path, weights))
+                restore_weights(network, path, weights, chosen.run or "")
                 models = {t: Model(network, process, t, place) for t in noise}
                 rows = [decompose(models[p.t](p.x_t, p.mu_x, p.mu_y), p) for p in probes]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)

@@ -6,7 +6,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from bumpscope.checkpoints import load_weights
+from bumpscope.checkpoints import restore_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
@@ -44,7 +44,7 @@ def generate(
         network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
         process = Process.from_config(chosen.diffusion, place)
         for number, (step, path) in enumerate(paths.items(), start=1):
-            network.load_state_dict(load_weights(path, probe.weights))
+            restore_weights(network, path, probe.weights, chosen.run or "")
             generated = generate_images(network, process, probe, centres, seeds)
             pixels = generated.images.reshape(len(centres), -1)
             request = centres.assign(step=step, noise_seed=seeds)[["step", *centres.columns, "noise_seed"]]

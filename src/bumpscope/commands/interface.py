@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from bumpscope.files import FileError, first_line
+from bumpscope.files import NO_ROOM, FileError, first_line, unwritable
 from bumpscope.settings import StepSettings
 
 log = logging.getLogger("bumpscope")
@@ -132,6 +132,8 @@ def execute(command: Callable[..., None]) -> None:
     except Exception as error:
         if isinstance(error, FileError) or type(error).__name__ in mendable:
             message = str(error)
+        elif isinstance(error, OSError) and error.errno in NO_ROOM and error.filename:
+            message = str(unwritable(error.filename, error))
         elif (memory := _out_of(error)) is not None:
             keys = KEYS_OF_MEMORY.get(command.__name__, KEYS_OF_MEMORY["train"])
             message = f"the {memory} is out of memory: lower {keys}, or {CURES_OF_MEMORY[memory]} ({first_line(error)})"

@@ -22,9 +22,10 @@ def phases(
     """Give each probed checkpoint its latent phase and its behaviour phase."""
     chosen, plain = read_settings(settings)
     holes = None if topology is None else read_table("topology", topology)
-    verdicts = judge(read_table("geometry", geometry), read_table("behaviour", behaviour), holes)
     read = [path for path in (geometry, behaviour, topology) if path is not None]
-    write_table("phases", output, verdicts, provenance(plain, *read, run=chosen.run or ""))
+    metadata = provenance(plain, *read, run=chosen.run or "")
+    verdicts = judge(read_table("geometry", geometry), read_table("behaviour", behaviour), holes)
+    write_table("phases", output, verdicts, metadata)
 
 
 if __name__ == "__main__":

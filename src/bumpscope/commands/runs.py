@@ -11,6 +11,7 @@ import typer
 from bumpscope.bumps import lattice_points
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.comparisons import MACHINE
+from bumpscope.files import CURE, FileError
 from bumpscope.settings import Lattice, StepSettings, canonical_json, run_path
 from bumpscope.tables import provenance, read_checkpoint_metadata, write_table
 
@@ -30,7 +31,7 @@ def runs(
     for dataset, seed in pairs:
         path = run_path(dataset, seed)
         last = _last_checkpoint(folder / path / "checkpoints")
-        rows.append(_row(path, dataset, last))
+        rows.append(_row(path, dataset, f"{dataset}-seed{seed}", last))
         last_checkpoints.append(last)
     write_table("runs", output, pd.DataFrame(rows), provenance({"runs": grid}, *last_checkpoints))
 
@@ -42,8 +43,10 @@ def _last_checkpoint(folder: Path) -> Path:
     return steps[max(steps)]
 
 
-def _row(path: str, dataset: str, checkpoint: Path) -> dict[str, Any]:
-    metadata = read_checkpoint_metadata(checkpoint)
+def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
+    metadata = read_checkpoint_metadata(checkpoint, "run", "config", "parameters")
+    if metadata["run"] != run:
+        raise FileError(f"{checkpoint}: belongs to run {metadata['run']}, not to {run}; {CURE}")
     chosen = StepSettings.model_validate_json(metadata["config"])
     lattice, model, diffusion, training = chosen.lattice, chosen.model, chosen.diffusion, chosen.training
     assert lattice is not None and model is not None and diffusion is not None and training is not None

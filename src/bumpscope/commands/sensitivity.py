@@ -87,8 +87,12 @@ def _probing(results: Results, path: str, behaviour: Path, geometry: Path) -> Pr
     row = results.runs[results.runs["path"] == path]
     if row.empty:
         raise CommandError(f"{path}: is no run of this experiment; give the readings of its own configuration")
-    tables = read_table("varied_behaviour", behaviour), read_table("varied_geometry", geometry)
-    return Probing(row.to_dict("records")[0], *tables)
+    record = row.to_dict("records")[0]
+    tables = [
+        read_table(name, table, run=record["run"])
+        for name, table in (("varied_behaviour", behaviour), ("varied_geometry", geometry))
+    ]
+    return Probing(record, *tables)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,22 @@
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 import torch
 import typer
 from filelock import FileLock, Timeout
 
-from bumpscope.bumps import to_network
+from bumpscope.bumps import lattice_points, to_network
 from bumpscope.checkpoints import load_tensors
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
-from bumpscope.files import FileError, atomic_path
+from bumpscope.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
 from bumpscope.machine import described
 from bumpscope.provenance import code_fingerprint
-from bumpscope.settings import Training, canonical_json, fingerprint
+from bumpscope.settings import Lattice, Training, canonical_json, fingerprint
 from bumpscope.tables import provenance, read_block, read_table, write_table
 from bumpscope.training import LossLog, Trainer, TrainingData, learning_rate
 from bumpscope.training import train as train_to_the_end
@@ -44,7 +44,7 @@ def train(
     training = Training(**chosen.training.model_dump(exclude_none=True))
     metadata = provenance(plain, dataset, run=chosen.run or "")
     with hold_device(device, gpus) as place:
-        data = _training_data(dataset)
+        data = _training_data(dataset, chosen.lattice)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
         code, machine = code_fingerprint("commands.train"), described(place)
         key = fingerprint(plain, _digest(data), code, torch.__version__, place.type)
@@ -71,14 +71,15 @@ def train(
         if path.name not in {kept.name for kept in finished}:
             path.unlink()
     _write_losses(output / "losses.parquet", losses, training, metadata)
-    (folder / "finished").touch()
+    with atomic_path(folder / "finished") as marker:
+        marker.touch()
     if run_lock is not None:
         run_lock.release()
 
 
 def _hold(state: Path, run: str) -> FileLock | None:
     """Keep other trainings of a run out; waits for one that is still ending. None where files cannot be locked."""
-    lock = FileLock(state / "lock")
+    lock = FileLock(state / "lock", fallback_to_soft=False)
     try:
         state.mkdir(parents=True, exist_ok=True)
         try:
@@ -86,13 +87,11 @@ def _hold(state: Path, run: str) -> FileLock | None:
         except Timeout:
             log.info("%s: another process is training this run; waiting for it", run)
             lock.acquire()
-    except NotImplementedError:
+    except (NotImplementedError, OSError) as error:
+        if not knows_no_locks(error):
+            raise unwritable(state, cast("OSError", error)) from None
         log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
         return None
-    except OSError as error:
-        raise FileError(
-            f"{state}: cannot be written ({error.strerror}); check the folder and its permissions"
-        ) from None
     return lock
 
 
@@ -104,8 +103,11 @@ def _digest(data: TrainingData) -> str:
     return digest.hexdigest()
 
 
-def _training_data(path: Path) -> TrainingData:
-    points = read_table("dataset", path)
+def _training_data(path: Path, lattice: Lattice) -> TrainingData:
+    points, wanted = read_table("dataset", path), lattice_points(lattice)
+    columns = {"mu_x": wanted.mu_x, "mu_y": wanted.mu_y, "probability": wanted.probability}
+    if any(len(points) != len(values) or not np.allclose(points[name], values) for name, values in columns.items()):
+        raise FileError(f"{path}: holds another lattice than this run is trained on; {CURE}")
     pixels = to_network(read_block("dataset", path, "image"))
     size = round(pixels.shape[1] ** 0.5)
     drawn = points.probability.to_numpy() > 0

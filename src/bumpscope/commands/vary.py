@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 
 from bumpscope.behaviour import classify
-from bumpscope.checkpoints import load_weights
+from bumpscope.checkpoints import restore_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.denoisers import new_denoiser
 from bumpscope.devices import device as hold_device
@@ -49,7 +49,7 @@ def vary(
         network = new_denoiser(lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
         process = Process.from_config(chosen.diffusion, place)
         for number, (step, path) in enumerate(paths.items(), start=1):
-            network.load_state_dict(load_weights(path, probe.weights))
+            restore_weights(network, path, probe.weights, chosen.run or "")
             generated = generate(network, process, probe, centres, seeds)
             images = generated.images.astype(np.float64)
             # The tolerance decides nothing but the outcome, which is left to whoever reads the table.

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bumpscope.figures import style
+from bumpscope.judged_place import judged_place
 from bumpscope.results import Results, in_network_order
 from bumpscope.settings import IMAGE_LAYER
 from bumpscope.topology import LEAST_GAP, LEAST_GAP_RATIO, LEAST_PERSISTENCE, LEAST_RATIO, betti_numbers
@@ -80,7 +81,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 def _one_place(results: Results, run: str, bars: pd.DataFrame) -> pd.DataFrame:
     """The bars where the last latent verdict was read, else those of the first layer at its noisiest timestep."""
-    place = results.place_read(run, zip(bars["layer"], bars["t"], strict=True))
+    place = judged_place(results, run, zip(bars["layer"], bars["t"], strict=True))
     return bars if place is None else bars[(bars["layer"] == place[0]) & (bars["t"] == place[1])]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,15 +89,21 @@ def save(figure: Figure, path_pdf: str | Path, path_png: str | Path) -> None:
 
     It is laid out once, for both: that is what takes longest in a figure of many panels.
     """
+    kinds = (
+        ("pdf", path_pdf, RASTER_DPI, {"CreationDate": None}),
+        ("png", path_png, DPI, {"Software": None}),
+    )
     with apply():
         FigureCanvasAgg(figure)
         figure.set_dpi(DPI)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        with atomic_path(path_pdf) as temporary:
-            figure.savefig(temporary, format="pdf", dpi=RASTER_DPI, metadata={"CreationDate": None})
-        with atomic_path(path_png) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        for kind, path, dpi, metadata in kinds:
+            # In memory first: on a full disk matplotlib stumbles over its own half-written PDF and tells that instead.
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=kind, dpi=dpi, metadata=metadata)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(drawn.getbuffer())
 
 
 def panels(
