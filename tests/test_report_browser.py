@@ -134,7 +134,17 @@ def test_pictures_are_described_by_what_they_show(visit, page: Path) -> None:
         found = module.finding(report._read(page.parent / f"figures/{name}.csv"))
         image = seen.page.locator(f"#{name} img")
         assert found in image.get_attribute("alt")
-        assert image.evaluate("e => e.complete && e.naturalWidth") == int(image.get_attribute("width"))
+        wide = image.evaluate("e => e.complete && e.naturalWidth")
+        assert int(image.get_attribute("width")) == round(wide / report.SHARPNESS) > 0
+
+
+def test_letters_are_of_one_size_in_narrow_and_in_wide_figures(visit, page: Path) -> None:
+    seen = visit(page)
+    for size in ("desktop", "phone"):
+        seen.show(size)
+        scale = "all => all.map(e => e.getBoundingClientRect().width / e.naturalWidth)"
+        scales = seen.page.eval_on_selector_all(".picture img", scale)
+        assert len(scales) == len(DRAWN) and max(scales) < 1.03 * min(scales)
 
 
 def test_a_verdict_is_told_without_colour(visit, page: Path) -> None:

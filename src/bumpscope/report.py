@@ -42,6 +42,8 @@ FIGURES_OF_CLAIMS = {
 OTHER_FIGURES = ("label_effects", "prediction", "loss")
 VERDICTS = {"supported": "✓", "contradicted": "✗", "undetermined": "?"}
 EXPLORER = "explorer.html"
+# Pixels of a figure to one of the page: two columns of print fill the width, and all letters are of one size.
+SHARPNESS = 1.5
 # The tables of all runs that the page links to; those of a run are found through its folder.
 TABLES_OF_ALL_RUNS = ("claims", "evidence", "coupling", "onsets", "factorisation", "metrics", "runs")
 # Columns of the tables of figures that hold names, whatever they look like.
@@ -175,7 +177,8 @@ def _figure(name: str, folder: Path) -> dict[str, Any]:
         return shown
     content, (width, height) = _whole(picture)
     image = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return shown | {"finding": _finding(module, table), "image": image, "width": width, "height": height}
+    shown |= {"width": round(width / SHARPNESS), "height": round(height / SHARPNESS)}
+    return shown | {"finding": _finding(module, table), "image": image}
 
 
 def _finding(module: ModuleType, path: Path) -> str:
