@@ -100,7 +100,7 @@ CHAIN = {
     "coupling": lambda root: coupling.coupling(
         root, *(root / f"{name}.parquet" for name in ("coupling", "onsets", "factorisation"))
     ),
-    "claims": lambda root: claims.claims(root, root / "claims.parquet"),
+    "claims": lambda root: claims.claims(root, root / "claims.parquet", root / "evidence.parquet"),
     "figure": draw_losses,
     "configuration": write_configuration,
     "report": write_report,
@@ -122,7 +122,8 @@ READ = {
                "phases": "phases"},
     "figure": {"runs.parquet": "runs", "losses": "train"},
     "report": {"config.json": "configuration", "runs.parquet": "runs", "claims.parquet": "claims",
-               "coupling.parquet": "coupling", "figures/loss.png": "figure", "figures/loss.csv": "figure"},
+               "evidence.parquet": "claims", "coupling.parquet": "coupling",
+               "figures/loss.png": "figure", "figures/loss.csv": "figure"},
 }  # fmt: skip
 INPUTS = [(step, name) for step, names in READ.items() for name in names]
 

@@ -29,7 +29,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from bumpscope import claims, config
+from bumpscope import claims_of_data, claims_of_phases, config, verdicts
 from bumpscope.coupling import FEWEST_SEEDS
 from bumpscope.experiment import Experiment
 from bumpscope.schemas import TABLES
@@ -253,11 +253,11 @@ def test_activations_may_be_deleted_and_come_again_when_they_are_needed(
 def test_every_claim_is_explained_in_the_words_of_its_rule() -> None:
     page = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## (C\d): .*?\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL))
-    assert list(sections) == list(claims.STATEMENTS)
+    assert list(sections) == list(verdicts.STATEMENTS)
     for claim, text in sections.items():
         plain = " ".join(text.split())
-        assert claims.STATEMENTS[claim] in plain
-        assert claims.STATISTICS[claim] in plain
+        assert verdicts.STATEMENTS[claim] in plain
+        assert verdicts.STATISTICS[claim] in plain
         for part in ("**Statistic**", "**Control**", "**Bound**"):
             assert part in text, (claim, part)
 
@@ -265,15 +265,14 @@ def test_every_claim_is_explained_in_the_words_of_its_rule() -> None:
 def test_the_bounds_of_the_claims_are_those_of_the_code() -> None:
     page = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
     bounds = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, flags=re.MULTILINE))
-    numbers = {name for name, value in vars(claims).items() if name.isupper() and isinstance(value, (int, float))}
+    constants = vars(claims_of_phases) | vars(claims_of_data)
+    numbers = {name for name, value in constants.items() if name.isupper() and isinstance(value, (int, float))}
     assert bounds.keys() == numbers
     for name, told in bounds.items():
         digits = len(told.partition(".")[2])
-        assert round(getattr(claims, name), digits) == float(told), name
-    assert claims.stats.binomtest(FEWEST_SEEDS, FEWEST_SEEDS, 0.5, alternative="greater").pvalue <= claims.SIGNIFICANCE
-    assert (
-        claims.stats.binomtest(FEWEST_SEEDS - 1, FEWEST_SEEDS, 0.5, alternative="greater").pvalue > claims.SIGNIFICANCE
-    )
+        assert round(constants[name], digits) == float(told), name
+    assert claims_of_phases.share_p(FEWEST_SEEDS, FEWEST_SEEDS, "greater") <= claims_of_phases.SIGNIFICANCE
+    assert claims_of_phases.share_p(FEWEST_SEEDS - 1, FEWEST_SEEDS, "greater") > claims_of_phases.SIGNIFICANCE
 
 
 def defined() -> set[str]:
@@ -282,7 +281,7 @@ def defined() -> set[str]:
 
 
 # Text columns that hold names and sentences; the values of all others are few and mean something.
-FREE_TEXT = ("run", "dataset", "path", "metric", "reason", "statement", "statistic", "level")
+FREE_TEXT = ("run", "dataset", "path", "metric", "reason", "statement", "statistic", "level", "quantity", "subject")
 FREE_TEXT += ("swapped", "null_x", "null_y", "matched")
 
 

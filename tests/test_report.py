@@ -1,6 +1,8 @@
 """The report stands alone, is well formed, and says what the tables say."""
 
 import base64
+import importlib
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,6 +15,7 @@ from bumpscope.provenance import PACKAGE, closure
 from bumpscope.results import Results
 from bumpscope.schemas import TABLES
 from bumpscope.tables import write_table
+from bumpscope.verdicts import STATEMENTS
 from synthetic_results import BALANCED, CONFIGURATION, METADATA, claims, write_results
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -44,15 +47,18 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+# In the order in which the page has them.
+DRAWN = ("phases", "decodability", "behaviour_mix")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = write_results(
         tmp_path_factory.mktemp("report"), {"NA": BALANCED}, seeds=(0, 1), steps=(0, 600, 1500), samples=32
     )
     (root / "figures").mkdir()
-    for module in report.figure_modules()[:3]:
-        name = module.__name__.rpartition(".")[2]
-        figure, data = module.draw(Results(root))
+    for name in DRAWN:
+        figure, data = importlib.import_module(f"bumpscope.figures.{name}").draw(Results(root))
         style.save(figure, root / f"figures/{name}.pdf", root / f"figures/{name}.png")
         data.to_csv(root / f"figures/{name}.csv", index=False)
     return root
@@ -65,27 +71,45 @@ def html(folder):
 
 def test_every_figure_of_the_package_has_its_place_in_the_report():
     modules = {path.stem for path in (PACKAGE / "figures").glob("*.py")} - {"__init__", "style"}
-    assert {module.__name__.rpartition(".")[2] for module in report.figure_modules()} == modules
+    names = report.figure_names()
+    assert set(names) == modules and len(names) == len(modules)
+
+
+def test_figures_of_claims_are_figures_of_claims():
+    assert set(report.FIGURES_OF_CLAIMS) == set(STATEMENTS)
+    named = {name for own in report.FIGURES_OF_CLAIMS.values() for name in own} | set(report.OTHER_FIGURES)
+    assert named <= set(report.figure_names())
 
 
 def test_a_change_of_the_template_counts_as_a_change_of_the_report():
-    assert PACKAGE / report.TEMPLATE in closure("report")
+    assert {PACKAGE / report.TEMPLATE, PACKAGE / report.STYLE} <= set(closure("report"))
 
 
 def test_the_page_is_well_formed_and_refers_to_nothing_outside(html):
     page = Page(html)
-    assert not page.of("script") and not page.of("link") and not page.of("iframe")
+    assert not page.of("script") and not page.of("iframe")
+    assert [link["href"] for link in page.of("link")] == ["data:,"]
     assert "url(" not in html and "@import" not in html and "http" not in html
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.of("img"))
     inside = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
-    assert {link["href"].removeprefix("#") for link in page.of("a")} <= inside
+    links = {link["href"] for link in page.of("a")}
+    assert {link.removeprefix("#") for link in links if link.startswith("#")} <= inside
+    assert len([attributes for _, attributes in page.tags if "id" in attributes]) == len(inside)
+
+
+def test_links_lead_to_what_the_workflow_makes_beside_the_page(html):
+    links = {link["href"] for link in Page(html).of("a") if not link["href"].startswith("#")}
+    figures = {f"figures/{name}.{kind}" for name in report.figure_names() for kind in ("pdf", "png", "csv")}
+    tables = {TABLES[name].path for name in report.TABLES_OF_ALL_RUNS}
+    runs = {"runs/NA/seed%3D0/", "runs/NA/seed%3D1/", "datasets/NA.parquet"}
+    assert links == figures | tables | runs | {"explorer.html", "config.json"}
 
 
 def test_pictures_are_the_files_and_say_in_words_what_they_show(html, folder):
     images = Page(html).of("img")
     assert len(images) == 3
-    for image, module in zip(images, report.figure_modules(), strict=False):
-        name = module.__name__.rpartition(".")[2]
+    for image, name in zip(images, DRAWN, strict=True):
+        module = importlib.import_module(f"bumpscope.figures.{name}")
         content = base64.b64decode(image["src"].partition(",")[2])
         assert content == (folder / f"figures/{name}.png").read_bytes()
         assert image["alt"].endswith(module.finding(report._read(folder / f"figures/{name}.csv")))
@@ -96,7 +120,21 @@ def test_a_dataset_may_be_called_na(html):
 
 
 def test_a_figure_that_was_not_drawn_is_said_to_be_missing(html):
-    assert Page(html).text.count("This figure has not been drawn.") == len(report.figure_modules()) - 3
+    assert Page(html).text.count("This figure has not been drawn.") == len(report.figure_names()) - 3
+
+
+def test_a_figure_stands_once_with_the_claim_that_begins_with_it_and_the_others_link_to_it(html):
+    page = Page(html)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert [name for name in ids if name in report.figure_names()] != []
+    for name in report.figure_names():
+        assert ids.count(name) == 1
+    # The synthetic table has C1, C3 and C5 alone: what belongs to no other claim follows them.
+    assert ids.index("C1") < ids.index("phases") < ids.index("C3") < ids.index("decodability") < ids.index("C5")
+    assert ids.index("C5") < ids.index("coupling_index") < ids.index("others") < ids.index("behaviour_mix")
+    places = report._places(list(report.FIGURES_OF_CLAIMS))
+    assert places["phases"] == "C1" and places["behaviour_mix"] == "C2" and places["event_order"] == "C4"
+    assert report._places(["C2", "C3"])["phases"] == "C2" and report._places([]) == {}
 
 
 def test_verdicts_come_from_the_claims_table(html):
@@ -104,6 +142,19 @@ def test_verdicts_come_from_the_claims_table(html):
     assert "Of 3 claims, 1 supported, 1 contradicted, 1 undetermined." in text
     assert "✗ contradicted" in text and "In no run R² exceeds its controls." in text
     assert "−0.1 [−0.3, 0.1]" in text
+
+
+def test_a_claim_has_the_paragraph_that_its_numbers_make(folder, tmp_path):
+    numbers = {"runs": 6, "runs that got accurate": 5, "runs compared": 5, "seeds": 5, "R²": 0.2, "higher control": 0.3}
+    numbers |= {"excess": -0.1, "least excess": -0.2, "runs above the margin": 0}
+    rows = [{"claim": "C3", "quantity": name, "subject": "", "value": value} for name, value in numbers.items()]
+    table = pd.DataFrame(rows).assign(low=np.nan, high=np.nan)
+    for name in ("runs", "claims"):
+        shutil.copy(folder / TABLES[name].path, tmp_path / TABLES[name].path)
+    write_table("evidence", tmp_path / TABLES["evidence"].path, table[TABLES["evidence"].names], METADATA)
+    text = " ".join(Page(report.build(Results(tmp_path), tmp_path / "figures", {})).text.split())
+    assert "R² lies below it, with an excess of −0.1 (no interval)" in text
+    assert "The numbers behind this verdict are not on record." in text
 
 
 def test_other_verdicts_make_another_page(folder, tmp_path):

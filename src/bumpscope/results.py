@@ -69,6 +69,12 @@ class Results:
         return read_table("claims", path) if path.exists() else None
 
     @cached_property
+    def evidence(self) -> pd.DataFrame | None:
+        """Table ``evidence``, or None where the file is missing."""
+        path = self._global("evidence")
+        return read_table("evidence", path) if path.exists() else None
+
+    @cached_property
     def coupling(self) -> pd.DataFrame | None:
         """Table ``coupling``, or None where the file is missing."""
         path = self._global("coupling")

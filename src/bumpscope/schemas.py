@@ -322,6 +322,18 @@ TABLES: dict[str, Table] = {
             "reason | text | – | the rule's words for the verdict"
         ),
     ),
+    "evidence": Table(
+        "evidence.parquet",
+        "a number behind the verdict on a claim; those of C5 are the table coupling",
+        _columns(
+            "claim | text | – | id of the claim\n"
+            "quantity | text | – | name of the count or estimate\n"
+            "subject | text | – | what it is of (a phase, a place, a spacing, a split); empty where it is of all\n"
+            "value | float | see the quantity | its value\n"
+            "low | float | see the quantity | lower end of its 95% interval; empty for a count\n"
+            "high | float | see the quantity | upper end"
+        ),
+    ),
     "sensitivity": Table(
         "sensitivity.parquet",
         "a claim judged with one choice changed; made by `snakemake sensitivity`",

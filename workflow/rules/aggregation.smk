@@ -85,7 +85,7 @@ rule coupling:
         " --onsets {output.onsets:q} --factorisation {output.factorisation:q}"
 
 
-# The claims, with verdicts and intervals.
+# The claims, with verdicts and intervals, and the numbers behind them.
 rule claims:
     input:
         runs=f"{OUT}/runs.parquet",
@@ -93,7 +93,8 @@ rule claims:
         coupling=f"{OUT}/coupling.parquet",
         phases=of_all_runs("phases.parquet"),
     output:
-        f"{OUT}/claims.parquet",
+        claims=f"{OUT}/claims.parquet",
+        evidence=f"{OUT}/evidence.parquet",
     log:
         f"{OUT}/logs/claims.log",
     conda:
@@ -108,4 +109,5 @@ rule claims:
     message:
         "Judging the claims"
     shell:
-        "python -m bumpscope --log {log:q} claims --folder {params.folder:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} claims --folder {params.folder:q} --output {output.claims:q}"
+        " --evidence {output.evidence:q}"

@@ -122,6 +122,7 @@ rule report:
     input:
         runs=f"{OUT}/runs.parquet",
         claims=f"{OUT}/claims.parquet",
+        evidence=f"{OUT}/evidence.parquet",
         coupling=f"{OUT}/coupling.parquet",
         metrics=f"{OUT}/metrics.parquet",
         figures=expand(

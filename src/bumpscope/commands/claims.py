@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bumpscope.claims import METRICS_READ
-from bumpscope.claims import claims as judge
+from bumpscope.claims import METRICS_READ, claims_table, evidence_table, judge
 from bumpscope.commands.interface import execute
 from bumpscope.results import Results
 from bumpscope.tables import provenance, read_table, write_table
@@ -15,18 +14,21 @@ from bumpscope.tables import provenance, read_table, write_table
 def claims(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="table to write")],
+    evidence: Annotated[Path | None, typer.Option(help="table of the numbers behind the verdicts to write")] = None,
 ) -> None:
     """Judge the claims: statistic, interval over seeds and verdict for each."""
     results = Results(folder)
     metrics, coupling = folder / "metrics.parquet", folder / "coupling.parquet"
     metadata = provenance({}, metrics, coupling)
-    verdicts = judge(
+    judged = judge(
         results.metrics_like(METRICS_READ),
         results.runs,
         results.phases_of_all_runs(),
         read_table("coupling", coupling),
     )
-    write_table("claims", output, verdicts, metadata)
+    write_table("claims", output, claims_table(judged), metadata)
+    if evidence is not None:
+        write_table("evidence", evidence, evidence_table(judged), metadata)
 
 
 if __name__ == "__main__":

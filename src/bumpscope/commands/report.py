@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,6 @@ from bumpscope.commands.interface import execute, log
 from bumpscope.files import CURE, FileError, atomic_path, first_line
 from bumpscope.report import build
 from bumpscope.results import Results
-from bumpscope.tables import read_checkpoint_metadata
 
 
 def report(
@@ -40,19 +40,39 @@ def _configuration(path: Path, digest: str) -> dict[str, Any]:
     return config
 
 
+# Columns of table ``runs`` that say what the trainings ran on and with, by what the page calls them.
+TRAINED = {
+    "Trained on": "device", "Processor": "processor", "Instructions": "instructions", "GPU": "gpu", "CUDA": "cuda",
+    "Threads": "threads", "System": "system", "Python at training": "python", "numpy at training": "numpy",
+    "torch at training": "torch", "bumpscope at training": "version", "Code of the training": "code",
+}  # fmt: skip
+
+
 def _facts(results: Results) -> dict[str, str]:
-    """Hardware and versions of the trainings, and the time that the steps took, as far as they are on record."""
-    checkpoints = [next((results.root / path / "checkpoints").glob("step=*.safetensors")) for path in results.runs.path]
-    keys = {"Trained on": "device", "torch at training": "torch", "Python at training": "python"}
-    described = [read_checkpoint_metadata(path, *keys.values()) for path in checkpoints]
-    facts = {name: ", ".join(sorted({one[key] for one in described})) for name, key in keys.items()}
+    """Hardware and versions of the trainings, the time that the steps took and the disk that they fill."""
+    facts = {}
+    for name, column in TRAINED.items():
+        different = results.runs[column].dropna().unique()
+        if len(different):
+            facts[name] = ", ".join(str(value) for value in sorted(different))
     seconds = {}
     for step in sorted((results.root / "benchmarks").glob("*/")):
         seconds[step.name] = sum(_seconds(file) for file in step.glob("*.tsv"))
     if seconds:
         each = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
         facts["Minutes of all jobs, added up"] = f"{sum(seconds.values()) / 60:.0f} ({each})"
-    return facts
+    return facts | {"Megabytes on disk": _disk(results)}
+
+
+def _disk(results: Results) -> str:
+    """What the runs hold on disk, by kind of file."""
+    sizes: Counter[str] = Counter()
+    for path in results.runs.path:
+        for file in (results.root / path).rglob("*"):
+            if file.is_file() and not file.name.startswith("."):
+                sizes["checkpoints" if file.suffix == ".safetensors" else file.stem] += file.stat().st_size
+    each = ", ".join(f"{name} {size / 1e6:.0f}" for name, size in sizes.most_common() if size >= 1e6)
+    return f"{sizes.total() / 1e6:.0f} of all runs" + (f" ({each})" if each else "")
 
 
 def _seconds(benchmark: Path) -> float:
