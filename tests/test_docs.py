@@ -283,6 +283,7 @@ def defined() -> set[str]:
 # Text columns that hold names and sentences; the values of all others are few and mean something.
 FREE_TEXT = ("run", "dataset", "path", "metric", "reason", "statement", "statistic", "level", "quantity", "subject")
 FREE_TEXT += ("swapped", "null_x", "null_y", "matched")
+FREE_TEXT += ("processor", "instructions", "gpu", "cuda", "system", "python", "numpy", "torch", "version", "code")
 
 
 def enumerated() -> dict[tuple[str, str], list[str]]:
