@@ -290,6 +290,27 @@ def test_an_address_brings_back_the_view_and_history_goes_back(visit, file):
     assert seen.settle().state["dataset"] == "balanced"
 
 
+def test_what_is_shown_is_told_without_leaving_the_view(visit, file):
+    seen = Explorer(visit, file)
+    whole = seen.page.url
+    seen.visit.click("#to-about")
+    assert seen.page.url == whole
+    assert seen.page.evaluate("document.activeElement.id") == "about"
+    assert "4 of 4 runs, each of them whole." in seen.page.text_content("#subset")
+
+
+def test_a_click_on_a_dot_chooses_it(visit, file):
+    seen = Explorer(visit, file)
+    x, y = seen.on_screen(17)
+    seen.visit.log("click a dot")
+    seen.page.mouse.move(x - 20, y)
+    seen.page.mouse.move(x, y, steps=4)
+    seen.page.wait_for_selector("#tip", state="visible")
+    told = seen.page.text_content("#sample")
+    seen.page.mouse.click(x, y)
+    assert int(seen.settle().state["sample"]) == int(told.partition("sample")[2].partition(",")[0])
+
+
 def test_an_address_that_asks_for_what_is_shown_already_is_written_out(visit, file):
     seen = Explorer(visit, file)
     whole = seen.page.url

@@ -42,7 +42,7 @@ export class Controls {
     const options = {
       dataset: same(runs.map((one) => one.dataset)),
       seed: same(runs.filter((one) => one.dataset === state.dataset).map((one) => one.seed)),
-      layer: same(layers).map(([name, text]) => [name, text === "image" ? "image (the control)" : text]),
+      layer: same(layers).map(([name, text]) => [name, text === "image" ? "image (control)" : text]),
       t: same(times),
       embedding: Object.entries(EMBEDDINGS),
       colour: Object.entries(COLOURS),

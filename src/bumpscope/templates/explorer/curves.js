@@ -86,12 +86,12 @@ export class Curves {
     const { ticks, to, title } = this.scale;
     const ends = [Math.min(...all), Math.max(...all)].map(to);
     const room = ends[1] > ends[0] ? 0 : 1;
-    const text = (words, y) => ({
-      text: words, x: 0, xref: "paper", xanchor: "left", y, yref: "paper", yanchor: "bottom",
+    const text = (words, y, yshift = 0) => ({
+      text: words, x: 0, yshift, xref: "paper", xanchor: "left", y, yref: "paper", yanchor: "bottom",
       showarrow: false, font: { size: 11, color: theme.ink },
     }); // prettier-ignore
     const layout = {
-      margin: { l: 62, r: 10, t: 18, b: 34 },
+      margin: { l: 62, r: 10, t: 22, b: 34 },
       paper_bgcolor: FAINTEST,
       plot_bgcolor: FAINTEST,
       showlegend: false,
@@ -110,7 +110,7 @@ export class Curves {
       yaxis2: { ...axis, domain: [0.28, 0.57], range: [-0.3, 1.3], tickvals: [0, 0.5, 1] },
       yaxis3: { ...axis, domain: [0, 0.19], autorange: "reversed", showgrid: false, type: "category" },
       annotations: [
-        text(`Outcomes, share of ${run.mix.images} images at ${run.mix.of === "seen" ? "seen" : "all"} centres`, 1),
+        text(`Outcomes, share of ${run.mix.images} images at ${run.mix.of === "seen" ? "seen" : "all"} centres`, 1, 3),
         text(run.effects ? `Label effects at t = ${run.effects.t} (0: none, 1: optimal)` : "No label effects were measured", 0.57),
         text(run.phases ? "Phase verdicts" : "No phases were judged", 0.19),
       ],
@@ -124,8 +124,17 @@ export class Curves {
   mix(run, theme) {
     const { steps, shares } = run.mix;
     const x = steps.map(this.scale.to);
+    // Only at these steps is anything known of the mix.
+    const probed = {
+      x,
+      y: steps.map(() => 1),
+      mode: "markers",
+      marker: { symbol: "line-ns", size: 7, line: { width: 1.5, color: theme.ink } },
+      cliponaxis: false,
+      hoverinfo: "skip",
+    };
     // From the best at the bottom, as in the report.
-    return Object.keys(shares)
+    const areas = Object.keys(shares)
       .reverse()
       .map((outcome) => ({
         x,
@@ -138,6 +147,7 @@ export class Curves {
         customdata: steps,
         hovertemplate: "%{y:.0%} at step %{customdata}",
       }));
+    return [...areas, probed];
   }
 
   effects(run, theme) {

@@ -38,16 +38,18 @@ export function onScale(scale, fraction) {
   return mixed(scale[below], scale[below + 1], place - below);
 }
 
-// Which scale a colouring has and what its ends stand for; null for outcomes, which have none.
+// Which scale a colouring has and what its ends stand for, px; null for outcomes, which have none.
 export function scaleOf(index, run, colour) {
   if (colour === "outcome") return null;
   if (colour === "distance") {
-    return { colours: index.scales.distance, low: 0, high: run.farthest() || 1, unit: "px", missing: "no bump" };
+    // Most bumps end up near, and there the differences matter.
+    const root = { power: 0.5, note: "square-root scale", missing: "no bump" };
+    return { colours: index.scales.distance, low: 0, high: run.farthest() || 1, ...root };
   }
   const values = colour === "x" ? run.mu_x : run.mu_y;
   const round = run.boundary === "torus";
   const [low, high] = round ? [0, run.image_size] : [Math.min(...values), Math.max(...values)];
-  return { colours: index.scales[round ? "periodic" : "place"], low, high, unit: "px", missing: null };
+  return { colours: index.scales[round ? "periodic" : "place"], low, high, power: 1, note: "", missing: null };
 }
 
 // Colour and symbol of every point at checkpoint number k.
@@ -65,7 +67,7 @@ export function marks(index, run, colour, k, missing) {
   const values = { x: run.mu_x, y: run.mu_y, distance: found.error }[colour];
   const width = scale.high - scale.low || 1;
   const colours = Array.from(values, (value) =>
-    Number.isFinite(value) ? onScale(scale.colours, (value - scale.low) / width) : missing,
+    Number.isFinite(value) ? onScale(scale.colours, ((value - scale.low) / width) ** scale.power) : missing,
   );
   return { colours, symbols: "circle" };
 }

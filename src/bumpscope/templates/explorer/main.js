@@ -22,9 +22,9 @@ let scheduled = false;
 let drawing = false;
 let colours = theme();
 
-const hover = (i, event) => {
+const hover = (i, where) => {
   hovered = i;
-  pointer = event ?? null;
+  pointer = where ?? null;
   showCards();
 };
 const leave = () => hover(-1);
@@ -113,7 +113,8 @@ async function show() {
   say(at("spoken"), spoken(run, state));
   await manifold.show(view);
   await curves.show(view);
-  document.documentElement.dataset.shown = toHash(view.state);
+  // For programs that drive this page: what is drawn, and whether its images are.
+  Object.assign(document.documentElement.dataset, { shown: toHash(view.state), images: view.run.bitmaps ? view.run.run : "" });
   if (!run.bitmaps && run.sheets) {
     const awaited = run;
     await run.pictures();
@@ -146,6 +147,12 @@ function beside(box, { clientX, clientY }) {
   Object.assign(box.style, { left: `${Math.max(left, 4)}px`, top: `${top}px` });
 }
 
+// The address is the state's, so this link may not change it.
+at("to-about").addEventListener("click", (event) => {
+  event.preventDefault();
+  at("about").scrollIntoView();
+  at("about").focus({ preventScroll: true });
+});
 at("reset").addEventListener("click", () => choose({ camera: null }));
 addEventListener("popstate", fromAddress);
 addEventListener("hashchange", () => location.hash !== toHash(state) && fromAddress());

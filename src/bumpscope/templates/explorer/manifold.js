@@ -1,10 +1,11 @@
 // The latent manifold in three dimensions.
 
-import { readCamera } from "./state.js";
 import { marks } from "./looks.js";
+import { readCamera } from "./state.js";
 
 const DISTANCE = 1.5; // of the camera, in plotly's units (the box has side 1)
 const TURN = Math.PI / 24; // of a press on an arrow key
+const SLIP = 4; // px that a pointer may move in a click
 const ROOM = 1.08; // of the box over the points
 // A look from a little above and beside the first view, in which the sheet would be seen flat.
 const ASIDE = [-0.35, 0.4];
@@ -17,7 +18,7 @@ const point = ([x, y, z]) => ({ x, y, z });
 const vector = ({ x, y, z }) => [x, y, z];
 
 export class Manifold {
-  // on: {hover(i, event), leave(), pick(i), look(text)}: i is the number of a point, text a camera.
+  // on: {hover(i, pointer), leave(), pick(i), look(text)}: i is the number of a point, text a camera.
   constructor(element, index, on) {
     Object.assign(this, { element, index, on, drawn: null });
     element.addEventListener("keydown", (event) => this.press(event));
@@ -39,7 +40,7 @@ export class Manifold {
       x: [x, chosen[0]],
       y: [y, chosen[1]],
       z: [z, chosen[2]],
-      "marker.color": [colours, "rgba(0,0,0,0)"],
+      "marker.color": [colours, theme.accent],
       "marker.symbol": [symbols, "circle-open"],
     };
     const frame = [run.run, state.layer, state.t, state.embedding, theme.paper].join(" ");
@@ -49,7 +50,9 @@ export class Manifold {
     } else if (this.drawn.reach !== reach || this.drawn.camera !== state.camera) {
       const layout = { ...ranges(reach), ...(this.drawn.camera !== state.camera && { "scene.camera": this.camera(state) }) };
       Object.assign(this.drawn, { reach, camera: state.camera });
-      await Plotly.update(this.element, data, layout, [0, 1]);
+      const { x: ends } = corners(reach);
+      const all = Object.entries(data).map(([key, values]) => [key, [...values, key.length === 1 ? ends : null]]);
+      await Plotly.update(this.element, Object.fromEntries(all), layout, [0, 1, 2]);
     } else {
       await Plotly.restyle(this.element, data, [0, 1]);
     }
@@ -87,7 +90,7 @@ export class Manifold {
         line: { width: k ? 3 : 1, color: k ? theme.accent : theme.faint },
       },
     }));
-    traces[1].marker.color = theme.accent;
+    traces.push(corners(reach));
     const name = state.embedding === "pca" ? "PC" : "UMAP";
     const axis = (number) => ({
       title: { text: `${name} ${number}`, font: { size: 11 } },
@@ -114,17 +117,33 @@ export class Manifold {
       },
     };
     const first = !this.element.layout;
-    await Plotly.react(this.element, traces, layout, { displayModeBar: false, responsive: true });
+    const config = { displayModeBar: false, responsive: true, plotGlPixelRatio: Math.min(devicePixelRatio, 2) };
+    await Plotly.react(this.element, traces, layout, config);
     if (first) this.listen();
   }
 
   listen() {
-    // In three dimensions plotly does not tell where the pointer is.
+    // In three dimensions plotly does not say where the pointer is, and misses quick clicks.
     let pointer = null;
-    this.element.addEventListener("pointermove", (event) => (pointer = event), true);
-    this.element.on("plotly_hover", ({ points: [at] }) => this.on.hover(at.pointNumber, pointer));
-    this.element.on("plotly_unhover", () => this.on.leave());
-    this.element.on("plotly_click", ({ points: [at] }) => this.on.pick(at.pointNumber));
+    let pressed = null;
+    let under = -1;
+    const follow = (event) => (pointer = { clientX: event.clientX, clientY: event.clientY });
+    const moved = () => Math.hypot(pointer.clientX - pressed.clientX, pointer.clientY - pressed.clientY);
+    this.element.addEventListener("pointermove", follow, true);
+    this.element.addEventListener("pointerdown", (event) => (pressed = follow(event)), true);
+    this.element.addEventListener("pointerup", (event) => {
+      follow(event);
+      if (pressed && under >= 0 && moved() < SLIP) this.on.pick(under);
+      pressed = null;
+    }, true); // prettier-ignore
+    this.element.on("plotly_hover", ({ points: [at] }) => {
+      under = at.pointNumber;
+      this.on.hover(under, pointer);
+    });
+    this.element.on("plotly_unhover", () => {
+      under = -1;
+      this.on.leave();
+    });
     this.element.on("plotly_relayout", (changes) => {
       const seen = changes["scene.camera"];
       if (seen && !this.turning) this.look(vector(seen.eye), vector(seen.up));
@@ -159,6 +178,13 @@ export class Manifold {
     this.turning = false;
     this.look(eye, up);
   }
+}
+
+// Two unseen points at the ends of the box. Plotly scales by the points it has; were those other ones at each step, it
+// would build the axes anew, which takes longer than all else.
+function corners(reach) {
+  const ends = [-reach, null, reach];
+  return { type: "scatter3d", mode: "lines", x: ends, y: ends, z: ends, hoverinfo: "skip" };
 }
 
 // Without perspective, so that what is near does not look large.

@@ -5,9 +5,9 @@ export const COLOURS = {
   x: "requested x",
   y: "requested y",
   outcome: "outcome",
-  distance: "distance from the request",
+  distance: "distance to request",
 };
-export const AXES = { fixed: "the same at all steps", fitted: "fitted to each step" };
+export const AXES = { fixed: "same at all steps", fitted: "fitted to each step" };
 const KEYS = ["dataset", "seed", "layer", "t", "step", "embedding", "colour", "axes", "sample", "camera"];
 
 export function toHash(state) {

@@ -5,6 +5,7 @@ import { DASHES, SENTENCES, SIGNS, scaleOf } from "./looks.js";
 import { rows } from "./curves.js";
 
 const REST = 250; // ms
+const SPLITS = { seen: "a centre of the training", between: "between centres", heldout: "a withheld centre" };
 const percent = (share) => (share === null ? "?" : `${Math.round(100 * share)}%`);
 
 function element(name, text, attributes = {}) {
@@ -69,8 +70,8 @@ export function legend(box, index, { run, state, theme }) {
     return;
   }
   const bar = element("span", "", { class: "bar", style: `background:linear-gradient(90deg,${scale.colours.join(",")})` });
-  const [low, high] = [scale.low, scale.high].map((value) => `${Number(value.toFixed(1))} ${scale.unit}`);
-  box.replaceChildren(element("span", low), bar, element("span", high));
+  const [low, high] = [scale.low, scale.high].map((value) => `${Number(value.toFixed(1))} px`);
+  box.replaceChildren(element("span", low), bar, element("span", high), element("span", scale.note));
   if (scale.missing) {
     const entry = element("span", ` ${scale.missing}`);
     entry.prepend(element("span", "●", { class: "sign", style: `color:${theme.missing}`, "aria-hidden": "true" }));
@@ -89,7 +90,7 @@ export function card(box, run, k, i, outcomes) {
     found: words.found,
     outcome: words.outcome,
     bumps: sample.bumps === null ? "?" : String(sample.bumps),
-    sample: `${sample.sample}, ${sample.split === "seen" ? "a centre" : sample.split === "between" ? "between centres" : "held out"}${sample.split === "seen" ? " of the training" : ""}`,
+    sample: `${sample.sample}, ${SPLITS[sample.split] ?? sample.split}`,
   };
   const list = box.querySelector("dl");
   const keys = box.dataset.brief ? ["requested", "found", "outcome"] : Object.keys(said);
