@@ -11,8 +11,9 @@ from PIL import Image
 from bumpscope.explorer import page
 from bumpscope.metrics import OUTCOMES
 from bumpscope.results import Results
+from bumpscope.tables import write_table
 from explorer_results import FEW_STEPS, write_explored
-from synthetic_results import BALANCED, TIMES
+from synthetic_results import BALANCED, METADATA, TIMES
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -26,6 +27,20 @@ def results(tmp_path_factory) -> Results:
 
 @pytest.fixture(scope="module")
 def file(results):
+    path = results.root / "explorer.html"
+    with path.open("w", encoding="utf-8") as file:
+        page.write(results, file)
+    return path
+
+
+@pytest.fixture(scope="module")
+def partly(tmp_path_factory):
+    """A page of two runs: one embedded at its first two checkpoints alone, one not at all."""
+    results = write_explored(tmp_path_factory.mktemp("partly"), datasets={"balanced": BALANCED}, seeds=(0, 1))
+    results.path("balanced-seed1", "embedding").unlink()
+    table = results.table("balanced-seed0", "embedding")
+    some = table[table["step"] <= FEW_STEPS[1]]
+    write_table("embedding", results.path("balanced-seed0", "embedding"), some, METADATA)
     path = results.root / "explorer.html"
     with path.open("w", encoding="utf-8") as file:
         page.write(results, file)
@@ -217,6 +232,52 @@ def test_every_selector_changes_what_is_shown(visit, file, results):
     assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "torus & <co>-seed1", 0)
 
 
+def test_a_colour_means_the_same_at_every_step(visit, file, results):
+    seen = Explorer(visit, file)
+    for colour in ("x", "y"):
+        marks = seen.select("colour", colour).marks("color")
+        assert seen.slide(0).marks("color") == marks
+        seen.slide(3)
+    table = results.table("balanced-seed0", "behaviour", filters=[("step", "==", 400)]).sort_values("sample")
+    palette = json.loads(seen.page.inner_html("#index"))["outcomes"]
+    seen.select("colour", "outcome").slide(1)
+    assert seen.marks("color") == [palette[outcome] for outcome in table["outcome"]]
+    # A shape each, of those that are drawn alike whatever fonts there are.
+    shapes = dict(zip(table["outcome"], seen.marks("symbol"), strict=True))
+    assert len(set(shapes.values())) == len(shapes) > 1
+    assert set(shapes.values()) <= {"circle", "circle-open", "square", "diamond"}
+    for words in ("no bump", "several bumps", "one bump, wrong place", "one bump, right place"):
+        assert words in seen.page.inner_text("#legend")
+
+
+def test_fitted_axes_reach_just_over_the_points_of_each_step(visit, file):
+    seen = Explorer(visit, file, "#axes=fitted")
+    for k in (3, 0):
+        seen.slide(k)
+        for axis in "xyz":
+            low, high = seen.page.evaluate(f"document.getElementById('manifold')._fullLayout.scene.{axis}axis.range")
+            assert -low == high == pytest.approx(1.08 * np.abs(seen.points()).max(), rel=1e-6)
+
+
+def test_the_curves_have_their_cursor_under_the_numbers_of_their_axis_and_take_the_step(visit, file):
+    seen = Explorer(visit, file, "#step=400")
+    ticks = {}
+    for tick in seen.page.locator("#curves .xtick text").all():
+        if (box := tick.bounding_box()) is not None:  # hidden ones are of axes that share the steps
+            ticks[int(str(tick.text_content()))] = box["x"] + box["width"] / 2
+    low, high = min(ticks), max(ticks)
+    assert high > low
+
+    def place(step):
+        return ticks[low] + (ticks[high] - ticks[low]) * (step - low) / (high - low)
+
+    assert seen.cursor() + 1 == pytest.approx(place(400), abs=2)
+    frame = seen.page.locator("#curves").bounding_box()
+    seen.visit.log("press on the curves")
+    seen.page.mouse.click(place(830), frame["y"] + 60)
+    assert seen.settle().state["step"] == "800"  # the nearest
+
+
 def test_pointing_at_a_dot_shows_its_image(visit, file, results):
     seen = Explorer(visit, file)
     seen.visit.log("hover over a dot")
@@ -268,6 +329,98 @@ def test_playing_goes_to_the_end_and_stops(visit, file):
     seen.page.wait_for_function("document.getElementById('play').getAttribute('aria-pressed') === 'true'")
     seen.page.wait_for_function("document.getElementById('play').getAttribute('aria-pressed') === 'false'")
     assert seen.settle().state["step"] == "1500"
+
+
+def test_less_motion_plays_slower(visit, file):
+    seen = Explorer(visit, file, "#step=0")
+    pauses = {}
+    for wish in ("no-preference", "reduce"):
+        seen.page.emulate_media(reduced_motion=wish)
+        pauses[wish] = seen.page.evaluate(
+            """async () => {
+                const [start, before] = [performance.now(), location.hash];
+                document.getElementById('play').click();
+                while (location.hash === before) await new Promise((done) => setTimeout(done, 10));
+                document.getElementById('play').click();
+                return performance.now() - start;
+            }"""
+        )
+    assert pauses["reduce"] > 1.4 * pauses["no-preference"]
+
+
+def test_a_turned_cloud_goes_back_to_the_first_view(visit, file):
+    seen = Explorer(visit, file)
+    eye = "document.getElementById('manifold').layout.scene.camera.eye"
+    first = seen.page.evaluate(eye)
+    for undo in ("button", "key"):
+        seen.page.focus("#manifold")
+        for key in ("ArrowUp", "ArrowRight", "-"):
+            seen.visit.press(key)
+        seen.page.wait_for_function("location.hash.includes('camera=')")
+        assert seen.settle().page.evaluate(eye) != first
+        seen.visit.click("#reset") if undo == "button" else seen.visit.press("0")
+        seen.page.wait_for_function("!location.hash.includes('camera=')")
+        assert seen.settle().page.evaluate(eye) == pytest.approx(first, abs=1e-9)
+
+
+@pytest.mark.parametrize("how", ["key", "wheel"])
+def test_coming_nearer_makes_the_cloud_larger_and_is_kept_in_the_address(visit, file, how):
+    seen = Explorer(visit, file)
+
+    def size(one):
+        return np.ptp([one.on_screen(i) for i in range(60)], axis=0).max()
+
+    first = size(seen)
+    if how == "key":
+        seen.page.focus("#manifold")
+        seen.visit.press("+", times=3)
+    else:
+        box = seen.page.locator("#manifold").bounding_box()
+        seen.page.mouse.move(box["x"] + 10, box["y"] + 60)
+        for _ in range(3):
+            seen.page.mouse.wheel(0, -100)
+            seen.page.wait_for_timeout(100)
+    seen.page.wait_for_function("location.hash.includes('camera=')")
+    seen.page.wait_for_timeout(300)
+    larger = size(seen.settle())
+    assert larger > 1.2 * first
+    again = Explorer(visit, file, "#" + seen.page.url.partition("#")[2])
+    assert size(again) == pytest.approx(larger, rel=0.02)
+    again.visit.click("#reset")
+    again.page.wait_for_function("!location.hash.includes('camera=')")
+    assert size(again.settle()) == pytest.approx(first, rel=0.01)
+
+
+def test_a_run_without_latents_shows_the_rest(visit, partly):
+    seen = Explorer(visit, partly, "#seed=1&step=800")
+    assert "No latents" in seen.page.inner_text("#missing")
+    assert seen.page.is_disabled("select[name=layer]")
+    assert seen.points().size == 0
+    assert seen.page.locator("#images button").count() > 1
+    assert seen.grid()[..., :3].std() > 10
+    assert seen.readout()["latent"] in "ABC?"
+    seen.select("seed", 0).slide(0)
+    assert seen.page.is_hidden("#missing")
+    assert len(seen.points()) == 60
+
+
+def test_a_step_without_latents_says_so(visit, partly):
+    seen = Explorer(visit, partly, "#seed=0&step=1500")
+    assert "There is no PCA" in seen.page.inner_text("#missing")
+    assert seen.points().size == 0
+    seen.slide(1)
+    assert seen.page.is_hidden("#missing")
+    assert len(seen.points()) == 60
+
+
+def test_plots_follow_the_colour_scheme(visit, file):
+    seen = Explorer(visit, file)
+    inks = """[getComputedStyle(document.body).backgroundColor,
+        document.getElementById('curves').layout.annotations[0].font.color,
+        document.getElementById('manifold').layout.scene.xaxis.gridcolor]"""
+    light = seen.page.evaluate(inks)
+    seen.visit.show(scheme="dark")
+    seen.page.wait_for_function(f"{inks}.every((ink, k) => ink !== {light}[k])")
 
 
 def test_an_address_brings_back_the_view_and_history_goes_back(visit, file):

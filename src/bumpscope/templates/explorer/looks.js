@@ -1,8 +1,8 @@
 // Colours and marks: those of the report's figures, on the paper of the reader's colour scheme.
 
-// Shapes tell outcomes apart where colour is lost.
-export const SYMBOLS = { none: "x", multiple: "square", misplaced: "diamond", correct: "circle" };
-export const SIGNS = { none: "✕", multiple: "■", misplaced: "◆", correct: "●" };
+// Shapes tell outcomes apart where colour is lost. Plotly writes them as letters; these are the ones that every font has.
+export const SYMBOLS = { none: "circle-open", multiple: "square", misplaced: "diamond", correct: "circle" };
+export const SIGNS = { none: "○", multiple: "■", misplaced: "◆", correct: "●" };
 export const SENTENCES = {
   none: "no bump",
   multiple: "several bumps",
@@ -60,7 +60,7 @@ export function marks(index, run, colour, k, missing) {
     const known = Array.from(found.outcome, (code) => names[code]);
     return {
       colours: known.map((name) => index.outcomes[name] ?? missing),
-      symbols: known.map((name) => SYMBOLS[name] ?? "cross"),
+      symbols: known.map((name) => SYMBOLS[name] ?? "square-open"),
     };
   }
   const scale = scaleOf(index, run, colour);

@@ -3,7 +3,8 @@
 import { marks } from "./looks.js";
 import { readCamera } from "./state.js";
 
-const DISTANCE = 1.5; // of the camera, in plotly's units (the box has side 1)
+const DISTANCE = 1.5; // of the camera at first
+const SIDE = 1.2; // of the box at this distance, in plotly's units
 const TURN = Math.PI / 24; // of a press on an arrow key
 const SLIP = 4; // px that a pointer may move in a click
 const ROOM = 1.08; // of the box over the points
@@ -48,7 +49,7 @@ export class Manifold {
       this.drawn = { frame, reach, camera: state.camera };
       await this.draw(data, theme, reach, state);
     } else if (this.drawn.reach !== reach || this.drawn.camera !== state.camera) {
-      const layout = { ...ranges(reach), ...(this.drawn.camera !== state.camera && { "scene.camera": this.camera(state) }) };
+      const layout = { ...ranges(reach), ...(this.drawn.camera !== state.camera && this.camera(state)) };
       Object.assign(this.drawn, { reach, camera: state.camera });
       const { x: ends } = corners(reach);
       const all = Object.entries(data).map(([key, values]) => [key, [...values, key.length === 1 ? ends : null]]);
@@ -102,6 +103,7 @@ export class Manifold {
       nticks: 5,
       tickfont: { size: 10 },
     });
+    const { "scene.camera": camera, "scene.aspectratio": aspectratio } = this.camera(state);
     const layout = {
       margin: { l: 0, r: 0, t: 0, b: 0 },
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -111,8 +113,9 @@ export class Manifold {
         xaxis: axis(1),
         yaxis: axis(2),
         zaxis: axis(3),
-        aspectmode: "cube",
-        camera: this.camera(state),
+        aspectmode: "manual",
+        aspectratio,
+        camera,
         dragmode: "orbit",
       },
     };
@@ -145,8 +148,10 @@ export class Manifold {
       this.on.leave();
     });
     this.element.on("plotly_relayout", (changes) => {
-      const seen = changes["scene.camera"];
-      if (seen && !this.turning) this.look(vector(seen.eye), vector(seen.up));
+      if (this.turning || !("scene.camera" in changes || "scene.aspectratio" in changes)) return;
+      // The wheel makes the box larger; the address has that as a shorter distance.
+      const { camera, aspectratio } = this.element.layout.scene;
+      this.look(times(unit(vector(camera.eye)), (DISTANCE * SIDE) / aspectratio.x), vector(camera.up));
     });
   }
 
@@ -174,7 +179,7 @@ export class Manifold {
     // Up stays perpendicular to the look, so that the cloud can be turned over the top.
     up = unit(cross(eye, over ? right : unit(cross(up, eye))));
     this.turning = true;
-    await Plotly.relayout(this.element, { "scene.camera": view(eye, up) });
+    await Plotly.relayout(this.element, view(eye, up));
     this.turning = false;
     this.look(eye, up);
   }
@@ -187,9 +192,12 @@ function corners(reach) {
   return { type: "scatter3d", mode: "lines", x: ends, y: ends, z: ends, hoverinfo: "skip" };
 }
 
-// Without perspective, so that what is near does not look large.
+// Without perspective, so that what is near does not look large. Coming nearer then makes no difference by itself, so the
+// box grows instead.
 function view(eye, up) {
-  return { eye: point(eye), up: point(up), center: point([0, 0, 0]), projection: { type: "orthographic" } };
+  const side = (SIDE * DISTANCE) / Math.hypot(...eye);
+  const camera = { eye: point(eye), up: point(up), center: point([0, 0, 0]), projection: { type: "orthographic" } };
+  return { "scene.camera": camera, "scene.aspectratio": point([side, side, side]) };
 }
 
 function ranges(reach) {
