@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import tracemalloc
 from importlib import resources
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from bumpscope.explorer import page, payload, selection, sprites
 from bumpscope.explorer.payload import NOTHING, quantised
 from bumpscope.metrics import OUTCOMES
 from bumpscope.results import Results
+from bumpscope.tables import write_table
 from explorer_results import FEW_STEPS, write_explored
-from synthetic_results import BALANCED
+from synthetic_results import BALANCED, METADATA
 
 ROOT = Path(__file__).parent.parent
 PLANE = {"balanced": BALANCED}
@@ -128,6 +130,55 @@ def test_umap_does_not_flip_between_steps(tmp_path):
     made = payload.embedding(rows, payload.UMAP, [1200, 1500], requests)
     first, last = (unpacked(points).reshape(-1, 3) for points in made["points"])
     assert np.corrcoef(first[:, 0], last[:, 0])[0, 1] > 0.8
+
+
+def test_a_step_without_coordinates_is_left_blank_and_no_other_turns_onto_it():
+    cloud = np.random.default_rng(4).normal(size=(12, 3)) * [3, 2, 1]
+    turns = [np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0] for seed in range(2)]
+    clouds = {0: cloud @ turns[0], 1: np.full((12, 3), np.nan), 2: cloud @ turns[1]}
+    parts = [pd.DataFrame(c, columns=payload.UMAP).assign(step=step, sample=range(12)) for step, c in clouds.items()]
+    points = pd.concat(parts, ignore_index=True)
+    requests = pd.DataFrame({"sample": range(12), "mu_x": cloud[:, 0], "mu_y": cloud[:, 1]})
+    first, nothing, last = payload.embedding(points, payload.UMAP, [0, 1, 2], requests)["points"]
+    assert nothing is None
+    np.testing.assert_allclose(unpacked(first), unpacked(last), atol=1e-3)
+    assert payload.embedding(points[points["step"] == 1], payload.UMAP, [1], requests) is None
+
+
+def test_a_diverged_run_is_shown_without_points(tmp_path):
+    results = write_explored(tmp_path, datasets=PLANE, seeds=(0,))
+    table = results.table("balanced-seed0", "embedding")
+    table[[name for name in table.columns if name[-2:] in ("_1", "_2", "_3")]] = np.nan
+    write_table("embedding", results.path("balanced-seed0", "embedding"), table, METADATA)
+    shown = whole_page(results)[2]["balanced-seed0"]
+    assert [(place["pca"], place["umap"]) for place in shown["places"]] == [(None, None)] * 4
+    assert len(shown["samples"]) == 60
+
+
+def test_a_single_checkpoint_and_a_handful_of_samples_are_enough(tmp_path):
+    shown = whole_page(write_explored(tmp_path, datasets=PLANE, seeds=(0,), steps=(0,), samples=3))[2]["balanced-seed0"]
+    assert shown["steps"] == [0]
+    assert len(shown["samples"]) == 3
+
+
+def test_the_same_tables_give_the_same_page(results):
+    assert whole_page(results)[0] == whole_page(results)[0]
+
+
+def test_memory_does_not_grow_with_the_runs(tmp_path):
+    peaks, sizes = [], []
+    for count in (2, 8):
+        results = write_explored(tmp_path / str(count), datasets=PLANE, seeds=range(count), samples=300)
+        assert len(results.runs) == count
+        path = tmp_path / f"{count}.html"
+        with path.open("w", encoding="utf-8") as file:
+            tracemalloc.start()
+            page.write(results, file)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        sizes.append(path.stat().st_size)
+    assert sizes[1] > sizes[0] + 1e6
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 @pytest.mark.parametrize("table", ["embedding", "effects", "phases", "metrics"])
