@@ -27,9 +27,9 @@ INTRODUCTION = """\
 Written by `make kill-trace`, not by hand. A whole workflow with the tiny preset, Snakemake and its jobs, is sent
 SIGINT, SIGTERM and SIGKILL in turn at random moments, and the same command is given again. Runs named for a stage are
 killed once, a random moment after a job of that stage has begun; those named `chain` are killed again and again, each
-time when they have done some jobs more or none, and wherever they are a random moment later. After each kill, before anything is started again, every file under its final name
-is read whole: tables with all their columns, checkpoints and training states against their digests, pictures, pages,
-texts.
+time when they have done some jobs more or none, and wherever they are a random moment later. After each kill, before
+anything is started again, every file under its final name is read whole: tables with all their columns, checkpoints and
+training states against their digests, pictures, pages, texts.
 """
 COLUMNS = """\
 `at` is counted from the start of the workflow that was killed; `done` is the share of all jobs that were done by then.
