@@ -35,8 +35,8 @@ COLUMNS = """\
 `at` is counted from the start of the workflow that was killed; `done` is the share of all jobs that were done by then.
 `files` lie under their final names; `not whole` is how many of them could not be read to their end, and `temporary` how
 many half-written ones lay under names that nothing reads. `left` is how many jobs the next start planned, and `again`
-how many of these had been done already; a job that was cut off is not counted there. `gone after` is how long it took
-until no process was left."""
+how many of these had been done already; a job that was cut off is not counted there, and -1 stands for a job that was
+done before Snakemake could say so. `gone after` is how long it took until no process was left."""
 
 KINDS = {
     ".parquet": "tables",
