@@ -150,8 +150,9 @@ class Kill:
 
     Attributes:
         signal: what is sent to Snakemake and its jobs.
-        stage: the workflow is killed once a job of this stage runs; empty where time alone counts.
-        delay: seconds to wait after that, or after the start.
+        stage: the workflow is killed once a job of this stage runs; empty where any will do.
+        jobs: once it has done this many jobs since it was started.
+        delay: seconds to wait after that.
         output: the output folder; several kills of one folder follow each other.
         moment: seconds after this start of the workflow when it was killed.
         share: jobs of the whole workflow that were done by then, 0 to 1.
@@ -164,6 +165,7 @@ class Kill:
 
     signal: signal.Signals
     stage: str
+    jobs: int
     delay: float
     output: str = ""
     moment: float = 0.0
@@ -175,16 +177,17 @@ class Kill:
     again: int = 0
 
 
-def twenty_kills(seed: int, seconds: float) -> list[list[Kill]]:
-    """Kills at random moments, the signals in turn, of runs that take ``seconds`` undisturbed.
+def twenty_kills(seed: int) -> list[list[Kill]]:
+    """Kills at random moments, the signals in turn.
 
-    First one kill of a fresh run in each of its stages, then runs that are killed again and again on their way; each
-    inner list starts with a new output folder.
+    First one kill of a fresh run in each of its stages, then runs that are killed again and again on their way, each
+    time when they have done a few jobs more, or none; each inner list starts with a new output folder. Time alone would
+    not do: on a machine that does much else, all kills come before anything has begun.
     """
     draw, signals = random.Random(seed), itertools.cycle(SIGNALS)
-    fresh = [[Kill(next(signals), stage, draw.uniform(0.0, 1.0))] for stage in STAGES]
-    moments = [draw.uniform(0.06, 0.25) * seconds for _ in range(KILLS - len(fresh))]
-    return [*fresh, [Kill(next(signals), "", moment) for moment in moments]]
+    fresh = [[Kill(next(signals), stage, 0, draw.uniform(0.0, 1.0))] for stage in STAGES]
+    chain = [Kill(next(signals), "", draw.randint(0, 5), draw.uniform(0.0, 6.0)) for _ in range(KILLS - len(fresh))]
+    return [*fresh, chain]
 
 
 def play(project: Path, name: str, kills: list[Kill], total: int) -> Iterator[tuple[Run, list[Kill]]]:
@@ -205,7 +208,7 @@ def play(project: Path, name: str, kills: list[Kill], total: int) -> Iterator[tu
         while waiting:
             kill, run = waiting[0], Run(project, output)
             if not _reached(run, kill):
-                kill.delay *= 0.7
+                kill.jobs, kill.delay = 0, 0.7 * kill.delay
                 break
             _make(run, kill, to_do, total)
             to_do = kill.left
@@ -217,15 +220,22 @@ def play(project: Path, name: str, kills: list[Kill], total: int) -> Iterator[tu
 
 def _reached(run: Run, kill: Kill) -> bool:
     """Wait for the moment of a kill; whether the workflow still runs then."""
-    since = None if kill.stage else run.started
+    since = None
     while run.process.poll() is None:
-        if since is None and any(log.split("/")[0] in STAGES[kill.stage] for log in run.running()):
+        if since is None and _comes_to(run, kill):
             since = time.monotonic()
         if since is not None and time.monotonic() - since >= kill.delay:
             return True
         time.sleep(0.05)
     assert run.process.returncode == 0, run.told()
     return False
+
+
+def _comes_to(run: Run, kill: Kill) -> bool:
+    """Whether a workflow has come to where a kill is meant to be."""
+    if kill.stage:
+        return any(log.split("/")[0] in STAGES[kill.stage] for log in run.running())
+    return bool(run.planned()) and sum(run.finished().values()) >= kill.jobs
 
 
 def _make(run: Run, kill: Kill, to_do: int, total: int) -> None:

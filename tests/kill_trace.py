@@ -26,17 +26,17 @@ INTRODUCTION = """\
 
 Written by `make kill-trace`, not by hand. A whole workflow with the tiny preset, Snakemake and its jobs, is sent
 SIGINT, SIGTERM and SIGKILL in turn at random moments, and the same command is given again. Runs named for a stage are
-killed once, a random moment after a job of that stage has begun; those named `chain` are killed again and again on
-their way, whatever they do. After each kill, before anything is started again, every file under its final name
-is read whole: tables with all their columns, checkpoints and training states against their digests, pictures, pages,
-texts.
+killed once, a random moment after a job of that stage has begun; those named `chain` are killed again and again, each
+time when they have done some jobs more or none, and wherever they are a random moment later. After each kill, before
+anything is started again, every file under its final name is read whole: tables with all their columns, checkpoints and
+training states against their digests, pictures, pages, texts.
 """
 COLUMNS = """\
 `at` is counted from the start of the workflow that was killed; `done` is the share of all jobs that were done by then.
 `files` lie under their final names; `not whole` is how many of them could not be read to their end, and `temporary` how
 many half-written ones lay under names that nothing reads. `left` is how many jobs the next start planned, and `again`
-how many of these had been done already; a job that was cut off is not counted there. `gone after` is how long it took
-until no process was left."""
+how many of these had been done already; a job that was cut off is not counted there, and -1 stands for a job that was
+done before Snakemake could say so. `gone after` is how long it took until no process was left."""
 
 KINDS = {
     ".parquet": "tables",
@@ -78,7 +78,7 @@ def main(seed: int) -> None:
         seconds, total = time.monotonic() - started, sum(undisturbed.planned().values())
         reference = everything(undisturbed.folder)
         rows, faults = [], []
-        for kills in twenty_kills(seed, seconds):
+        for kills in twenty_kills(seed):
             for run, made in play(project, kills[0].stage or "chain", kills, total):
                 found, seen = everything(run.folder), look(run.folder)
                 faults += [f"{run.folder.name}: {told}" for kill in made for told in kill.seen.broken]
@@ -92,7 +92,7 @@ def main(seed: int) -> None:
     versions = f"Python {platform.python_version()}; torch {torch.__version__}; commit {commit}"
     kinds = ", ".join(f"{sum(name.endswith(end) for name in reference)} {what}" for end, what in KINDS.items())
     undisturbed_told = f"Undisturbed: {total} jobs in {seconds:.0f} s on two cores. Seed {seed}; {versions}."
-    compared = f"Compared by SHA-256: {kinds}, and the report without the times that its jobs took."
+    compared = f"Compared by SHA-256: {kinds}, and the report without the times\nthat its jobs took."
     outcome = "Faults:\n\n" + "\n".join(f"- {fault}" for fault in faults) if faults else "No fault was found."
     parts = [INTRODUCTION, undisturbed_told, pd.DataFrame(rows).to_markdown(index=False), COLUMNS, compared, outcome]
     PAGE.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")

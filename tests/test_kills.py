@@ -1,7 +1,5 @@
 """Twenty kills of whole workflows; docs/kills.md tells of the same (make kill-trace)."""
 
-import time
-
 import pytest
 
 from interrupted_runs import KILLS, STAGES, Run, everything, play, twenty_kills
@@ -14,13 +12,12 @@ SEED = 5
 @pytest.mark.slow
 def test_a_workflow_killed_at_any_moment_goes_on_to_the_files_of_an_undisturbed_one(tmp_path):
     project = copy_project(tmp_path / "project")
-    started = time.monotonic()
     undisturbed = Run(project, "undisturbed")
     undisturbed.end()
-    seconds, total = time.monotonic() - started, sum(undisturbed.planned().values())
+    total = sum(undisturbed.planned().values())
     reference = everything(undisturbed.folder)
     print(f"seed {SEED}")
-    for number, group in enumerate(twenty_kills(SEED, seconds)):
+    for number, group in enumerate(twenty_kills(SEED)):
         for run, kills in play(project, f"killed{number}", group, total):
             assert [kill.seen.broken for kill in kills] == [[]] * len(kills), run.folder.name
             assert everything(run.folder) == reference, run.folder.name
@@ -29,9 +26,9 @@ def test_a_workflow_killed_at_any_moment_goes_on_to_the_files_of_an_undisturbed_
 
 
 def test_the_kills_take_all_signals_in_all_stages_of_a_run_and_come_back_with_the_seed():
-    plan = twenty_kills(SEED, 100.0)
+    plan = twenty_kills(SEED)
     kills = [kill for group in plan for kill in group]
     assert len(kills) == KILLS
     assert {kill.signal.name for kill in kills} == {"SIGINT", "SIGTERM", "SIGKILL"}
     assert [group[0].stage for group in plan] == [*STAGES, ""]
-    assert plan == twenty_kills(SEED, 100.0) != twenty_kills(SEED + 1, 100.0)
+    assert plan == twenty_kills(SEED) != twenty_kills(SEED + 1)
