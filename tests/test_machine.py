@@ -62,7 +62,7 @@ def test_a_system_that_does_not_tell_its_processor_has_one_nevertheless(monkeypa
 def listed(folder, metadata):
     """The row of table ``runs`` of a run whose checkpoint has this metadata beside its own."""
     (run,) = validate({"seeds": [0], "datasets": {"a": {"margin": 2.0}}}).runs()
-    own = {"config": canonical_json(step_settings(run, "train")), "parameters": "7", "settings": ""}
+    own = {"run": "a-seed0", "config": canonical_json(step_settings(run, "train")), "parameters": "7", "settings": ""}
     save_tensors(folder / run.path / "checkpoints" / "step=5.safetensors", {"ema.w": torch.zeros(1)}, own | metadata)
     list_runs(runs='{"a": [0]}', folder=folder, output=folder / "runs.parquet")
     return read_table("runs", folder / "runs.parquet").iloc[0]
