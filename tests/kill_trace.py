@@ -101,15 +101,6 @@ def main(seed: int) -> None:
         sys.exit("\n".join(faults))
 
 
-KINDS = {
-    ".parquet": "tables",
-    ".safetensors": "checkpoints",
-    ".pdf": "figures as PDF",
-    ".png": "as PNG",
-    ".csv": "as CSV",
-}
-
-
 def differing(found: dict[str, str], reference: dict[str, str]) -> list[str]:
     return sorted(name for name in found.keys() | reference.keys() if found.get(name) != reference.get(name))
 
