@@ -31,7 +31,7 @@ lint: environment
 
 # config.yaml, the JSON schema and the reference pages, made again from the typed model and the table schemas.
 reference: environment
-	$(BIN)/python -m bumpscope reference
+	$(BIN)/python docs/tools/write.py
 
 # The pages in docs/ as a site in site/; what is wrong in them is an error.
 docs: environment
@@ -53,11 +53,11 @@ benchmarks: environment
 
 # The workflow on a real SLURM, undisturbed and disturbed: a quarter of an hour as root on Debian or Ubuntu, written to docs/.
 slurm-trace: environment
-	$(BIN)/python tests/slurm_trace.py
+	$(BIN)/python tests/support/slurm_trace.py
 
 # Twenty kills of whole workflows at random moments: twenty minutes on two cores, written to docs/.
 kill-trace: environment
-	$(BIN)/python tests/kill_trace.py
+	$(BIN)/python tests/support/kill_trace.py
 
 environment: $(VENV)/complete
 
@@ -71,7 +71,7 @@ $(VENV)/complete: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
 	# UMAP compiles itself at its first use, for half a minute, and keeps what it compiled.
-	$(BIN)/python -c "import numpy, bumpscope.geometry as g; \
+	$(BIN)/python -c "import numpy, bumpscope.measure.geometry as g; \
 		g.embed(g.decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)"
 	touch $@
 

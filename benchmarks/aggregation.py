@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from record import RESULTS, save, watched, with_slopes
 
-from bumpscope.checkpoints import save_tensors
-from bumpscope.gallery import names as figure_names
-from bumpscope.schemas import TABLES
-from bumpscope.settings import canonical_json, run_path
-from bumpscope.tables import read_checkpoint_metadata
+from bumpscope.config.settings import canonical_json, run_path
+from bumpscope.show.gallery import names as figure_names
+from bumpscope.store.checkpoints import save_tensors
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import read_checkpoint_metadata
 
 # Large, and read by nothing that brings runs together.
 NOT_LINKED = ("latents",)

@@ -2,8 +2,8 @@
 
     python benchmarks/engine.py [--compile]
 
-All variants take the same step up to rounding (tests/test_training.py, tests/test_flat.py). Enlarging before convolving
-is another network of the same size, shown since the choice was made for speed.
+All variants take the same step up to rounding (test_training.py, test_flat.py in tests/denoise/). Enlarging before
+convolving is another network of the same size, shown since the choice was made for speed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bumpscope.bumps import lattice_points
-from bumpscope.denoisers import new_network
-from bumpscope.settings import Lattice, Model
-from bumpscope.training import Trainer
+from bumpscope.config.settings import Lattice, Model
+from bumpscope.denoise.references import new_network
+from bumpscope.denoise.trainer import Trainer
+from bumpscope.worlds.bumps import lattice_points
 
 Step = Callable[[], None]
 DEFAULT = Size("default", Lattice(margin=2.0), Model(), 0, 0, 64)
@@ -69,12 +69,12 @@ def plain_step(size: Size, enlarged_first: bool) -> Step:
 
 def channels_first(size: Size) -> Step:
     """Our step with kernels laid out as torch does by itself."""
-    with mock.patch("bumpscope.training.flatten_parameters", _flat_channels_first):
+    with mock.patch("bumpscope.denoise.trainer.flatten_parameters", _flat_channels_first):
         return our_trainer(size, torch.device("cpu")).advance
 
 
 def _flat_channels_first(network: nn.Module, channels_last: bool) -> nn.Parameter:
-    from bumpscope.flat import flatten_parameters
+    from bumpscope.denoise.flat import flatten_parameters
 
     return flatten_parameters(network, channels_last=False)
 

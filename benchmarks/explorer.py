@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from record import load, save
 
-from bumpscope.files import atomic_path
+from bumpscope.store.files import atomic_path
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests"))

@@ -18,16 +18,16 @@ import torch
 from peers import images
 from record import RESULTS, save, with_slopes
 
-from bumpscope.behaviour import classify
-from bumpscope.bumps import lattice_points, render
-from bumpscope.denoisers import new_network
-from bumpscope.diffusion import Process
-from bumpscope.effects import make_probe
-from bumpscope.generation import generate, noise_seeds, requested_centres
-from bumpscope.geometry import decompose, embed, measure
-from bumpscope.settings import Diffusion, Lattice, Model, Probe, Training
-from bumpscope.topology import persistence
-from bumpscope.training import Trainer, TrainingData
+from bumpscope.config.settings import Diffusion, Lattice, Model, Probe, Training
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.references import new_network
+from bumpscope.denoise.trainer import Trainer, TrainingData
+from bumpscope.measure.geometry import decompose, embed, measure
+from bumpscope.measure.topology import persistence
+from bumpscope.probe.effects import make_probe
+from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.worlds.behaviour import classify
+from bumpscope.worlds.bumps import lattice_points, render
 
 LATTICE = Lattice(margin=2.0)
 PROBE = Probe(sampling_steps=5, layers=["down3"], timesteps=[239])

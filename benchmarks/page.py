@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from record import RESULTS, load
 
-from bumpscope.config import read_yaml, validate
-from bumpscope.files import atomic_path
-from bumpscope.plan import multiply_adds
+from bumpscope.config.experiment import read_yaml, validate
+from bumpscope.config.plan import multiply_adds
+from bumpscope.store.files import atomic_path
 
 ROOT = Path(__file__).parent.parent
 PAGE, PRESET = ROOT / "docs" / "benchmarks.md", ROOT / "workflow" / "presets" / "paper.yaml"

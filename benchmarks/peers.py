@@ -24,10 +24,10 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bumpscope.bumps import lattice_points, render, to_network
-from bumpscope.denoisers import new_network
-from bumpscope.settings import Diffusion, Lattice, Model, Training
-from bumpscope.training import Trainer, TrainingData
+from bumpscope.config.settings import Diffusion, Lattice, Model, Training
+from bumpscope.denoise.references import new_network
+from bumpscope.denoise.trainer import Trainer, TrainingData
+from bumpscope.worlds.bumps import lattice_points, render, to_network
 
 PACKAGES = Path(__file__).parent / ".packages"
 LEARNING_RATE, EMA_DECAY, CLIP = 1e-3, 0.995, 1.0

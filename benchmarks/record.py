@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import torch
 from scipy.stats import linregress
 
-from bumpscope.files import atomic_path
+from bumpscope.store.files import atomic_path
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

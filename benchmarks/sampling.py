@@ -21,13 +21,13 @@ from peers import SIZES, diffusers_network, parameters
 from record import RESULTS, paired_seconds, save
 from torch import Tensor
 
-from bumpscope.behaviour import classify, distance
-from bumpscope.bumps import from_network
-from bumpscope.checkpoints import load_tensors, load_weights
-from bumpscope.denoisers import new_network
-from bumpscope.diffusion import Process
-from bumpscope.generation import generate, noise_seeds, requested_centres
-from bumpscope.settings import Diffusion, Lattice, Model, Probe, StepSettings
+from bumpscope.config.settings import Diffusion, Lattice, Model, Probe, StepSettings
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.references import new_network
+from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.store.checkpoints import load_tensors, load_weights
+from bumpscope.worlds.behaviour import classify, distance
+from bumpscope.worlds.bumps import from_network
 
 CENTRES, DDIM_STEPS, DDPM_STEPS = 1000, 25, 1000
 # Images that go through a network together, for all alike, and images of the thousand-step loop.

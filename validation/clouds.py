@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.geometry import Components, decompose, measure
+from bumpscope.measure.geometry import Components, decompose, measure
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bumpscope.behaviour import classify
-from bumpscope.bumps import lattice_points, render, to_network
 from bumpscope.commands.effects import Model as Denoiser
-from bumpscope.denoisers import new_network
-from bumpscope.devices import device as hold_device
-from bumpscope.diffusion import Process
-from bumpscope.effects import decompose as label_effects
-from bumpscope.effects import make_probe
-from bumpscope.generation import generate, noise_seeds, requested_centres
-from bumpscope.geometry import decompose, embed, measure
-from bumpscope.settings import Diffusion, Lattice, Model, Probe, Training
-from bumpscope.training import Trainer, TrainingData
+from bumpscope.config.settings import Diffusion, Lattice, Model, Probe, Training
+from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.references import new_network
+from bumpscope.denoise.trainer import Trainer, TrainingData
+from bumpscope.measure.geometry import decompose, embed, measure
+from bumpscope.probe.effects import decompose as label_effects
+from bumpscope.probe.effects import make_probe
+from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.worlds.behaviour import classify
+from bumpscope.worlds.bumps import lattice_points, render, to_network
 from truth_tables import RESULTS, load, save
 
 # Half a minute, and cut off while some images come out wrong: a difference would show nowhere sooner.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bumpscope.files import atomic_path
+from bumpscope.store.files import atomic_path
 from determinism import EARLY, EFFECT_TIMESTEP, METRICS, TRAINING
 from judgements import NOT_MEASURED
 from truth_tables import RESULTS, ROOT, load, markdown, significant

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from bumpscope.bumps import render
-from bumpscope.generation import requested_centres
-from bumpscope.settings import Lattice
+from bumpscope.config.settings import Lattice
+from bumpscope.probe.generation import requested_centres
+from bumpscope.worlds.bumps import render
 from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radius, variances
 
 LATTICES = {"plane": Lattice(), "torus": Lattice(sigma=2.0, boundary="torus")}

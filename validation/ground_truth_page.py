@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cloud_sections
 import instrument_sections
-from bumpscope.files import atomic_path
+from bumpscope.store.files import atomic_path
 from judgements import NOT_MEASURED, Judgement, reasons, summary
 from truth_tables import RESULTS, ROOT, load
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.files import atomic_path
-from bumpscope.intervals import t_interval
+from bumpscope.judge.intervals import t_interval
+from bumpscope.store.files import atomic_path
 from judgements import NOT_MEASURED
 from truth_tables import RESULTS, ROOT, load, markdown
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bumpscope.bumps import BINS
-from bumpscope.coupling import effect_timestep
-from bumpscope.frequency import ALL
-from bumpscope.intervals import t_interval
-from bumpscope.onsets import curves, onset
-from bumpscope.results import Results
+from bumpscope.judge.coupling import effect_timestep
+from bumpscope.judge.intervals import t_interval
+from bumpscope.judge.onsets import curves, onset
+from bumpscope.probe.frequency import ALL
+from bumpscope.store.results import Results
+from bumpscope.worlds.bumps import BINS
 from truth_tables import RESULTS, ROOT, load, save
 
 FIGURES = ("imbalance_curves", "coupling_index", "onset_map", "rare_common", "learning_and_geometry")

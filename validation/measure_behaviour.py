@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from bumpscope import behaviour
-from bumpscope.settings import Analysis, Lattice
+from bumpscope.config.settings import Analysis, Lattice
+from bumpscope.worlds import behaviour
 from drawn_bumps import bound, drawn, places, random_bumps, shown
 from truth_tables import RESULTS, save
 

@@ -22,10 +22,10 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 
-from bumpscope.bumps import LatticePoints, lattice_points, render, to_network
-from bumpscope.diffusion import Process
-from bumpscope.effects import EffectProbe, decompose, make_probe
-from bumpscope.settings import Diffusion, Holdout, Lattice, Probe, Skew
+from bumpscope.config.settings import Diffusion, Holdout, Lattice, Probe, Skew
+from bumpscope.denoise.process import Process
+from bumpscope.probe.effects import EffectProbe, decompose, make_probe
+from bumpscope.worlds.bumps import LatticePoints, lattice_points, render, to_network
 from truth_tables import RESULTS, save
 
 LATTICES = {
@@ -103,8 +103,8 @@ def decomposed(name: str, lattice: Lattice, t: int, probes: int) -> pd.DataFrame
 
     Returns:
         A row a form and denoiser: deviation, the largest of (a, b, c) from what is known; residual, excess, condition,
-        as from :func:`bumpscope.effects.decompose`; posterior_deviation, the largest of the probe's own posterior mean
-        from this denoiser's (intensity, network's range).
+        as from :func:`bumpscope.probe.effects.decompose`; posterior_deviation, the largest of the probe's own
+        posterior mean from this denoiser's (intensity, network's range).
     """
     share = alpha_bar(t)
     probe = make_probe(lattice, share, t, probes, seed=0)

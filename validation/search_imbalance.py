@@ -18,15 +18,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bumpscope.bumps import lattice_points, render, to_network
 from bumpscope.commands.effects import Model as At
-from bumpscope.denoisers import new_denoiser
-from bumpscope.effects import decompose, make_probe
-from bumpscope.frequency import effects_by_bin, make_binned_probe
-from bumpscope.onsets import onset_time
+from bumpscope.config.settings import Diffusion, Lattice, Model, Skew, Training
+from bumpscope.denoise.references import new_denoiser
+from bumpscope.denoise.trainer import Trainer, TrainingData
+from bumpscope.judge.onsets import onset_time
+from bumpscope.probe.effects import decompose, make_probe
+from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
 from bumpscope.seeding import derived_seed
-from bumpscope.settings import Diffusion, Lattice, Model, Skew, Training
-from bumpscope.training import Trainer, TrainingData
+from bumpscope.worlds.bumps import lattice_points, render, to_network
 from truth_tables import load, save
 
 NAME = "imbalance-search"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from bumpscope.files import atomic_path
+from bumpscope.store.files import atomic_path
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

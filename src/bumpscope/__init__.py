@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bumpscope.version import __version__
-
 if TYPE_CHECKING:
-    from bumpscope.experiment import Experiment
+    from bumpscope.store.experiment import Experiment
 
+__version__ = "0.1.0"
 # Not `open`, which `from bumpscope import *` would put over Python's own.
 __all__ = ["__version__"]
 
@@ -21,9 +20,9 @@ def open(folder: str | Path = "results") -> Experiment:
         folder: the output folder of the experiment.
 
     Raises:
-        bumpscope.tables.TableError: when there are no results in it.
+        bumpscope.store.tables.TableError: when there are no results in it.
     """
     # Here, since every command imports this module and few need tables.
-    from bumpscope.experiment import Experiment
+    from bumpscope.store.experiment import Experiment
 
     return Experiment(folder)

@@ -1,6 +1,6 @@
 """``python -m bumpscope``: the commands."""
 
-from bumpscope.cli import main
+from bumpscope.commands.cli import main
 
 if __name__ == "__main__":
     main()

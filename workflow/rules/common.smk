@@ -15,19 +15,19 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
-from bumpscope.config import (
+from bumpscope.config.experiment import (
     STEP_KEYS,
     ConfigError,
     from_command_line,
     load,
     step_settings,
 )
-from bumpscope.files import atomic_path, knows_no_locks, unwritable
-from bumpscope.plan import describe
-from bumpscope.provenance import code_fingerprint, module_path, tables_of_runs
-from bumpscope.schemas import TABLES
-from bumpscope.settings import canonical_json, fingerprint
-from bumpscope.variants import readings, variants
+from bumpscope.store.files import atomic_path, knows_no_locks, unwritable
+from bumpscope.config.plan import describe
+from bumpscope.store.provenance import code_fingerprint, module_path, tables_of_runs
+from bumpscope.store.schemas import TABLES
+from bumpscope.config.settings import canonical_json, fingerprint
+from bumpscope.config.variants import readings, variants
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
@@ -58,8 +58,8 @@ VARIANTS = {
 RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
 FIGURES = sorted(
     path.stem
-    for path in module_path("figures").parent.glob("*.py")
-    if path.stem not in ("__init__", "style")
+    for path in module_path("show.figures").parent.glob("*.py")
+    if path.stem != "__init__"
 )
 
 
@@ -240,7 +240,7 @@ def everything():
 def tables_of_figure(wildcards):
     """What a figure reads beside the numbers of all runs. Most read nothing, and each input counts: with a thousand
     runs, all tables for all figures were two thirds of what Snakemake looked at."""
-    tables = tables_of_runs(f"figures.{wildcards.figure}")
+    tables = tables_of_runs(f"show.figures.{wildcards.figure}")
     return [path for table in tables for path in of_all_runs(f"{table}.parquet")]
 
 
@@ -271,7 +271,7 @@ def shown_in_report(path, kind):
     return report(
         path,
         caption="../report/figure.rst",
-        category=lambda wildcards: told_of(f"figures.{wildcards.figure}")["topic"],
+        category=lambda wildcards: told_of(f"show.figures.{wildcards.figure}")["topic"],
         subcategory=lambda wildcards: in_words(wildcards.figure),
         labels={"figure": "{figure}", "file": kind},
     )

@@ -21,8 +21,8 @@ rule figure:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=lambda wildcards: told_of(f"figures.{wildcards.figure}")["caption"],
-        code=lambda wildcards: code_fingerprint(f"figures.{wildcards.figure}")
+        caption=lambda wildcards: told_of(f"show.figures.{wildcards.figure}")["caption"],
+        code=lambda wildcards: code_fingerprint(f"show.figures.{wildcards.figure}")
         + code_of("figure"),
     message:
         "Drawing {wildcards.figure}"
@@ -41,7 +41,7 @@ rule animation:
         gif=report(
             f"{OUT}/figures/manifold.gif",
             caption="../report/figure.rst",
-            category=told_of("animation")["topic"],
+            category=told_of("show.animation")["topic"],
             subcategory="Manifold",
             labels={"figure": "manifold", "file": "animation"},
         ),
@@ -55,7 +55,7 @@ rule animation:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=told_of("animation")["caption"],
+        caption=told_of("show.animation")["caption"],
         code=code_of("animation"),
     message:
         "Animating the manifold"
@@ -150,7 +150,7 @@ rule report:
         configuration=hashlib.sha256(CONFIGURATION.encode()).hexdigest(),
         code=[
             code_of("report"),
-            *(code_fingerprint(f"figures.{name}") for name in FIGURES),
+            *(code_fingerprint(f"show.figures.{name}") for name in FIGURES),
         ],
     message:
         "Writing {output}"

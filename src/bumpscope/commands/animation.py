@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bumpscope.animation import animate
 from bumpscope.commands.interface import execute
-from bumpscope.files import atomic_path
-from bumpscope.results import Results
+from bumpscope.show.animation import animate
+from bumpscope.store.files import atomic_path
+from bumpscope.store.results import Results
 
 
 def animation(

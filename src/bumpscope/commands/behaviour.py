@@ -6,9 +6,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from bumpscope.behaviour import classify
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
-from bumpscope.tables import open_table, provenance, read_block, read_table
+from bumpscope.store.tables import open_table, provenance, read_block, read_table
+from bumpscope.worlds.behaviour import classify
 
 
 def behaviour(

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bumpscope.claims import METRICS_READ, claims_table, evidence_table, judge
 from bumpscope.commands.interface import execute
-from bumpscope.results import Results
-from bumpscope.tables import provenance, read_table, write_table
+from bumpscope.judge.claims import METRICS_READ, claims_table, evidence_table, judge
+from bumpscope.store.results import Results
+from bumpscope.store.tables import provenance, read_table, write_table
 
 
 def claims(

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.coupling import METRICS_READ as LEARNING
-from bumpscope.coupling import coupling as compare
-from bumpscope.onset_table import onset_table
-from bumpscope.results import Results
-from bumpscope.side_by_side import METRICS_READ as GEOMETRY
-from bumpscope.side_by_side import side_by_side
-from bumpscope.tables import provenance, write_table
+from bumpscope.judge.coupling import METRICS_READ as LEARNING
+from bumpscope.judge.coupling import coupling as compare
+from bumpscope.judge.onset_table import onset_table
+from bumpscope.judge.side_by_side import METRICS_READ as GEOMETRY
+from bumpscope.judge.side_by_side import side_by_side
+from bumpscope.store.results import Results
+from bumpscope.store.tables import provenance, write_table
 
 
 def coupling(

@@ -6,9 +6,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from bumpscope.bumps import lattice_points, render
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
-from bumpscope.tables import open_table, provenance
+from bumpscope.store.tables import open_table, provenance
+from bumpscope.worlds.bumps import lattice_points, render
 
 ROWS_AT_A_TIME = 10_000
 

@@ -10,16 +10,16 @@ import torch
 import typer
 from torch import nn
 
-from bumpscope.checkpoints import restore_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.denoisers import new_denoiser
-from bumpscope.devices import device as hold_device
-from bumpscope.diffusion import Process
-from bumpscope.effects import decompose, make_probe
-from bumpscope.frequency import effects_by_bin, make_binned_probe
-from bumpscope.schemas import TABLES
+from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.references import new_denoiser
+from bumpscope.probe.effects import decompose, make_probe
+from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
 from bumpscope.seeding import derived_seed
-from bumpscope.tables import open_table, provenance
+from bumpscope.store.checkpoints import restore_weights
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import open_table, provenance
 
 CHUNK = 256
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.explorer.page import write
-from bumpscope.files import atomic_path
-from bumpscope.results import Results
+from bumpscope.show.explorer.page import write
+from bumpscope.store.files import atomic_path
+from bumpscope.store.results import Results
 
 log = logging.getLogger("bumpscope")
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.files import atomic_path
-from bumpscope.schemas import TABLES
-from bumpscope.tables import read_table
+from bumpscope.store.files import atomic_path
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import read_table
 
 # Tables of a run have a folder each, and images and activations no place in a CSV.
 OVER_ALL_RUNS = [name for name, table in TABLES.items() if "{" not in table.path]

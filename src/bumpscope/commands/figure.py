@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from bumpscope import gallery
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.figures import style
-from bumpscope.files import atomic_path
-from bumpscope.results import Results
+from bumpscope.show import gallery, style
+from bumpscope.store.files import atomic_path
+from bumpscope.store.results import Results
 
 
 def figure(
@@ -23,7 +22,7 @@ def figure(
     """Draw one figure from the tables, with its data beside it."""
     if name not in gallery.names():
         raise CommandError(f"figure: holds {name}; allowed: {', '.join(gallery.names())}")
-    drawn, data = importlib.import_module(f"bumpscope.figures.{name}").draw(Results(folder))
+    drawn, data = importlib.import_module(f"bumpscope.show.figures.{name}").draw(Results(folder))
     style.save(drawn, pdf, png)
     with atomic_path(csv) as temporary:
         data.to_csv(temporary, index=False)

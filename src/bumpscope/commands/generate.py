@@ -6,15 +6,15 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from bumpscope.checkpoints import restore_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.denoisers import new_denoiser
-from bumpscope.devices import device as hold_device
-from bumpscope.diffusion import Process
-from bumpscope.generation import generate as generate_images
-from bumpscope.generation import noise_seeds, one_a_centre, requested_centres, shared_noise_seeds
-from bumpscope.settings import Probe
-from bumpscope.tables import open_table, provenance
+from bumpscope.config.settings import Probe
+from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.references import new_denoiser
+from bumpscope.probe.generation import generate as generate_images
+from bumpscope.probe.generation import noise_seeds, one_a_centre, requested_centres, shared_noise_seeds
+from bumpscope.store.checkpoints import restore_weights
+from bumpscope.store.tables import open_table, provenance
 
 
 def generate(

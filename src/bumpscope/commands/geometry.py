@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import typer
 
-from bumpscope.alignment import align
-from bumpscope.clouds import clouds
 from bumpscope.commands.interface import SettingsOption, execute, log, read_settings
-from bumpscope.geometry import decompose, embed, measure
-from bumpscope.schemas import TABLES
+from bumpscope.measure.alignment import align
+from bumpscope.measure.geometry import decompose, embed, measure
 from bumpscope.seeding import derived_seed
-from bumpscope.tables import open_table, provenance, read_table, write_table
+from bumpscope.store.clouds import clouds
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import open_table, provenance, read_table, write_table
 
 
 def geometry(

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from bumpscope.files import NO_ROOM, FileError, first_line, unwritable
-from bumpscope.settings import StepSettings
+from bumpscope.config.settings import StepSettings
+from bumpscope.store.files import NO_ROOM, FileError, first_line, unwritable
 
 log = logging.getLogger("bumpscope")
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.comparisons import lattice_of
-from bumpscope.metrics import run_metrics
-from bumpscope.results import Results
-from bumpscope.tables import open_table, provenance
+from bumpscope.judge.comparisons import lattice_of
+from bumpscope.measure.metrics import run_metrics
+from bumpscope.store.results import Results
+from bumpscope.store.tables import open_table, provenance
 
 TABLES_OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
 

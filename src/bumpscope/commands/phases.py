@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
-from bumpscope.phases import phases as judge
-from bumpscope.tables import provenance, read_table, write_table
+from bumpscope.measure.phases import phases as judge
+from bumpscope.store.tables import provenance, read_table, write_table
 
 
 def phases(

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.config import load
-from bumpscope.plan import describe
+from bumpscope.config.experiment import load
+from bumpscope.config.plan import describe
 
 
 def plan(

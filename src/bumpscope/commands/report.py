@@ -10,9 +10,9 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import execute, log
-from bumpscope.files import CURE, FileError, atomic_path, first_line
-from bumpscope.report import build
-from bumpscope.results import Results
+from bumpscope.show.report import build
+from bumpscope.store.files import CURE, FileError, atomic_path, first_line
+from bumpscope.store.results import Results
 
 
 def report(

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from bumpscope.bumps import lattice_points
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.comparisons import MACHINE
-from bumpscope.files import CURE, FileError
-from bumpscope.settings import Lattice, StepSettings, canonical_json, run_path
-from bumpscope.tables import provenance, read_checkpoint_metadata, write_table
+from bumpscope.config.settings import Lattice, StepSettings, canonical_json, run_path
+from bumpscope.judge.comparisons import MACHINE
+from bumpscope.store.files import CURE, FileError
+from bumpscope.store.tables import provenance, read_checkpoint_metadata, write_table
+from bumpscope.worlds.bumps import lattice_points
 
 
 def runs(

@@ -8,20 +8,20 @@ import pandas as pd
 import typer
 from pydantic import ValidationError
 
-from bumpscope.claims import METRICS_READ
 from bumpscope.commands.interface import CommandError, execute, log
-from bumpscope.files import atomic_path
-from bumpscope.readings import CONFIGURED, Readings
-from bumpscope.results import Results
-from bumpscope.schemas import TABLES
-from bumpscope.sensitivity import Experiment, Probing, places_text, verdicts_text
-from bumpscope.sensitivity import places as places_of
-from bumpscope.settings import run_path
-from bumpscope.tables import provenance, read_table, write_table
+from bumpscope.config.readings import CONFIGURED, Readings
+from bumpscope.config.settings import run_path
+from bumpscope.judge.claims import METRICS_READ
+from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdicts_text
+from bumpscope.judge.sensitivity import places as places_of
+from bumpscope.store.files import atomic_path
+from bumpscope.store.results import Results
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import provenance, read_table, write_table
 
 
 def sensitivity(
-    readings: Annotated[str, typer.Option(help="what to read, as JSON (see: src/bumpscope/readings.py)")],
+    readings: Annotated[str, typer.Option(help="what to read, as JSON (see: src/bumpscope/config/readings.py)")],
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="table of verdicts to write")],
     places: Annotated[Path, typer.Option(help="table of layers and timesteps to write")],

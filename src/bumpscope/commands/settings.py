@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.config import STEP_KEYS, load, step_settings
-from bumpscope.settings import canonical_json
+from bumpscope.config.experiment import STEP_KEYS, load, step_settings
+from bumpscope.config.settings import canonical_json
 
 
 def settings(

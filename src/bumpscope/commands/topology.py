@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from bumpscope.clouds import clouds
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
-from bumpscope.schemas import TABLES
+from bumpscope.measure.topology import persistence
 from bumpscope.seeding import derived_seed
-from bumpscope.tables import open_table, provenance
-from bumpscope.topology import persistence
+from bumpscope.store.clouds import clouds
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import open_table, provenance
 
 
 def topology(

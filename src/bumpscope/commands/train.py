@@ -10,18 +10,18 @@ import torch
 import typer
 from filelock import FileLock, Timeout
 
-from bumpscope.bumps import lattice_points, to_network
-from bumpscope.checkpoints import load_tensors
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.denoisers import new_denoiser
-from bumpscope.devices import device as hold_device
-from bumpscope.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
-from bumpscope.machine import described
-from bumpscope.provenance import code_fingerprint
-from bumpscope.settings import Lattice, Training, canonical_json, fingerprint
-from bumpscope.tables import provenance, read_block, read_table, write_table
-from bumpscope.training import LossLog, Trainer, TrainingData, learning_rate
-from bumpscope.training import train as train_to_the_end
+from bumpscope.config.settings import Lattice, Training, canonical_json, fingerprint
+from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.references import new_denoiser
+from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData, learning_rate
+from bumpscope.denoise.trainer import train as train_to_the_end
+from bumpscope.store.checkpoints import load_tensors
+from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
+from bumpscope.store.machine import described
+from bumpscope.store.provenance import code_fingerprint
+from bumpscope.store.tables import provenance, read_block, read_table, write_table
+from bumpscope.worlds.bumps import lattice_points, to_network
 
 
 def train(

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 import typer
 
-from bumpscope.behaviour import classify
-from bumpscope.checkpoints import restore_weights
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.denoisers import new_denoiser
-from bumpscope.devices import device as hold_device
-from bumpscope.diffusion import Process
-from bumpscope.generation import generate, noise_seeds, requested_centres
-from bumpscope.geometry import decompose, measure
-from bumpscope.schemas import TABLES
+from bumpscope.config.settings import Lattice, Probe
+from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.references import new_denoiser
+from bumpscope.measure.geometry import decompose, measure
+from bumpscope.probe.generation import generate, noise_seeds, requested_centres
 from bumpscope.seeding import derived_seed
-from bumpscope.settings import Lattice, Probe
-from bumpscope.tables import open_table, provenance
+from bumpscope.store.checkpoints import restore_weights
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import open_table, provenance
+from bumpscope.worlds.behaviour import classify
 
 
 def vary(

@@ -1,0 +1,218 @@
+"""config.yaml, its JSON schema and the reference pages, made from the typed model and the table schemas."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import textwrap
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from bumpscope.config.dataset import Dataset
+from bumpscope.config.experiment import Config, SamplerChoice, Sensitivity
+from bumpscope.config.settings import Analysis, Diffusion, Holdout, Lattice, Model, Probe, Section, Skew, Training
+from bumpscope.config.sweep import Common, Ratios, Skews, Spacings, Sweep
+from bumpscope.store.schemas import TABLES
+from figures_page import figures_page
+
+_WIDTH = 120
+_HEADER = """\
+# The default experiment: made for two cores and no GPU. Change one thing and run again: only what depends on it reruns.
+# Presets in workflow/presets/ are laid over this file key by key (one that gives `datasets` or `sweep` replaces both
+# whole: with datasets alone it has no cell of this sweep, with a sweep alone none of these datasets):
+#   snakemake --cores 2 --configfile workflow/presets/tiny.yaml
+# docs/config.md explains every key. This file was written from the package's own defaults (make reference).
+"""
+_SECTIONS: dict[str, type[Section]] = {
+    "model": Model,
+    "diffusion": Diffusion,
+    "training": Training,
+    "probe": Probe,
+    "analysis": Analysis,
+    "sensitivity": Sensitivity,
+}
+DATASET_NOTES = (
+    "Each dataset is a lattice of bump centres, trained once with every seed unless it names its own `seeds`; it may\n"
+    "override keys of model, diffusion, training and probe."
+)
+
+SWEEP_NOTES = "A cell that is added trains itself and such controls as are not there yet, and nothing else."
+
+
+def config_yaml() -> str:
+    """The default configuration as YAML, every section under what it is."""
+    default = Config()
+    plain = default.model_dump(mode="json", exclude_none=True)
+    lines = [_HEADER]
+    top = ("output", "seeds", "device")
+    lines += [f"{_comment(Config.model_fields[key])}{key}: {_flow(plain[key])}\n" for key in top]
+    lines.append("\n".join(f"# {line}" for line in DATASET_NOTES.splitlines()) + "\ndatasets:")
+    for name, dataset in default.datasets.items():
+        lines.append(f"  {name}:")
+        given = dataset.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        lines += [f"    {key}: {_flow(value)}" for key, value in given.items()]
+    sweep_notes = textwrap.fill(f"Imbalanced cells and their controls. {SWEEP_NOTES}", _WIDTH - 2)
+    lines.append("\n" + "\n".join(f"# {line}" for line in sweep_notes.splitlines()) + "\nsweep:")
+    given = default.sweep.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    for key, field in Sweep.model_fields.items():
+        # Parts that are left empty show what they may hold.
+        lines.append(_comment(field, indent=2) + f"  {key}: {_flow(given.get(key, plain['sweep'][key]))}")
+    for name, section in _SECTIONS.items():
+        lines.append(f"\n{_comment(Config.model_fields[name])}{name}:")
+        for key, field in section.model_fields.items():
+            lines.append(_comment(field, indent=2) + f"  {key}: {_flow(plain[name][key])}")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(field: FieldInfo, indent: int = 0) -> str:
+    prefix = " " * indent + "# "
+    return textwrap.fill(field.description or "", _WIDTH, initial_indent=prefix, subsequent_indent=prefix) + "\n"
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, float):
+        return _number(value)
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False).removesuffix("...\n").strip()
+
+
+def _number(value: float) -> str:
+    text = repr(value)
+    # YAML takes 1e-3 for text; it wants the point.
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text
+
+
+def json_schema() -> str:
+    """The JSON schema (2020-12) of a configuration, for editors."""
+    schema = Config.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def config_page() -> str:
+    """docs/config.md: every key with its type, default and meaning."""
+    top = [name for name in Config.model_fields if name not in (*_SECTIONS, "datasets", "sweep")]
+    parts = [
+        "# Configuration reference",
+        "Made from the typed model in `src/bumpscope/config/` by `make reference`. Unknown keys,"
+        " wrong types and values that cannot work are told before any job starts, a line each, all at once.",
+        "A preset (`--configfile`) is laid over `config.yaml` key by key. What says which datasets there are is"
+        " replaced whole: one that gives `datasets` or `sweep` has nothing of the default's `datasets` and nothing of"
+        " its `sweep` (a preset may hold both). Further presets are laid over those before, and `--config key=value`"
+        " over all files, by the same rule.",
+        "## Top level",
+        _key_table(Config, top),
+        "## `datasets.NAME`",
+        DATASET_NOTES.replace("\n", " "),
+        _key_table(Dataset, list(Lattice.model_fields)),
+        _key_table(Dataset, [name for name in Dataset.model_fields if name not in Lattice.model_fields]),
+        "### `datasets.NAME.skew`",
+        _key_table(Skew, list(Skew.model_fields)),
+        "### `datasets.NAME.holdout`",
+        "`none`, or a block; the point is withheld where both its x and its y lie in the block.",
+        _key_table(Holdout, list(Holdout.model_fields)),
+        "## `sweep`",
+        " ".join(inspect.cleandoc(Sweep.__doc__ or "").split()),
+        SWEEP_NOTES,
+        _key_table(Sweep, list(Sweep.model_fields)),
+    ]
+    for key, part in (("common", Common), ("spacings", Spacings), ("ratios", Ratios), ("skews", Skews)):
+        parts += [f"### `sweep.{key}`", _key_table(part, list(part.model_fields))]
+    for name, section in _SECTIONS.items():
+        parts += [
+            f"## `{name}`",
+            inspect.cleandoc(section.__doc__ or ""),
+            _key_table(section, list(section.model_fields)),
+        ]
+    parts += ["### `sensitivity.samplers`", _key_table(SamplerChoice, list(SamplerChoice.model_fields))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _key_table(section: type[BaseModel], names: list[str]) -> str:
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name in names:
+        field = section.model_fields[name]
+        default = _default(field)
+        rows.append(f"| `{name}` | {_type(field)} | {default} | {field.description or ''} |")
+    return "\n".join(rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "–"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None:
+        return "none"
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, list):
+        value = [item.model_dump(mode="json") if isinstance(item, BaseModel) else item for item in value]
+    return f"`{_flow(value)}`"
+
+
+def _type(field: FieldInfo) -> str:
+    schema = _plain_type(field.annotation)
+    limits = []
+    for constraint in field.metadata:
+        for attribute, words in (
+            ("gt", "> {}"),
+            ("ge", "≥ {}"),
+            ("lt", "< {}"),
+            ("le", "≤ {}"),
+            ("multiple_of", "multiple of {}"),
+        ):
+            limit = getattr(constraint, attribute, None)
+            if limit is not None:
+                limits.append(words.format(limit))
+    return schema + (f", {', '.join(limits)}" if limits else "")
+
+
+def _plain_type(annotation: Any) -> str:
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): ""}
+    if annotation in names:
+        return names[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping"
+    arguments = get_args(annotation)
+    origin = getattr(annotation, "__origin__", None)
+    if origin is list:
+        return f"list of {_plain_type(arguments[0])}"
+    if origin is dict:
+        return "mapping"
+    if arguments and all(isinstance(argument, str) for argument in arguments):
+        return " \\| ".join(arguments)
+    if hasattr(annotation, "__metadata__"):
+        return _plain_type(arguments[0])
+    return " or ".join(filter(None, (_plain_type(argument) for argument in arguments)))
+
+
+def tables_page() -> str:
+    """docs/tables.md: every table with its columns, types and units."""
+    parts = [
+        "# Tables reference",
+        "Made from `src/bumpscope/store/schemas.py` by `make reference`. All tables are Parquet (zstd), written whole"
+        " or not at all; the schema is checked on write and on read. `{path}` is the run's folder,"
+        " `runs/DATASET/seed=SEED`.",
+        "Every file carries in its schema metadata `bumpscope.version`, `bumpscope.run`, `bumpscope.table` and"
+        " `bumpscope.settings`, a fingerprint of just the keys that it depends on. Checkpoints"
+        " (`{path}/checkpoints/step=S.safetensors`) hold raw and averaged weights under `raw.` and `ema.`, and in their"
+        " metadata the settings, step, versions, hardware and a digest of their content.",
+    ]
+    kinds = {"int": "int64", "float": "float64", "text": "string", "bool": "bool", "vector": "list<float32>"}
+    for name, table in TABLES.items():
+        rows = ["| column | type | unit | meaning |", "|---|---|---|---|"]
+        for column in table.columns:
+            kind = kinds.get(column.kind, "fixed_size_list<float32>[N*N]")
+            rows.append(f"| `{column.name}` | {kind} | {column.unit} | {column.description} |")
+        parts += [f"## {name}", f"`{table.path}`; one row is {table.row}.", "\n".join(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+PAGES = {
+    "config.yaml": config_yaml,
+    "workflow/schema/config.schema.json": json_schema,
+    "docs/config.md": config_page,
+    "docs/tables.md": tables_page,
+    "docs/figures.md": figures_page,
+}

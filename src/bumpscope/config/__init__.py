@@ -1,0 +1,1 @@
+"""What may be configured, checked before any work starts; knows nothing of files or networks."""

@@ -1,0 +1,132 @@
+"""What an experiment will cost, before it runs: core-minutes from counted operations and measured rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bumpscope.config.experiment import Config, Run
+from bumpscope.config.settings import Lattice, Model
+from bumpscope.config.variants import readings, variants
+
+# Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
+# (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
+MULTIPLY_ADDS_A_SECOND = {"train": 1.8e10, "generate": 1.7e10}
+SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
+SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22}  # of 512 activation vectors; vary has no UMAP
+CLOUD_EXPONENT = 1.5  # of the vectors in a cloud, whose distances are what takes long; from 256, 512 and 1024
+SECONDS_A_JOB = {
+    "train": 4.0,
+    "generate": 4.0,
+    "effects": 4.0,
+    "behaviour": 2.0,
+    "geometry": 3.5,
+    "topology": 2.0,
+    "vary": 4.5,
+}
+SECONDS_A_READING = 1.5  # of ten runs or so, rejudged
+SECONDS_OF_AGGREGATION = 40.0
+DATASETS_SHOWN = 20
+
+
+def multiply_adds(image_size: int, model: Model) -> int:
+    """Multiply-adds of one forward pass of the denoiser for one image, in convolutions and attention.
+
+    Linear layers of the embedding, normalisation and activations are left out: they are a few per cent.
+    """
+    widths = [model.base_width * multiplier for multiplier in model.channel_multipliers]
+    sizes = [image_size // 2**level for level in range(4)]
+
+    def stage(channels: int, out: int, size: int, blocks: int) -> int:
+        total = 0
+        for block in range(blocks):
+            into = channels if block == 0 else out
+            total += (9 * (into + out) * out + (into * out if into != out else 0)) * size**2
+            if size in model.attention_resolutions:
+                total += 4 * out**2 * size**2 + 2 * out * size**4
+        return total
+
+    blocks = model.blocks_per_level
+    total = 2 * 9 * widths[0] * image_size**2
+    channels = widths[0]
+    for width, size in zip(widths, sizes, strict=False):
+        total += stage(channels, width, size, blocks) + 9 * width**2 * (size // 2) ** 2
+        channels = width
+    total += stage(channels, channels, sizes[3], blocks + 1)
+    for width, size in reversed(list(zip(widths, sizes, strict=False))):
+        total += 9 * channels * width * (size // 2) ** 2 + stage(2 * width, width, size, blocks)
+        channels = width
+    return total
+
+
+def lattice_size(lattice: Lattice) -> int:
+    """Points of a lattice, withheld ones among them."""
+    length = lattice.image_size - 2 * lattice.free_margin
+    return round(length / lattice.dx) * round(length / lattice.dy)
+
+
+def binned_probes(samples: int) -> int:
+    """Noised images of a probe by frequency bin, as in :func:`bumpscope.probe.frequency.make_binned_probe`.
+
+    Counted here once more, since importing what the probe needs would slow down every start of the workflow.
+    """
+    return 9 * max(32, samples // 9)
+
+
+def run_seconds(run: Run) -> dict[str, float]:
+    """Seconds on one core that each step of a run is expected to take."""
+    forward = multiply_adds(run.lattice.image_size, run.model)
+    # The factorised reference is two networks, the gated one asks its network with and without labels.
+    trained = forward * (2 if run.model.reference == "factorised" else 1)
+    forward *= 1 if run.model.reference == "none" else 2
+    probe, training = run.probe, run.training
+    images = len(probe.checkpoints) * probe.samples
+    # The control with shared noise draws each seen centre once more: at most three eighths of the samples.
+    control = len(probe.checkpoints) * min(lattice_size(run.lattice), 0.375 * probe.samples)
+    # Of every place that is read, and of the images.
+    clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + 1)
+    # Both weights; by frequency bin one of them, with the labels as they are and those of either axis permuted.
+    probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
+    estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
+    # Forward, and backward at twice its cost.
+    work = {
+        "train": 3 * training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
+        "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
+        "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"],
+        "behaviour": images * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2,
+        "geometry": clouds * SECONDS_A_CLOUD["geometry"] * (probe.samples / 512),
+        "topology": clouds * SECONDS_A_CLOUD["topology"],
+    }
+    return {step: seconds + SECONDS_A_JOB[step] for step, seconds in work.items()}
+
+
+def sensitivity_seconds(config: Config) -> float:
+    """Seconds on one core that `snakemake sensitivity` adds to an experiment."""
+    total = SECONDS_A_READING * len(readings(config).readings)
+    for run in (run for runs in variants(config).values() for run in runs):
+        probing = run_seconds(run)
+        clouds = len(run.probe.checkpoints) * len(run.probe.layers) * len(run.probe.timesteps)
+        total += probing["generate"] - SECONDS_A_JOB["generate"] + probing["behaviour"] - SECONDS_A_JOB["behaviour"]
+        total += clouds * SECONDS_A_CLOUD["vary"] * (run.probe.samples / 512) ** CLOUD_EXPONENT + SECONDS_A_JOB["vary"]
+    return total
+
+
+def planned_cost(runs: Iterable[Run]) -> pd.DataFrame:
+    """Core-minutes by dataset (rows) and step (columns), without what is shared by all runs."""
+    rows = [{"dataset": run.dataset} | run_seconds(run) for run in runs]
+    return pd.DataFrame(rows).groupby("dataset", sort=False).sum() / 60
+
+
+def describe(config: Config) -> str:
+    """The plan as text, a line a dataset, then the sum, then what `snakemake sensitivity` would add."""
+    cost = planned_cost(config.runs())
+    total = cost.to_numpy().sum() + SECONDS_OF_AGGREGATION / 60
+    table = cost.assign(total=cost.sum(axis=1)).round(1)
+    more = f"\n… and {len(table) - DATASETS_SHOWN} more datasets" if len(table) > DATASETS_SHOWN else ""
+    return (
+        "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
+        f"{table.head(DATASETS_SHOWN).to_string()}{more}\n"
+        f"In all {total:.0f} core-minutes with figures and report, whether or not some of it is done already.\n"
+        f"`snakemake sensitivity`, which is no part of this, takes {sensitivity_seconds(config) / 60:.0f} more."
+    )

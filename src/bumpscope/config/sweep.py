@@ -1,0 +1,304 @@
+"""Imbalanced cells spelt out in one section, and the datasets that it stands for: each cell with its controls.
+
+A cell is a lattice that shows x and y at different density or frequency. Its controls are what the coupling index
+compares it with (docs/science.md): the axes swapped, the balanced lattices at both spacings and the one with as many
+images; for a skewed axis the other axis skewed, both and neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple, cast
+
+from pydantic import Field, create_model
+
+from bumpscope.config.dataset import Dataset
+from bumpscope.config.settings import ModelOverride, Section, canonical_json
+
+CELL_LIMIT = 10_000
+# Lattices whose counts differ by more than this share are not compared as if they were equal.
+COUNT_TOLERANCE = 0.02
+# A sweep says these by keys of its own, or a cell without them has no meaning.
+_NOT_COMMON = ("dx", "dy", "skew", "boundary", "holdout")
+_CELLS_NAMED = 8
+
+
+def _common() -> type[Section]:
+    """The keys of a dataset that all cells of a sweep share."""
+    fields: dict[str, Any] = {}
+    for name, field in Dataset.model_fields.items():
+        if name not in _NOT_COMMON:
+            annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            fields[name] = (annotation, Field(field.default, description=field.description))
+    return cast("type[Section]", create_model("Common", __base__=Section, **fields))
+
+
+Common = _common()
+Spacing = Annotated[float, Field(gt=0.0)]
+Ratio = Annotated[float, Field(gt=0.0, le=1.0e6)]
+# From here on two exponents, and two datasets, can be told apart.
+Exponent = Annotated[float, Field(ge=0.01, le=10.0)]
+
+
+class Spacings(Section):
+    """A matrix of spacings; a pair with dx = dy is a balanced cell."""
+
+    dx: list[Spacing] = Field([], description="spacings along x, px, each combined with every one of `dy`")
+    dy: list[Spacing] = Field([], description="spacings along y, px")
+
+
+class Ratios(Section):
+    """Spacings by their ratio dy/dx, at a fixed number of images."""
+
+    images: int = Field(
+        144, ge=1, le=250_000, description="lattice points of a cell; a ratio that misses it by over 2 % is a fault"
+    )
+    values: list[Ratio] = Field(
+        [],
+        description="dy/dx; n_x = round(sqrt(images x ratio)) centres along x and n_y = round(images / n_x) along y",
+    )
+
+
+class Skews(Section):
+    """One axis drawn with skewed frequency, on a lattice of equal spacings."""
+
+    spacing: Spacing = Field(1.0, description="dx = dy of these cells, px")
+    x: list[Exponent] = Field([], description="exponents of the power law along x, a cell each")
+    y: list[Exponent] = Field([], description="exponents of the power law along y, a cell each")
+
+
+class Sweep(Section):
+    """Imbalanced cells spelt out. Each becomes a dataset with a name made of what it is: `dx0p5_dy2`,
+    `torus_dx0p5_dy2`, `dx1_dy1_skewx1p5`, `dx0p5_dy2_factorised`, p standing for the point. With `controls` come what
+    it is judged by: the axes swapped (`dx2_dy0p5`), the balanced lattices at both spacings (`dx0p5_dy0p5`, `dx2_dy2`)
+    and the square one with the number of images nearest to its own (`dx1_dy1`; where that is over 2 % off, the banner
+    says so instead); for a skewed axis the other axis skewed, both (`dx1_dy1_skewboth1p5`) and neither. Nothing is
+    trained twice: what is there already under any name, with the same lattice, model, diffusion and training (but for
+    the steps at which weights are kept) and with all the seeds, is not added again.
+    """
+
+    common: Common = Field(  # type: ignore[valid-type]
+        default_factory=Common,
+        description="what all cells and controls share: any key of a dataset but dx, dy, skew, boundary and holdout",
+    )
+    boundaries: list[Literal["plane", "torus"]] = Field(
+        ["plane"], min_length=1, description="every cell on each of these; on a torus the margin is 0 in any case"
+    )
+    spacings: Spacings = Field(
+        Spacings(), description="{dx: [...], dy: [...]}: every dx with every dy, px; equal ones are a balanced cell"
+    )
+    ratios: Ratios = Field(
+        Ratios(), description="{images: ..., values: [...]}: dy/dx at this number of images, to within 2 %"
+    )
+    skews: Skews = Field(
+        Skews(), description="{spacing: ..., x: [...], y: [...]}: exponents for either axis at dx = dy = spacing"
+    )
+    controls: bool = Field(True, description="add what each imbalanced cell is judged by, where it is not there yet")
+    references: list[Literal["none", "factorised", "gated"]] = Field(
+        ["none"],
+        min_length=1,
+        description="model.reference: every cell and control with each of these; others than none end the name",
+    )
+
+    def support(self, boundary: str) -> tuple[float, float]:
+        """Margin and length of the support, px."""
+        common: Any = self.common
+        plain = Dataset(image_size=common.image_size, sigma=common.sigma, margin=common.margin)
+        margin = 0.0 if boundary == "torus" else plain.free_margin
+        return margin, common.image_size - 2 * margin
+
+    def count(self) -> int:
+        """Cells, without their controls."""
+        lattices = len(self.spacings.dx) * len(self.spacings.dy) + len(self.ratios.values)
+        return len(self.boundaries) * len(self.references) * (lattices + len(self.skews.x) + len(self.skews.y))
+
+    def cells(self, boundary: str) -> Iterator[Cell]:
+        """The cells on one boundary, in the order in which they are spelt out."""
+        margin, length = self.support(boundary)
+        for dx in self.spacings.dx:
+            for dy in self.spacings.dy:
+                yield Cell(boundary, margin, length, dx, dy)
+        for ratio in self.ratios.values:
+            n_x, n_y = ratio_counts(self.ratios.images, ratio)
+            yield Cell(boundary, margin, length, length / n_x, length / n_y)
+        for axis, exponents in (("x", self.skews.x), ("y", self.skews.y)):
+            for alpha in exponents:
+                yield Cell(boundary, margin, length, self.skews.spacing, self.skews.spacing, axis, alpha)
+
+
+def centres(length: float, spacing: float) -> int:
+    """Centres along an axis; 0 where there is no telling."""
+    count = length / spacing
+    return round(count) if math.isfinite(count) else 0
+
+
+def ratio_counts(images: int, ratio: float) -> tuple[int, int]:
+    """Centres along x and y of a lattice of about ``images`` points with dy/dx near ``ratio``; 0 where none fits."""
+    n_x = round(math.sqrt(images * ratio))
+    return n_x, round(images / n_x) if n_x else 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A lattice of a sweep: what tells it from the others.
+
+    Attributes:
+        margin, length: of the support, px.
+    """
+
+    boundary: str
+    margin: float
+    length: float
+    dx: float
+    dy: float
+    skew_axis: str = "none"
+    alpha: float = 0.0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return centres(self.length, self.dx), centres(self.length, self.dy)
+
+    @property
+    def images(self) -> int:
+        return math.prod(self.counts)
+
+    def name(self, reference: str) -> str:
+        """Made of what the cell is; two cells of a sweep never share one."""
+        parts = ["torus"] if self.boundary == "torus" else []
+        parts += [f"{key}{_spacing_text(getattr(self, key), self.length)}" for key in ("dx", "dy")]
+        if self.skew_axis != "none":
+            parts.append(f"skew{self.skew_axis}{_decimal(self.alpha, lambda told: told == self.alpha)}")
+        return "_".join(parts if reference == "none" else [*parts, reference])
+
+    def dataset(self, common: Any, reference: str) -> Dataset:
+        """The cell as the configuration would hold it."""
+        shared = {name: getattr(common, name) for name in common.model_fields_set}
+        model = common.model or ModelOverride()
+        return Dataset.model_validate(
+            shared
+            | {"margin": self.margin, "dx": self.dx, "dy": self.dy, "boundary": self.boundary}
+            | {"skew": {"axis": self.skew_axis, "alpha": self.alpha}}
+            | {"model": model.model_copy(update={"reference": reference})}
+        )
+
+    def controls(self) -> Iterator[Cell]:
+        """What an imbalanced cell is judged by; a balanced one needs nothing."""
+        if self.skew_axis != "none":
+            yield replace(self, skew_axis={"x": "y", "y": "x"}[self.skew_axis])
+            yield replace(self, skew_axis="both")
+            yield replace(self, skew_axis="none", alpha=0.0)
+        elif self.counts[0] != self.counts[1]:
+            yield replace(self, dx=self.dy, dy=self.dx)
+            yield replace(self, dy=self.dx)
+            yield replace(self, dx=self.dy)
+            side, share = self.nearest_square()
+            if share <= COUNT_TOLERANCE:
+                yield replace(self, dx=self.length / side, dy=self.length / side)
+
+    def nearest_square(self) -> tuple[int, float]:
+        """Side of the square lattice with the number of images nearest to this one's, and by which share it differs."""
+        low = max(1, math.isqrt(self.images))
+        side = min((low, low + 1), key=lambda n: abs(n * n - self.images))
+        return side, abs(side * side - self.images) / self.images
+
+
+def _spacing_text(spacing: float, length: float) -> str:
+    """The shortest text that still says how many centres there are: spacings of one support differ in nothing else."""
+    count = centres(length, spacing)
+    return _decimal(spacing, lambda told: told > 0 and centres(length, told) == count)
+
+
+def _decimal(value: float, tells: Callable[[float], bool]) -> str:
+    """``value`` with four decimals, more only where fewer do not tell it from others, and p for the point."""
+    texts = (f"{value:.{decimals}f}" for decimals in range(4, 25))
+    text = next((text for text in texts if tells(float(text))), f"{value:.25f}")
+    return text.rstrip("0").rstrip(".").replace(".", "p")
+
+
+class Miscount(NamedTuple):
+    """A cell whose balanced control has another number of images, or that has none for that reason."""
+
+    name: str
+    images: int
+    nearest: int
+    control: bool
+
+
+class Expansion(NamedTuple):
+    """What a sweep adds to the named datasets.
+
+    Attributes:
+        datasets: name -> dataset, in the order of the sweep, each cell before its controls.
+        miscounts: cells without a square lattice of exactly as many images.
+    """
+
+    datasets: dict[str, Dataset]
+    miscounts: list[Miscount]
+
+    def notes(self) -> list[str]:
+        """A line on the controls that differ in their number of images, and one on those that are not made."""
+
+        def listed(found: Sequence[Miscount], word: str) -> str:
+            told = [f"{one.name} ({one.images} images; {word} {one.nearest})" for one in found[:_CELLS_NAMED]]
+            rest = len(found) - _CELLS_NAMED
+            return ", ".join(told) + (f" and {rest} more cells" if rest > 0 else "")
+
+        made = [one for one in self.miscounts if one.control]
+        missing = [one for one in self.miscounts if not one.control]
+        lines = [f"Controls with nearly as many images as their cell: {listed(made, 'control')}."] if made else []
+        if missing:
+            lines.append(f"No control with as many images, to within 2 %, for {listed(missing, 'nearest')}.")
+        return lines
+
+
+def expand(
+    sweep: Sweep, named: Mapping[str, Dataset], seeds: Sequence[int], section: Callable[[str, Dataset], Section]
+) -> Expansion:
+    """The datasets that a sweep adds to the named ones.
+
+    Args:
+        seeds: the global ones.
+        section: gives a section as it holds for a dataset.
+    """
+
+    def trained_alike(dataset: Dataset) -> str:
+        values = {name: section(name, dataset).model_dump(mode="json") for name in ("model", "diffusion", "training")}
+        del values["training"]["checkpoints"]
+        return canonical_json(values)
+
+    def seeds_of(dataset: Dataset) -> set[int]:
+        return set(seeds if dataset.seeds is None else dataset.seeds)
+
+    there: dict[tuple[Any, ...], list[set[int]]] = {}
+    for dataset in named.values():
+        there.setdefault((_lattice_key(dataset), trained_alike(dataset)), []).append(seeds_of(dataset))
+    datasets, miscounts = {}, []
+    for reference in sweep.references:
+        settings = None
+        for boundary in sweep.boundaries:
+            for cell in sweep.cells(boundary):
+                controls = list(cell.controls()) if sweep.controls else []
+                for each in (cell, *controls):
+                    dataset = each.dataset(sweep.common, reference)
+                    # All cells with one reference are trained alike.
+                    settings = settings or trained_alike(dataset)
+                    found, wanted = there.setdefault((_lattice_key(dataset), settings), []), seeds_of(dataset)
+                    if not any(wanted <= trained for trained in found):
+                        found.append(wanted)
+                        datasets[each.name(reference)] = dataset
+                if controls and cell.skew_axis == "none" and reference == sweep.references[0]:
+                    side, share = cell.nearest_square()
+                    if share > 0:
+                        made = share <= COUNT_TOLERANCE
+                        miscounts.append(Miscount(cell.name(reference), cell.images, side * side, made))
+    return Expansion(datasets, miscounts)
+
+
+def _lattice_key(dataset: Dataset) -> tuple[Any, ...]:
+    """Equal for equal lattices; spacings count by the number of centres, so that rounding does not part them."""
+    length = dataset.image_size - 2 * dataset.free_margin
+    plain = dataset.model_dump(include={"image_size", "sigma", "boundary", "polarity", "skew", "holdout"}, mode="json")
+    counts = centres(length, dataset.dx), centres(length, dataset.dy)
+    return (canonical_json(plain), dataset.free_margin, *counts)

@@ -1,0 +1,1 @@
+"""The forward process, denoisers, samplers and training."""

@@ -1,0 +1,184 @@
+"""The denoiser: a conditional UNet, read from top to bottom.
+
+Three down blocks, a bottleneck and three up blocks with skip connections between them; self-attention where
+the feature map is small. Sinusoidal encodings of t, mu_x and mu_y are concatenated, mixed by a small network and
+given to every residual block. Shapes below: n images, c channels, s x s pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bumpscope.config.settings import Model
+
+# Channels that share a group of GroupNorm. A group of one channel would erase how bright that channel is.
+CHANNELS_PER_GROUP = 4
+LONGEST_PERIOD = 10_000.0
+
+
+def time_encoding(t: Tensor, width: int) -> Tensor:
+    """Sinusoidal encoding of timesteps (Vaswani et al. 2017), shape (n,) -> (n, width); periods 2 pi to 2 pi 10^4."""
+    half = width // 2
+    frequency = torch.exp(-math.log(LONGEST_PERIOD) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
+    angle = t.float()[:, None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def position_encoding(mu: Tensor, image_size: int, width: int) -> Tensor:
+    """Sinusoidal encoding of a coordinate in px, shape (n,) -> (n, width); periods from 4 px to 4 image sizes.
+
+    Shorter periods would make neighbouring centres look unrelated, longer ones all centres alike.
+    """
+    half = width // 2
+    period = 4.0 * float(image_size) ** torch.linspace(0, 1, half, device=mu.device)
+    angle = 2 * math.pi * mu.float()[:, None] / period
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(max(1, channels // CHANNELS_PER_GROUP), channels)
+
+
+def start_at_zero(layer: nn.Module) -> None:
+    """Set a layer's parameters to zero, so that what it is added to starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions; the embedding scales and shifts the features between them. (n, c, s, s) -> (n, out, s, s)."""
+
+    def __init__(self, channels: int, out: int, embedding: int):
+        super().__init__()
+        self.norm1 = group_norm(channels)
+        self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * out)
+        self.norm2 = group_norm(out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
+        self.skip = nn.Conv2d(channels, out, 1) if channels != out else nn.Identity()
+        # The block starts as the identity, which keeps early training stable.
+        start_at_zero(self.conv2)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.conv1(functional.silu(self.norm1(x)))
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+        return self.skip(x) + self.conv2(functional.silu(h))
+
+
+class SelfAttention(nn.Module):
+    """One-headed self-attention over all pixels, added to its input. (n, c, s, s) -> (n, c, s, s)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        start_at_zero(self.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, height, width = x.shape
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        query, key, value = self.query_key_value(tokens).chunk(3, dim=2)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        return x + self.out(mixed).transpose(1, 2).reshape(n, c, height, width)
+
+
+class Stage(nn.Module):
+    """Residual blocks of one level, with attention after each where the level asks for it."""
+
+    def __init__(self, channels: int, out: int, embedding: int, blocks: int, attention: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(ResidualBlock(channels if k == 0 else out, out, embedding) for k in range(blocks))
+        self.attentions = nn.ModuleList(SelfAttention(out) for _ in range(blocks if attention else 0))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        for k, block in enumerate(self.blocks):
+            x = block(x, embedding)
+            if self.attentions:
+                x = self.attentions[k](x)
+        return x
+
+
+class UNet(nn.Module):
+    """The denoiser of an ``image_size`` x ``image_size`` image, with the sizes of ``model``."""
+
+    def __init__(self, image_size: int, model: Model):
+        super().__init__()
+        self.image_size, self.encoding_width = image_size, model.embedding_width
+        widths = [model.base_width * multiplier for multiplier in model.channel_multipliers]
+        embedding = 4 * model.embedding_width
+        blocks = model.blocks_per_level
+
+        def attends(level: int) -> bool:
+            return image_size // 2**level in model.attention_resolutions
+
+        self.embed = nn.Sequential(
+            nn.Linear(3 * model.embedding_width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
+        self.first = nn.Conv2d(1, widths[0], 3, padding=1)
+        self.down = nn.ModuleList()
+        self.downsample = nn.ModuleList()
+        channels = widths[0]
+        for level, width in enumerate(widths):
+            self.down.append(Stage(channels, width, embedding, blocks, attends(level)))
+            self.downsample.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+            channels = width
+        self.bottleneck = Stage(channels, channels, embedding, blocks + 1, attends(3))
+        self.upsample = nn.ModuleList()
+        self.up = nn.ModuleList()
+        for level, width in reversed(list(enumerate(widths))):
+            self.upsample.append(nn.Conv2d(channels, width, 3, padding=1))
+            self.up.append(Stage(2 * width, width, embedding, blocks, attends(level)))
+            channels = width
+        self.last_norm = group_norm(channels)
+        self.last = nn.Conv2d(channels, 1, 3, padding=1)
+        start_at_zero(self.last)
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        mu: Tensor,
+        activations: dict[str, Tensor] | None = None,
+        gate: Tensor | float = 1.0,
+    ) -> Tensor:
+        """Predict from noised images.
+
+        Args:
+            x: noised images, shape (n, 1, N, N), range about [-1, 1] plus noise.
+            t: timesteps, shape (n,).
+            mu: requested centres (x, y) in px, shape (n, 2).
+            activations: if given, filled with each block's output, (n, c, s, s), under the block's name
+                (down1-3 before they are halved, bottleneck, up1-3).
+            gate: what the encodings of mu are multiplied by, a number or shape (n, 1); 0 keeps the labels from the
+                network.
+
+        Returns:
+            The prediction, shape (n, 1, N, N).
+        """
+        kept: dict[str, Tensor] = {} if activations is None else activations
+        encodings = [time_encoding(t, self.encoding_width)]
+        encodings += [gate * position_encoding(mu[:, axis], self.image_size, self.encoding_width) for axis in (0, 1)]
+        embedding = self.embed(torch.cat(encodings, dim=1).to(x.dtype))
+
+        h = self.first(x)
+        skips = []
+        for level, (stage, downsample) in enumerate(zip(self.down, self.downsample, strict=True), start=1):
+            h = stage(h, embedding)
+            kept[f"down{level}"] = h
+            skips.append(h)
+            h = downsample(h)
+        h = self.bottleneck(h, embedding)
+        kept["bottleneck"] = h
+        for level, (upsample, stage) in enumerate(zip(self.upsample, self.up, strict=True), start=1):
+            # Convolved before it is enlarged: a quarter of the work. Nearest, since bilinear upsampling has no
+            # deterministic gradient on CUDA.
+            h = functional.interpolate(upsample(h), scale_factor=2.0, mode="nearest")
+            h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
+            kept[f"up{level}"] = h
+        return self.last(functional.silu(self.last_norm(h)))

@@ -1,0 +1,136 @@
+"""Which datasets stand beside an imbalanced one as its controls, found by their properties.
+
+Two datasets are compared only if they differ in spacing and skew and in nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.config.settings import Lattice
+
+# What datasets that are compared must share.
+SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
+SHARED += ["batch_size", "training_steps", "n_parameters", "reference", "withheld"]
+# Columns of table ``runs`` that say what a run was trained on and with, and nothing of what it is: named as in the
+# metadata of checkpoints (:func:`bumpscope.store.machine.described`). Runs of several machines are compared.
+MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
+MACHINE += ["version", "code"]
+# A balanced lattice with as many points as an imbalanced one, up to this share of them.
+COUNT_TOLERANCE = 0.02
+SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}
+
+
+def datasets(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table ``runs`` with a row a dataset, indexed by its name.
+
+    Further columns: lattice ``points``, whether some of them are ``withheld``, and the set of ``seeds``.
+    """
+    table = runs.drop_duplicates("dataset").set_index("dataset")
+    length = table["image_size"] - 2 * table["margin"]
+    points = (length / table["dx"]).round() * (length / table["dy"]).round()
+    seeds = runs.groupby("dataset")["seed"].agg(frozenset).reindex(table.index)
+    return table.assign(points=points, withheld=table["n_images"] < points, seeds=seeds)
+
+
+def lattice_of(run: Mapping[Any, Any]) -> Lattice:
+    """The lattice of a run, a row of table ``runs``, without skew and withheld block."""
+    names = ("image_size", "sigma", "margin", "dx", "dy", "boundary", "polarity")
+    return Lattice(**{name: run[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An imbalanced dataset and its controls; ``None`` where the experiment has no such dataset.
+
+    Attributes:
+        dataset: its name.
+        kind: lattice (unequal spacing), frequency (one axis skewed) or both.
+        swapped: the same with its axes swapped.
+        null_x, null_y: the balanced datasets that stand for x and for y.
+        matched: the balanced lattice, skewed alike, with as many points up to 2%. For a skewed axis this is the same
+            lattice without skew.
+    """
+
+    dataset: str
+    kind: str
+    swapped: str | None
+    null_x: str | None
+    null_y: str | None
+    matched: str | None
+
+
+def comparisons(runs: pd.DataFrame) -> list[Comparison]:
+    """Every imbalanced dataset among the runs, with its controls, found by their properties.
+
+    Unequal spacings have for nulls the balanced lattices at dx and at dy; a skewed axis has both axes skewed, the
+    other axis neither. A dataset with both kinds of imbalance has no nulls. Of several datasets that would do, the
+    one that has the most of the dataset's own seeds is taken.
+    """
+    if runs.empty:
+        return []
+    table = datasets(runs)
+    found = []
+    for name, row in table.iterrows():
+        lattice, skewed = not math.isclose(row["dx"], row["dy"]), row["skew_axis"] in ("x", "y")
+        if not lattice and not skewed:
+            continue
+        axis, alpha = row["skew_axis"], row["skew_alpha"]
+        null_x = null_y = None
+        matched = _matched(table, row)
+        if lattice and not skewed:
+            null_x = _find(table, row, row["dx"], row["dx"], axis, alpha)
+            null_y = _find(table, row, row["dy"], row["dy"], axis, alpha)
+        elif skewed and not lattice:
+            both = _find(table, row, row["dx"], row["dy"], "both", alpha)
+            neither = matched = _find(table, row, row["dx"], row["dy"], "none", 0.0)
+            null_x, null_y = (both, neither) if axis == "x" else (neither, both)
+        swapped = _find(table, row, row["dy"], row["dx"], SWAPPED_AXIS[axis], alpha)
+        kind = "both" if lattice and skewed else "lattice" if lattice else "frequency"
+        found.append(Comparison(str(name), kind, swapped, null_x, null_y, matched))
+    return found
+
+
+def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table ``coupling`` without the datasets whose axis-swapped one came before: both tell the same."""
+    first: list[str] = []
+    for row in coupling.drop_duplicates("dataset").to_dict("records"):
+        if row["swapped"] not in first:
+            first.append(str(row["dataset"]))
+    return coupling[coupling["dataset"].isin(first)].reset_index(drop=True)
+
+
+def in_words(run: Mapping[Any, Any]) -> str:
+    """The spacing and the skew of a run, a row of table ``runs``."""
+    spacing = f"dx {run['dx']:.3g}, dy {run['dy']:.3g}"
+    if run["skew_axis"] == "none":
+        return spacing
+    axes = {"both": "x and y"}.get(run["skew_axis"], run["skew_axis"])
+    return f"{axes} skewed, α {run['skew_alpha']:.3g}" + ("" if run["dx"] == run["dy"] else f"; {spacing}")
+
+
+def _find(table: pd.DataFrame, like: pd.Series, dx: float, dy: float, axis: str, alpha: float) -> str | None:
+    """The dataset that differs from ``like`` only in spacing and skew, and has these."""
+    fits = np.isclose(table["dx"], dx) & np.isclose(table["dy"], dy)
+    return _best(table[fits & (table["skew_axis"] == axis) & np.isclose(table["skew_alpha"], alpha)], like)
+
+
+def _matched(table: pd.DataFrame, like: pd.Series) -> str | None:
+    """The balanced dataset, skewed like this one, whose lattice has nearest as many points."""
+    off = (table["points"] / like["points"] - 1).abs()
+    fits = np.isclose(table["dx"], table["dy"]) & (off <= COUNT_TOLERANCE + 1e-9)
+    fits &= (table["skew_axis"] == like["skew_axis"]) & np.isclose(table["skew_alpha"], like["skew_alpha"])
+    return _best(table[fits].loc[off[fits].sort_values(kind="stable").index], like)
+
+
+def _best(table: pd.DataFrame, like: pd.Series) -> str | None:
+    """Of datasets that are like ``like`` in what must be shared, the first that has the most of its seeds."""
+    fits = np.logical_and.reduce([table[column] == like[column] for column in SHARED])
+    shared = table.loc[fits, "seeds"].map(lambda seeds: len(seeds & like["seeds"]))
+    return str(shared.idxmax()) if len(shared) else None

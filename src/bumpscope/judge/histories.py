@@ -1,0 +1,157 @@
+"""The phases that a run goes through, and how far apart its latent and its behaviour phases begin."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score
+
+from bumpscope.judge.onsets import Onset, onset
+from bumpscope.measure.phases import FULL, PARTIAL
+
+PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
+# A run: dataset, seed.
+RunKey = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class History:
+    """The phases of a run: ``latent`` and ``behaviour`` are 0, 1, 2 for A, B, C and NaN for ?; shape (steps,).
+
+    ``partly_ordered`` says which latents are ordered at least in part, so that they are not in disorder, even where the
+    verdict is ?. The latent verdicts were read at ``layer`` and timestep ``t``.
+    """
+
+    steps: np.ndarray
+    latent: np.ndarray
+    behaviour: np.ndarray
+    partly_ordered: np.ndarray
+    layer: str
+    t: int
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the latents show A, B and C, each first after the one before, and end in C; ? aside."""
+        return in_order(self.latent)
+
+    @property
+    def told(self) -> bool:
+        """Whether the verdicts tell if the latents pass A, B, C: not where a B may hide between A and C."""
+        return PHASES["B"] in self.latent or PHASES["C"] not in self.latent or self.skips_disorder
+
+    @property
+    def skips_disorder(self) -> bool:
+        """Whether the latents went from no structure to order without room for a disordered manifold between.
+
+        So it is where no verdict is B, and every checkpoint from the first that is not A on is ordered at least in
+        part, and that one follows the last A closely enough for its onset to be timed.
+        """
+        after_a = np.flatnonzero(self.latent != PHASES["A"])
+        if PHASES["B"] in self.latent or len(after_a) == 0 or after_a[0] == 0:
+            return False
+        # Step 0 has no logarithm: structure at the first trained checkpoint cannot be timed.
+        first = after_a[0]
+        begin = onset(self.steps[: first + 1], np.arange(first + 1) == first)
+        return bool(self.partly_ordered[first:].all()) and begin is not None and begin.timed
+
+    def latent_onset(self, phase: str) -> Onset | None:
+        """When the latents first were in ``phase`` or a later one: in log step the middle of its bracket."""
+        return _first_in(phase, self.steps, self.latent)
+
+    def behaviour_onset(self, phase: str) -> Onset | None:
+        """The same for behaviour."""
+        return _first_in(phase, self.steps, self.behaviour)
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa of the two verdicts where both are decided; NaN where only one phase occurs."""
+        decided = ~(np.isnan(self.latent) | np.isnan(self.behaviour))
+        latent, behaviour = self.latent[decided].astype(int), self.behaviour[decided].astype(int)
+        if len(np.union1d(latent, behaviour)) < 2:
+            return math.nan
+        return float(cohen_kappa_score(latent, behaviour))
+
+
+def in_order(verdicts: np.ndarray) -> bool:
+    """Whether verdicts 0, 1, 2 (NaN for ?) show all three, each first after the one before, and end in C; ? aside."""
+    decided = verdicts[~np.isnan(verdicts)].tolist()
+    if not set(PHASES.values()) <= set(decided):
+        return False
+    first_a, first_b, first_c = (decided.index(phase) for phase in PHASES.values())
+    return first_a < first_b < first_c and decided[-1] == PHASES["C"]
+
+
+def without_return(phases: Sequence[str]) -> bool:
+    """Whether the verdicts, left out where there is none, are A, then B, then C, with no return."""
+    decided = [phase for phase in phases if phase != "?"]
+    changes = [phase for k, phase in enumerate(decided) if k == 0 or phase != decided[k - 1]]
+    return changes == ["A", "B", "C"]
+
+
+def _first_in(phase: str, steps: np.ndarray, verdicts: np.ndarray) -> Onset | None:
+    return onset(steps, np.where(np.isnan(verdicts), np.nan, verdicts >= PHASES[phase]))
+
+
+def histories(phases: pd.DataFrame, datasets: Container[str]) -> dict[RunKey, History]:
+    """The history of each run of these datasets.
+
+    Args:
+        phases: columns dataset, seed and those of the table ``phases``.
+    """
+    if phases.empty:
+        return {}
+    found = {}
+    for key, part in phases.sort_values("step").groupby(["dataset", "seed"]):
+        run = cast("RunKey", key)
+        if run[0] in datasets:
+            latent, behaviour = (part[name].map(PHASES).to_numpy(float) for name in ("latent_phase", "behaviour_phase"))
+            layer, t = part["layer"].iloc[0], part["t"].iloc[0]
+            ordered = part["order"].isin([PARTIAL, FULL]).to_numpy()
+            found[run] = History(part["step"].to_numpy(), latent, behaviour, ordered, str(layer), int(t))
+    return found
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where a phase begins in latents and in behaviour, in the runs in which either of them reached it.
+
+    Attributes:
+        differences: ln onset of the latents minus that of the behaviour. What was not reached counts as reached at
+            the last step, which makes the difference a bound.
+        spacing: mean over runs of the distance in ln steps of the checkpoints around the onsets; infinite where a
+            phase was there at the first trained checkpoint.
+        bounds: number of differences that are bounds.
+    """
+
+    differences: dict[RunKey, float]
+    spacing: float
+    bounds: int
+
+
+def boundary(runs: Mapping[RunKey, History], phase: str) -> Boundary:
+    """Compare the onsets of ``phase`` (B or C) in latents and behaviour, run by run."""
+    differences, spacings, bounds = {}, [], 0
+    for key, history in runs.items():
+        both = history.latent_onset(phase), history.behaviour_onset(phase)
+        known = [found for found in both if found is not None]
+        if len(known) < 2 or all(found.censored for found in known):
+            continue
+        latent, behaviour = (math.log(found.by if found.censored else found.time) for found in known)
+        differences[key] = latent - behaviour
+        spacings.append(max(math.log(found.by / found.after) if found.after > 0 else math.inf for found in known))
+        bounds += any(found.censored for found in known)
+    return Boundary(differences, float(np.mean(spacings)) if spacings else math.nan, bounds)
+
+
+def by_seed(values: Mapping[RunKey, float]) -> list[float]:
+    """The mean over the runs of each seed, in the order of the seeds."""
+    grouped = defaultdict(list)
+    for (_, seed), value in values.items():
+        grouped[seed].append(value)
+    return [float(np.mean(grouped[seed])) for seed in sorted(grouped)]

@@ -1,0 +1,56 @@
+"""When each axis is learnt, dataset by dataset, and whether the seeds that learn x late learn y late as well."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bumpscope.judge.coupling import measures
+from bumpscope.judge.intervals import t_interval
+from bumpscope.judge.onsets import Onset, curves, onset
+from bumpscope.store.schemas import TABLES
+
+# A correlation of fewer pairs has an interval as wide as all that it can be.
+FEWEST_PAIRS = 4
+
+
+def onset_table(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The table ``onsets``: a row for each dataset and measure of :func:`bumpscope.judge.coupling.measures`.
+
+    Times are geometric means over the seeds in which both crossings can be timed, with Student t intervals of ln tau.
+
+    Args:
+        metrics: table ``metrics`` of all runs.
+        runs: table ``runs``.
+    """
+    rows = []
+    for measure, names in measures(metrics).items() if len(runs) else ():
+        crossings = {key: onset(*curve) for key, curve in curves(metrics, names).items()}
+        seeds_of: dict[str, set[int]] = {}
+        for name, seed, _ in crossings:
+            seeds_of.setdefault(name, set()).add(seed)
+        for dataset in runs["dataset"].drop_duplicates():
+            seeds = sorted(seeds_of.get(dataset, ()))
+            both = [[crossings.get((dataset, seed, name)) for name in names] for seed in seeds]
+            known = [(x, y) for x, y in both if x is not None and y is not None]
+            if known:
+                rows.append({"dataset": dataset, "measure": measure} | _row(known))
+    return pd.DataFrame(rows, columns=TABLES["onsets"].names)
+
+
+def _row(known: list[tuple[Onset, Onset]]) -> dict[str, float]:
+    timed = np.array([[math.log(x.time), math.log(y.time)] for x, y in known if x.timed and y.timed]).reshape(-1, 2)
+    row: dict[str, float] = {}
+    for axis, times in zip("xy", timed.T, strict=True):
+        mean, low, high = np.exp(t_interval(times))
+        row |= {f"tau_{axis}": mean, f"tau_{axis}_low": low, f"tau_{axis}_high": high}
+    row |= dict(zip(("gap", "gap_low", "gap_high"), t_interval(timed[:, 0] - timed[:, 1], 0.90), strict=True))
+    correlation = low = high = math.nan
+    if len(timed) >= FEWEST_PAIRS and timed.std(axis=0).min() > 0:
+        result = stats.pearsonr(*timed.T)
+        correlation, (low, high) = float(result.statistic), result.confidence_interval()
+    row |= {"correlation": correlation, "correlation_low": low, "correlation_high": high}
+    return row | {"runs": len(timed), "censored": sum(x.censored or y.censored for x, y in known)}

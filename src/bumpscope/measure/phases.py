@@ -1,0 +1,212 @@
+"""Phases of learning: A, no structure; B, a two-dimensional manifold in disorder; C, the manifold in order.
+
+Two verdicts, never mixed. The latent phase is read from geometry alone, from requested and shuffled labels: never
+from outcomes or from where the bumps came out, or that the two go together would be true by construction. The
+behaviour phase is read from outcomes alone. Between the phases the verdict is ``?``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ["step", "latent_phase", "behaviour_phase", "order", "layer", "t", "reason"]
+# How far a cloud is ordered by the requests: not at all, in part, or as phase C asks; empty where that is unknown.
+ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where the phases begin and end; set on synthetic clouds of known phase, as the numbers given with each say.
+
+    Attributes:
+        ordered_trustworthiness: least trustworthiness of an ordered cloud. Ordered sheets and tori have 0.98 and more,
+            shuffled ones 0.50 to 0.64; sheets cut into tiles, whose parts are in order, 0.76 to 0.95.
+        ordered_knn_r2: least kNN-probe R2 of an ordered cloud. Ordered ones have 0.94 and more, shuffled ones less
+            than 0, tiles 0.4 to 0.9.
+        ordered_r2: least linear R2 of x and of y, each, in an ordered cloud. Ordered sheets, flat, curved or closed to
+            a torus, have 0.9 and more. This is what excludes tiles, which are neighbourly in the wrong places.
+        above_control: by how much each of the three must exceed that of the untrained network and of shuffled labels,
+            which for 400 images scatter around chance by 0.02, 0.08 and 0.03.
+        disordered_r2: a cloud whose mean linear R2 of x and y is at least this is not in disorder. An order in one
+            coordinate alone gives 0.5.
+        sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MADA, denoised) of a disordered sheet. Sheets
+            and tori have 1.73 to 2.74; a curve has 1.0 without noise and up to 1.72 with a tenth of its radius in each
+            coordinate, which makes it locally a surface.
+        unstructured_dimension: above this there is no low-dimensional manifold. Random clouds of ten dimensions have
+            6.5 to 8.1.
+        gaussian: level of the test for a Gaussian cloud. A cloud of as few components as a sheet may have dimensions is
+            of low dimension whatever it is, so that its dimension is no evidence of a manifold; then the test must
+            reject that it is Gaussian noise. It rejects it of flat and bent sheets of two and three components.
+        majority: share of the images that must behave alike for a behaviour phase.
+    """
+
+    ordered_trustworthiness: float = 0.88
+    ordered_knn_r2: float = 0.6
+    ordered_r2: float = 0.6
+    above_control: float = 0.1
+    disordered_r2: float = 0.4
+    sheet_dimension_low: float = 1.72
+    sheet_dimension_high: float = 3.5
+    unstructured_dimension: float = 4.0
+    gaussian: float = 0.01
+    majority: float = 0.5
+
+
+THRESHOLDS = Thresholds()
+# Betti numbers of a curve that closes: thick with noise it is locally a surface, but no sheet and no torus.
+CIRCLE = (1, 1, 0)
+
+
+def latent_phase(
+    geometry: pd.DataFrame, untrained: pd.DataFrame | None, betti: tuple[int, int, int] | None = None
+) -> tuple[str, str | None, str]:
+    """The phase of one cloud of latents, how far it is ordered, and the numbers both rest on.
+
+    C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so
+    than by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in
+    disorder, not to be taken for Gaussian noise of few components, and without the topology of a circle. A: nothing
+    above noise, or too many dimensions, and in disorder. Order is asked first, since every image has noise of its own,
+    which an ordered manifold carries as further dimensions.
+
+    Args:
+        geometry: the cloud's numbers, columns space, label, metric, value, as from
+            :func:`bumpscope.measure.geometry.measure`.
+        untrained: the same of the cloud at step 0; without it the verdict is never C.
+        betti: the cloud's Betti numbers; without them a thick circle may pass for a disordered sheet.
+
+    Returns:
+        (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason). A cloud that is ordered in part
+        or fully is not in disorder, whatever its phase.
+    """
+    rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mada_denoised"))
+    order = _order(geometry, "requested")
+    controls = {"shuffled labels": _order(geometry, "shuffled")}
+    if untrained is not None:
+        controls["the untrained network"] = _order(untrained, "requested")
+    least = np.array([THRESHOLDS.ordered_trustworthiness, THRESHOLDS.ordered_knn_r2, THRESHOLDS.ordered_r2])
+    # An undefined control is one without order.
+    beaten = [name for name, control in controls.items() if _exceeds(order, control)]
+    mean_r2 = _value(geometry, "requested", "r2")
+    numbers = (
+        f"trustworthiness {order[0]:.2f}, kNN R2 {order[1]:.2f}, linear R2 {order[2]:.2f} (weaker axis) and "
+        f"{mean_r2:.2f} (mean), dimension {dimension:.1f}, rank {rank:.0f}"
+    )
+    if (order >= least).all():
+        if untrained is None:
+            return "?", FULL, f"ordered, but there is no untrained control: {numbers}"
+        if len(beaten) < len(controls):
+            unbeaten = " and ".join(name for name in controls if name not in beaten)
+            return "?", FULL, f"ordered, but hardly more than {unbeaten}: {numbers}"
+        return "C", FULL, f"ordered: {numbers}"
+    if mean_r2 >= THRESHOLDS.disordered_r2:
+        return "?", PARTIAL, f"partly ordered: {numbers}"
+    if rank == 0:
+        return "A", NONE, f"nothing above noise: {numbers}"
+    if not np.isfinite([dimension, mean_r2]).all():
+        return "?", None, f"too few images, or none that are finite: {numbers}"
+    if THRESHOLDS.sheet_dimension_low <= dimension <= THRESHOLDS.sheet_dimension_high:
+        gaussian = _value(geometry, None, "gaussian_p")
+        if rank <= THRESHOLDS.sheet_dimension_high and gaussian >= THRESHOLDS.gaussian:
+            return "?", NONE, f"no more than {rank:.0f} components of Gaussian noise (p = {gaussian:.2f}): {numbers}"
+        if betti == CIRCLE:
+            return "?", NONE, f"two-dimensional, but round one loop as a thick circle is: {numbers}"
+        return "B", NONE, f"two-dimensional, in disorder: {numbers}"
+    if dimension > THRESHOLDS.unstructured_dimension:
+        return "A", NONE, f"no low-dimensional structure: {numbers}"
+    return "?", NONE, f"neither two-dimensional nor without structure: {numbers}"
+
+
+def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:
+    """A number of the raw cloud; NaN where the table has none."""
+    of_label = geometry.label.isna() if label is None else geometry.label == label
+    found = geometry.value[(geometry.space == "raw") & of_label & (geometry.metric == metric)]
+    return float(found.iloc[0]) if len(found) else np.nan
+
+
+def _order(geometry: pd.DataFrame, label: str) -> np.ndarray:
+    """Trustworthiness, kNN-probe R2, and the linear R2 of the coordinate that is told worse."""
+    trustworthiness, knn_r2, r2_x, r2_y = (
+        _value(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised", "r2_x", "r2_y")
+    )
+    return np.array([trustworthiness, knn_r2, np.minimum(r2_x, r2_y)])
+
+
+def _exceeds(order: np.ndarray, control: np.ndarray) -> bool:
+    return bool((order >= np.nan_to_num(control) + THRESHOLDS.above_control).all())
+
+
+def behaviour_phase(outcomes: pd.Series) -> str:
+    """The phase of the generated images, by what at least half of them are.
+
+    C: correct. B: one bump, misplaced. A: several bumps or none, since images are without a bump before bumps are
+    single; so where many are empty, B begins only once half of all images show one bump. Else ``?``.
+    """
+    if len(outcomes) == 0:
+        return "?"
+    share = outcomes.value_counts(normalize=True)
+    phases = {"C": ("correct",), "B": ("misplaced",), "A": ("multiple", "none")}
+    for phase, kinds in phases.items():
+        if sum(share.get(kind, 0.0) for kind in kinds) >= THRESHOLDS.majority:
+            return phase
+    return "?"
+
+
+def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The latent verdict at every checkpoint and every place of a run that was read, each against its own step 0.
+
+    Step 0 has no control but itself, so it is never C. Clouds of shared noise are controls and have no verdict.
+
+    Args:
+        geometry, topology: the run's tables of these names; without the latter a thick circle may pass for a sheet.
+
+    Returns:
+        Columns step, layer, t, latent_phase, order, reason; places in the order of the table.
+    """
+    own = geometry[geometry["noise"] == "own"]
+    holes = {} if topology is None else _betti_numbers(topology)
+    rows = []
+    for (layer, t), place in own.groupby(["layer", "t"], sort=False):
+        clouds = dict(iter(place.groupby("step")))
+        untrained = clouds.get(0)
+        rows += [
+            (
+                step,
+                layer,
+                t,
+                *latent_phase(cloud, None if cloud is untrained else untrained, holes.get((step, layer, t))),
+            )
+            for step, cloud in clouds.items()
+        ]
+    table = pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
+    # Text, as a table that is read back has it, also where it is unknown throughout.
+    return table.astype({"order": "str"})
+
+
+def _betti_numbers(topology: pd.DataFrame) -> dict[Hashable, tuple[int, int, int]]:
+    """Of each (step, layer, t) the significant pieces, loops and voids; a dimension without a bar has none."""
+    counts = topology.groupby(["step", "layer", "t", "dimension"])["significant"].sum().unstack("dimension")
+    pieces, loops, voids = counts.reindex(columns=[0, 1, 2]).fillna(0).astype(int).to_numpy().T
+    return dict(zip(counts.index, zip(pieces, loops, voids, strict=True), strict=True))
+
+
+def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Both verdicts at every checkpoint of a run: the table ``phases``.
+
+    The latent verdict is that of the first (layer, t) of the geometry table; see :func:`latent_phases`.
+
+    Args:
+        geometry, behaviour, topology: the run's tables of these names; the last may be left out.
+    """
+    if len(geometry) == 0:
+        raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")
+    layer, t = geometry.layer.iloc[0], int(geometry.t.iloc[0])
+    latent = latent_phases(geometry[(geometry.layer == layer) & (geometry.t == t)], topology).set_index("step")
+    outcomes = dict(iter(behaviour.groupby("step").outcome))
+    steps = sorted(set(latent.index) | set(outcomes))
+    table = latent.reindex(steps).fillna({"latent_phase": "?", "reason": "no activations were kept"})
+    behaves = [behaviour_phase(outcomes.get(step, pd.Series(dtype=str))) for step in steps]
+    return table.assign(behaviour_phase=behaves, layer=layer, t=t).reset_index(names="step")[COLUMNS]

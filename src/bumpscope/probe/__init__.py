@@ -1,0 +1,1 @@
+"""What a checkpoint is asked: images, activations, use of the labels."""

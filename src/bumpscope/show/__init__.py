@@ -1,0 +1,1 @@
+"""Verdicts and numbers to figures and pages."""

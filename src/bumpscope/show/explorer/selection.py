@@ -1,0 +1,138 @@
+"""Which runs, checkpoints and samples the explorer shows of an experiment that is too large to be shown whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.show.explorer.sprites import thumbnail_size
+from bumpscope.show.manifold_view import spaced_by_change
+from bumpscope.store.results import Results, Run
+
+STEPS = 24  # checkpoints of a run at most; more are closer together than a hand can tell on the slider
+SAMPLES = 512  # images of a checkpoint at most; a cloud of more points looks the same and is drawn more slowly
+FEWEST = 64  # samples below which a cloud says little: rather fewer runs than fewer samples
+GRID = 6  # requested centres a side of the grid of images
+# What a run takes beside its samples, bytes: its curves, its verdicts with their reasons, the names of its samples.
+OVERHEAD = 30_000
+TEXT = 4 / 3  # characters that base64 takes for a byte
+
+
+class Extent(NamedTuple):
+    """How much of a run there is to show."""
+
+    run: Run
+    steps: list[int]
+    samples: int
+    places: int
+
+
+def extent(results: Results, run: Run) -> Extent:
+    """What a run has: its probed checkpoints, its images at each of them, and the places with an embedding."""
+    asked = results.table(run.run, "behaviour", ["step", "sample"])
+    places = 0
+    if results.has(run.run, "embedding"):
+        places = len(results.table(run.run, "embedding", ["layer", "t"]).drop_duplicates())
+    return Extent(run, [int(step) for step in np.unique(asked["step"])], asked["sample"].nunique(), places)
+
+
+def bytes_a_sample(extent: Extent) -> float:
+    """The most that one sample takes at all checkpoints shown, bytes of the page.
+
+    Per checkpoint: its image, which hardly any picture exceeds once compressed; three coordinates of two bytes in each
+    of two embeddings a place; and what was found in the image.
+    """
+    pixels = thumbnail_size(extent.run.image_size) ** 2
+    return TEXT * min(len(extent.steps), STEPS) * (1.05 * pixels + 12 * extent.places + 8)
+
+
+def least(extent: Extent) -> float:
+    """The most that a run takes with the fewest samples, bytes of the page."""
+    return OVERHEAD + bytes_a_sample(extent) * min(extent.samples, FEWEST)
+
+
+def in_turn(runs: Iterable[Run]) -> list[Run]:
+    """The first seed of every dataset, then the second of every dataset, and so on."""
+    place: dict[str, int] = {}
+    numbered: list[tuple[int, int, Run]] = []
+    for run in runs:
+        place[run.dataset] = place.get(run.dataset, -1) + 1
+        numbered.append((place[run.dataset], len(numbered), run))
+    return [run for *_, run in sorted(numbered, key=lambda entry: entry[:2])]
+
+
+def affordable(extents: Iterable[Extent], budget: float) -> list[Extent]:
+    """The first runs of which each can show at least ``FEWEST`` samples within ``budget`` bytes; at least one."""
+    kept: list[Extent] = []
+    spent = 0.0
+    for one in extents:
+        spent += least(one)
+        if kept and spent > budget:
+            break
+        kept.append(one)
+    return kept
+
+
+def smallest_first(extents: Iterable[Extent]) -> list[Extent]:
+    """Runs by what they would take whole, so that the small ones leave to the large ones what they do not need."""
+    return sorted(extents, key=lambda one: bytes_a_sample(one) * min(one.samples, SAMPLES))
+
+
+def chosen_steps(steps: Sequence[int], shares: np.ndarray) -> list[int]:
+    """At most ``STEPS`` of the checkpoints, close together where the mix of outcomes changes.
+
+    Args:
+        steps: increasing, shape (n,).
+        shares: of the outcomes at them, shape (n, k).
+    """
+    return spaced_by_change(np.asarray(steps), shares, STEPS) if len(steps) > STEPS else list(steps)
+
+
+def image_grid(requests: pd.DataFrame) -> list[list[int]]:
+    """Samples whose requests lie on an even grid of centres; rows by y, columns by x.
+
+    Args:
+        requests: columns sample, mu_x, mu_y, split; a row a sample. Seen centres are preferred to others.
+
+    Returns:
+        At most ``GRID`` rows and columns, no more than there are positions on an axis.
+    """
+    seen = requests[requests["split"] == "seen"]
+    candidates = requests if seen.empty else seen
+    wanted = {}
+    for axis in ("mu_x", "mu_y"):
+        count = min(GRID, candidates[axis].nunique())
+        low, high = candidates[axis].min(), candidates[axis].max()
+        # From edge to edge, since the edges are where a bump is most easily cut off.
+        wanted[axis] = np.linspace(low, high, count) if count > 1 else np.array([low])
+    x, y, names = (candidates[name].to_numpy() for name in ("mu_x", "mu_y", "sample"))
+    return [
+        [int(names[np.argmin((x - at_x) ** 2 + (y - at_y) ** 2)]) for at_x in wanted["mu_x"]] for at_y in wanted["mu_y"]
+    ]
+
+
+def spread(requests: pd.DataFrame, first: Sequence[int], count: int) -> list[int]:
+    """``count`` samples whose requested centres are spread as evenly as can be: each next one is the farthest from all
+    before it (Gonzalez 1985).
+
+    Args:
+        requests: columns sample, mu_x, mu_y; a row a sample.
+        first: samples that are taken before all others, not empty.
+
+    Returns:
+        Samples in the order of ``requests``; ``first`` is among them whatever ``count`` is.
+    """
+    points = requests[["mu_x", "mu_y"]].to_numpy(dtype=float)
+    taken = requests["sample"].isin(first).to_numpy(copy=True)
+    distance = np.full(len(points), np.inf)
+    for place in map(int, np.flatnonzero(taken)):
+        distance = np.minimum(distance, ((points - points[place]) ** 2).sum(axis=1))
+    for _ in range(min(count, len(points)) - int(taken.sum())):
+        # Where all centres are taken, samples that repeat a centre follow in their order.
+        place = int(np.argmax(np.where(taken, -1.0, distance)))
+        taken[place] = True
+        distance = np.minimum(distance, ((points - points[place]) ** 2).sum(axis=1))
+    return [int(sample) for sample in requests["sample"].to_numpy()[taken]]

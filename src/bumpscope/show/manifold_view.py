@@ -1,0 +1,171 @@
+"""How the latents of a run are seen: one run, one place in the network, all checkpoints from one side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.store.judged_place import judged_place
+from bumpscope.store.results import Results, Run
+
+COORDINATES = ["aligned_1", "aligned_2", "aligned_3"]
+VIEW = ["view_1", "view_2"]  # to the right and up
+GRID = 3  # images a side
+GAP = 2  # px between them
+
+
+class NothingToSee(ValueError):
+    """An experiment has no latents to show; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class ManifoldView:
+    """Latents of one run at one place, seen from one side.
+
+    Attributes:
+        layer, t: where the last latent verdict was read, else the first layer that was, at its noisiest.
+        points: columns step, sample, mu_x, mu_y, split, aligned_1 to aligned_3 and view_1, view_2; a row a point.
+        period: of both axes, px, on a torus; None on a plane.
+    """
+
+    run: Run
+    layer: str
+    t: int
+    points: pd.DataFrame
+    period: float | None
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Checkpoints with points, increasing."""
+        return np.unique(self.points["step"])
+
+
+def manifold_view(results: Results) -> ManifoldView:
+    """The first run, in the order of the configuration, that has latents and images.
+
+    Raises:
+        NothingToSee: when no run has, or their coordinates are undefined.
+    """
+    embedded = [run for run in results.having("embedding") if results.has(run.run, "samples")]
+    if not embedded:
+        raise NothingToSee("No run has an embedding of its latents.")
+    run = embedded[0]
+    points = results.table(run.run, "embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
+    place = judged_place(results, run.run, zip(points["layer"], points["t"], strict=True))
+    if place is None:
+        raise NothingToSee(f"The embedding of {run.run} has no defined point.")
+    layer, t = place
+    points = points[(points["layer"] == layer) & (points["t"] == t)].drop(columns=["layer", "t"])
+    requests = results.table(run.run, "samples", ["step", "sample", "mu_x", "mu_y", "split"])
+    points = points.merge(requests, on=["step", "sample"])
+    if points.empty:
+        raise NothingToSee(f"The embedding of {run.run} has no point whose image was kept.")
+    period = float(run.image_size) if run.boundary == "torus" else None
+    side = viewpoint(points[points["step"] == points["step"].max()]) if period is None else np.eye(3)[:, :2]
+    points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
+    return ManifoldView(run, layer, t, points.sort_values(["step", "sample"], ignore_index=True), period)
+
+
+def viewpoint(points: pd.DataFrame) -> np.ndarray:
+    """Two perpendicular directions in the space of the three coordinates: the right and the top of the picture.
+
+    Right is the direction of the least-squares fit of requested x, down as much of that of requested y as is
+    perpendicular to it. One view for all checkpoints cannot make order where there is none: it has three free angles.
+
+    Returns:
+        Shape (3, 2), orthonormal; the first two coordinates where the fits have no two directions.
+    """
+    place, request = (points[names].to_numpy(dtype=float) for names in (COORDINATES, ["mu_x", "mu_y"]))
+    slopes = np.linalg.lstsq(place - place.mean(axis=0), request - request.mean(axis=0), rcond=None)[0]
+    if np.linalg.matrix_rank(slopes) < 2:
+        return np.eye(3)[:, :2]
+    directions, lengths = np.linalg.qr(slopes * [1.0, -1.0])
+    return directions * np.sign(np.diag(lengths))
+
+
+def explained_variance(points: pd.DataFrame, target: str, period: float | None) -> float:
+    """R² of the least-squares fit of a requested coordinate to the two coordinates drawn.
+
+    Args:
+        period: of the coordinate, px; its sine and cosine are then fitted, since the coordinate itself has a jump.
+    """
+    values = points[[target]].to_numpy(dtype=float)
+    if period:
+        values = np.concatenate([np.cos(2 * np.pi * values / period), np.sin(2 * np.pi * values / period)], axis=1)
+    values = values - values.mean(axis=0)
+    predictors = np.column_stack([np.ones(len(points)), points[VIEW].to_numpy(dtype=float)])
+    rest = values - predictors @ np.linalg.lstsq(predictors, values, rcond=None)[0]
+    total = float((values**2).sum())
+    return 1.0 - float((rest**2).sum()) / total if total > 0 else float("nan")
+
+
+def outcome_shares(results: Results, run: str, steps: np.ndarray) -> np.ndarray:
+    """Shares of all outcomes at seen centres, shape (steps, outcomes); filled in where they were not measured."""
+    mix = results.select("outcome/{outcome}/seen").query("run == @run")
+    shares = mix.pivot_table(index="step", columns="outcome", values="value")
+    return shares.reindex(steps).interpolate(limit_direction="both").fillna(0.0).to_numpy()
+
+
+def spaced_by_change(steps: np.ndarray, shares: np.ndarray, count: int) -> list[int]:
+    """At most ``count`` steps, first and last among them, close where ``shares`` change and far apart where not.
+
+    They lie evenly along a way that is the change of the shares for the most part and the number of the step for the
+    rest, so that stretches without change are seen too.
+
+    Args:
+        steps: increasing, shape (n,).
+        shares: what changes over them, shape (n, k).
+    """
+    count = min(count, len(steps))
+    change = np.abs(np.diff(shares, axis=0)).sum(axis=1)
+    change = change / change.sum() if change.sum() > 0 else change
+    way = np.concatenate([[0.0], np.cumsum(0.8 * change + 0.2 / max(len(steps) - 1, 1))])
+    chosen: list[int] = []
+    for k in range(count):
+        # Leaves enough later steps for the places that follow.
+        first, last = (chosen[-1] + 1 if chosen else 0), len(steps) - count + k
+        target = way[-1] * k / max(count - 1, 1)
+        chosen.append(first + int(np.argmin(np.abs(way[first : last + 1] - target))))
+    return [int(steps[k]) for k in chosen]
+
+
+def chosen_samples(points: pd.DataFrame) -> list[list[int]]:
+    """Samples that all checkpoints have, on a grid of requested centres: rows by y, columns by x."""
+    everywhere = points.groupby("sample")["step"].nunique() == points["step"].nunique()
+    candidates = points[points["sample"].isin(everywhere.index[everywhere])].drop_duplicates("sample")
+    seen = candidates[candidates["split"] == "seen"]
+    candidates = candidates if seen.empty else seen
+    if candidates.empty:
+        return []
+    low, high = candidates[["mu_x", "mu_y"]].min(), candidates[["mu_x", "mu_y"]].max()
+    places = (np.arange(GRID) + 0.5) / GRID
+    wanted = {axis: low[axis] + places * (high[axis] - low[axis]) for axis in ("mu_x", "mu_y")}
+    nearest = [
+        [np.hypot(candidates["mu_x"] - x, candidates["mu_y"] - y).idxmin() for x in wanted["mu_x"]]
+        for y in wanted["mu_y"]
+    ]
+    return [[int(candidates.loc[index, "sample"]) for index in row] for row in nearest]
+
+
+def mosaic(results: Results, view: ManifoldView, step: int, shown: list[list[int]]) -> np.ndarray:
+    """The images of the samples ``shown`` at one checkpoint, row by row with NaN between them."""
+    size, pitch = view.run.image_size, view.run.image_size + GAP
+    chosen = [("step", "==", step), ("sample", "in", sorted({sample for row in shown for sample in row}))]
+    order = results.table(view.run.run, "samples", ["sample"], chosen)["sample"].tolist()
+    images = results.block(view.run.run, "samples", "image", chosen).reshape(-1, size, size)
+    picture = np.full((GRID * pitch - GAP, GRID * pitch - GAP), np.nan)
+    for i, row in enumerate(shown):
+        for j, sample in enumerate(row):
+            picture[i * pitch : i * pitch + size, j * pitch : j * pitch + size] = images[order.index(sample)]
+    return picture
+
+
+def requests_in_mosaic(view: ManifoldView, shown: list[list[int]]) -> np.ndarray:
+    """Where the requested centres of the samples ``shown`` lie in :func:`mosaic`, shape (samples, 2), px."""
+    pitch = view.run.image_size + GAP
+    centres = view.points.drop_duplicates("sample").set_index("sample")[["mu_x", "mu_y"]]
+    corners = np.array([(j * pitch, i * pitch) for i, row in enumerate(shown) for j, _ in enumerate(row)], dtype=float)
+    samples = [sample for row in shown for sample in row]
+    return corners.reshape(-1, 2) + centres.loc[samples].to_numpy(dtype=float)

@@ -1,0 +1,225 @@
+"""Marks that figures share: curves with their seeds, intervals, names at the ends of lines, strips of phases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
+
+from bumpscope.show import style
+from bumpscope.show.style import Look
+
+
+def seed_lines(axes: Axes, rows: pd.DataFrame, look: Look, width: float = 1.5) -> float:
+    """Curves of columns run, step, value: a thick line for the mean over runs and a thin one for each of several.
+
+    Returns:
+        Where the mean ends; NaN without rows.
+    """
+    if rows.empty:
+        return float("nan")
+    if rows["run"].nunique() > 1:
+        for _, run in rows.groupby("run"):
+            axes.plot(run["step"], run["value"], **{**look, "linewidth": 0.35 * width, "alpha": 0.55})
+    mean = rows.groupby("step")["value"].mean()
+    axes.plot(mean.index, mean, **{"linewidth": width, "marker": "o", "markersize": 1.3 * width, **look})
+    return float(mean.iloc[-1])
+
+
+def interval(
+    axes: Axes,
+    place: float,
+    ends: tuple[float, float, float],
+    limits: tuple[float, float],
+    look: Look,
+    filled: bool = True,
+    vertical: bool = True,
+    shift: float = 0.0,
+) -> None:
+    """An estimate with its interval; an arrow at the edge where either lies beyond the limits of the axis.
+
+    Args:
+        place: on the other axis.
+        ends: estimate, low, high; without an estimate nothing is drawn, without ends the estimate alone.
+        limits: of the axis of the estimate.
+        look: colour and marker.
+        filled: whether the marker is filled.
+        vertical: whether the estimate runs along the vertical axis.
+        shift: points by which everything stands aside of ``place``.
+    """
+    estimate, low, high = ends
+    if not np.isfinite(estimate):
+        return
+    figure = cast("Figure", axes.figure)
+    right, up = (shift / 72, 0.0) if vertical else (0.0, -shift / 72)
+    moved = axes.transData + ScaledTranslation(right, up, figure.dpi_scale_trans)
+
+    def draw(values: Sequence[float] | np.ndarray, **keywords: Any) -> None:
+        places = np.full(len(values), place)
+        axes.plot(*((places, values) if vertical else (values, places)), transform=moved, **keywords)
+
+    colour = look["color"]
+    if np.isfinite([low, high]).all():
+        draw(np.clip([low, high], *limits), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
+    arrows = ("v", "^") if vertical else ("<", ">")
+    beyond = (min(low, estimate) < limits[0], max(high, estimate) > limits[1])  # comparisons with NaN are false
+    for edge, arrow, outside in zip(limits, arrows, beyond, strict=True):
+        if outside:
+            draw([edge], color=colour, marker=arrow, markersize=5, clip_on=False, zorder=5)
+    if limits[0] <= estimate <= limits[1]:
+        face = colour if filled else "white"
+        draw([estimate], marker=look["marker"], color=colour, markersize=4.5, markerfacecolor=face, zorder=4)
+    else:  # the arrow stands for an estimate, which must be told
+        edge = limits[0] if estimate < limits[0] else limits[1]
+        at, inwards = ((place, edge), (shift + 5, 0)) if vertical else ((edge, place), (0, 5 - shift))
+        axes.annotate(
+            f"{estimate:.2g}", at, inwards, textcoords="offset points", color=colour, fontsize=style.FONT_SIZE - 1.5,
+            va="center" if vertical else "bottom", ha="left" if vertical or edge == limits[0] else "right",
+        )  # fmt: skip
+
+
+def gap_limits(gaps: pd.Series, least: float) -> tuple[float, float]:
+    """Limits of an axis of gaps, as wide on both sides: every estimate is seen, whatever its interval.
+
+    Args:
+        least: a third of what is seen at least, without the margin.
+    """
+    widest = gaps.abs().max()
+    reach = 1.3 * max(3 * least, 0.0 if np.isnan(widest) else float(widest))
+    return -reach, reach
+
+
+def label_ends(axes: Axes, entries: Sequence[tuple[float, str, Look]], gap: float = 0.1) -> None:
+    """Name lines at the right edge of a panel, pushed apart where they would overlap.
+
+    Each name comes with a piece of its line, so that it is known by its dashes where colour is lost.
+
+    Args:
+        entries: (y in data units, text, colour and dashes) a line; call it after the limits are set.
+        gap: least distance between two labels, as a fraction of the panel's height.
+    """
+    named = [(_height(axes, y), text, look) for y, text, look in entries if np.isfinite(y)]
+    named.sort(key=lambda entry: entry[0])
+    heights = spread([entry[0] for entry in named], gap)
+    for height, (_, text, look) in zip(heights, named, strict=True):
+        piece = {"arrowstyle": "-", "linewidth": 1.3, "shrinkA": 2, "shrinkB": 3, "relpos": (0, 0.5), **look}
+        axes.annotate(
+            text,
+            (1.0, height),
+            (26, 0),
+            xycoords=axes.transAxes,
+            textcoords="offset points",
+            annotation_clip=False,
+            arrowprops=piece,
+            color=look["color"],
+            va="center",
+            fontsize=style.FONT_SIZE - 0.5,
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Increasing heights moved up or down as little as needed to lie ``gap`` apart, within 0 to 1 where they fit.
+
+    Neighbours that are too close form a block, which is centred on the mean of where its members belong.
+    """
+    blocks: list[list[float]] = []
+    for height in heights:
+        blocks.append([height])
+        while len(blocks) > 1 and _bottom(blocks[-1], gap) < _bottom(blocks[-2], gap) + gap * len(blocks[-2]):
+            last = blocks.pop()
+            blocks[-1] += last
+    return [_bottom(block, gap) + gap * k for block in blocks for k in range(len(block))]
+
+
+def _bottom(block: list[float], gap: float) -> float:
+    length = gap * (len(block) - 1)
+    return max(0.0, min(float(np.mean(block)) - length / 2, 1.0 - length))
+
+
+def _height(axes: Axes, y: float) -> float:
+    """Height of a value in a panel, as a fraction of it."""
+    point = (axes.transScale + axes.transLimits).transform((axes.get_xlim()[0], y))
+    return float(np.clip(point[1], 0, 1))
+
+
+def scaled_frame(axes: Axes, middle: tuple[float, float], half: float) -> None:
+    """A square view without axes, ``half`` to each side of ``middle``, above a bar that gives its scale."""
+    x, y = middle
+    axes.set(xlim=(x - half, x + half), ylim=(y - 1.25 * half, y + half), xticks=[], yticks=[])
+    axes.set_box_aspect(1.125)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    length = round_number(0.5 * half)
+    left, bottom = x - 0.95 * half, y - 1.17 * half
+    axes.plot([left, left + length], [bottom, bottom], color=style.BLACK, linewidth=1.2, solid_capstyle="butt")
+    axes.text(left + length + 0.06 * half, bottom, f"{length:g}", va="center", fontsize=style.FONT_SIZE - 1.5)
+
+
+def round_number(value: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is not above ``value``."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(max(digit * power for digit in (1, 2, 5) if digit * power <= value * (1 + 1e-9)))
+
+
+def segments(steps: np.ndarray, phases: list[str]) -> list[tuple[float, float, str]]:
+    """Stretches (start, end, phase) of equal verdicts; borders lie halfway between checkpoints."""
+    steps = np.asarray(steps, dtype=float)
+    halfway = (steps[1:] + steps[:-1]) / 2
+    # A single checkpoint has no neighbours, and still must be seen.
+    borders = np.concatenate([[steps[0]], halfway, [steps[-1]]]) if len(steps) > 1 else steps[0] + np.array([-0.5, 0.5])
+    merged: list[tuple[float, float, str]] = []
+    for start, end, phase in zip(borders[:-1], borders[1:], phases, strict=True):
+        if merged and merged[-1][2] == phase:
+            merged[-1] = (merged[-1][0], float(end), phase)
+        else:
+            merged.append((float(start), float(end), phase))
+    return merged
+
+
+def phase_strip(
+    axes: Axes, middle: float, height: float, steps: pd.Series, phases: pd.Series
+) -> list[tuple[float, float, str]]:
+    """Draw the verdicts of a run as a strip along the steps; returns its stretches (start, end, phase)."""
+    stretches = segments(steps.to_numpy(), phases.tolist())
+    for start, end, phase in stretches:
+        axes.barh(
+            middle,
+            end - start,
+            left=start,
+            height=height,
+            facecolor=style.PHASES[phase],
+            edgecolor=style.GREY,
+            linewidth=0.4,
+            hatch=_hatch(phase),
+        )
+    return stretches
+
+
+def name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
+    """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
+    across = axes.transData + axes.transAxes.inverted()
+    for start, end, height, phase in drawn:
+        left, right = across.transform([(start, height), (end, height)])[:, 0]
+        if phase != "?" and right - left > 0.02:
+            place, _ = across.inverted().transform(((left + right) / 2, 0.0))
+            colour = "black" if phase == "A" else "white"
+            axes.text(
+                place, height, phase, ha="center", va="center_baseline", fontsize=style.FONT_SIZE - 1.5, color=colour
+            )
+
+
+def phase_legend(figure: Figure) -> None:
+    """What the colours of the phases stand for, below the panels."""
+    handles = [
+        Patch(facecolor=colour, edgecolor=style.GREY, hatch=_hatch(phase)) for phase, colour in style.PHASES.items()
+    ]
+    figure.legend(handles, ["A", "B", "C", "no verdict"], loc="outside lower left", ncols=4)
+
+
+def _hatch(phase: str) -> str | None:
+    return "////" if phase == "?" else None

@@ -1,0 +1,94 @@
+"""Which rows and columns of a table a reader asked for, checked against what the table has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import reduce
+from numbers import Integral, Real
+from operator import and_, or_
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
+
+_TYPES: dict[str, type] = {"int": Integral, "float": Real, "text": str, "bool": bool}
+_SHOWN = 24
+
+
+class UnknownName(KeyError):
+    """A name that is not there; one line that says what is."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown(what: str, name: object, there: Iterable[object]) -> str:
+    """One line: there is no such thing, the closest names, and what there is."""
+    names = [str(known) for known in there]
+    close = get_close_matches(name, names, n=3) if isinstance(name, str) else []
+    guess = f" (did you mean {' or '.join(close)}?)" if close else ""
+    more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return f"no {what} {name!r}{guess}; there are: {', '.join(names[:_SHOWN]) or 'none'}{more}"
+
+
+def plain_columns(table: str) -> list[str]:
+    """The columns of a table that a frame can hold: all but images and vectors."""
+    return [column.name for column in TABLES[table].columns if column.kind not in (IMAGE, VECTOR)]
+
+
+def chosen_columns(table: str, columns: Sequence[str] | None) -> list[str]:
+    """The columns asked for; all plain ones where nothing is said.
+
+    Raises:
+        UnknownName: for a column that the table does not have, and for images and vectors.
+    """
+    known = plain_columns(table)
+    if isinstance(columns, str):
+        columns = [columns]
+    for column in columns or ():
+        if column not in known:
+            raise UnknownName(unknown(f"plain column of {table}", column, known))
+    return known if columns is None else list(columns)
+
+
+def condition(table: str, where: Mapping[str, Any], filters: Any = None) -> pc.Expression | None:
+    """A filter that a Parquet reader applies before rows are in memory; None for all rows.
+
+    Args:
+        where: column -> the value that it must have, or several of which it must have one; None for an empty cell.
+        filters: one more filter of pyarrow's own, which must hold as well.
+
+    Raises:
+        UnknownName: for a column that the table does not have.
+        ValueError: for a value that a column of this kind cannot have.
+    """
+    parts = []
+    if filters is not None:
+        parts.append(filters if isinstance(filters, pc.Expression) else pq.filters_to_expression(filters))
+    for column, wanted in where.items():
+        if column not in plain_columns(table):
+            raise UnknownName(unknown(f"column of {table}", column, plain_columns(table)))
+        values = as_list(wanted)
+        for value in values:
+            _check_value(table, column, value)
+        field, filled = pc.field(column), [value for value in values if value is not None]
+        alternatives = ([field.isin(filled)] if filled else []) + ([field.is_null()] if None in values else [])
+        parts.append(reduce(or_, alternatives, pc.scalar(False)))
+    return reduce(and_, parts) if parts else None
+
+
+def as_list(wanted: Any) -> list[Any]:
+    """One value or several, as a list of plain Python values."""
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+    return [value.item() if hasattr(value, "item") else value for value in (wanted if several else [wanted])]
+
+
+def _check_value(table: str, column: str, value: Any) -> None:
+    kind = next(known.kind for known in TABLES[table].columns if known.name == column)
+    # A truth value passes for a number elsewhere; here it would find step 1.
+    fits = isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "bool")
+    if value is not None and not fits:
+        raise ValueError(f"{column}: holds {value!r}; column {column} of {table} has values of kind {kind}")

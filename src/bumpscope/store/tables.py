@@ -1,0 +1,303 @@
+"""Parquet tables: their columns, and how they are written whole or not at all.
+
+The schema is checked on write and on read. Every file carries in its schema metadata the package
+version, the run it belongs to and a fingerprint of just the settings that it depends on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+
+from bumpscope import __version__
+from bumpscope.config.settings import fingerprint
+from bumpscope.store.files import CURE, FileError, atomic_path, first_line
+from bumpscope.store.schemas import IMAGE, TABLES, VECTOR, Column
+from bumpscope.store.seals import footer_is_whole, is_whole, seal_footer, unsealed_footer
+
+_PLAIN: dict[str, pa.DataType] = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "text": pa.string(),
+    "bool": pa.bool_(),
+    VECTOR: pa.list_(pa.float32()),
+}
+
+
+class TableError(FileError):
+    """A table that is missing, broken or of another shape; one line that names the file and the cure."""
+
+
+def provenance(settings: Mapping[str, Any], *inputs: str | Path, run: str = "") -> dict[str, str]:
+    """Metadata for a table: version, run id, and a fingerprint of its own settings and of its inputs'.
+
+    Chaining the inputs' fingerprints makes it stand for everything upstream, and for nothing else.
+
+    Raises:
+        TableError: when an input is missing or broken, or belongs to another run than ``run``.
+    """
+    upstream = sorted(_settings_of(Path(path), run) for path in inputs)
+    return {"version": __version__, "run": run, "settings": fingerprint(dict(settings), upstream)}
+
+
+def _settings_of(path: Path, run: str) -> str:
+    metadata = read_checkpoint_metadata(path) if path.suffix == ".safetensors" else read_metadata(path)
+    _check_run(path, metadata.get("run", ""), run)
+    return metadata.get("settings", "")
+
+
+def _check_run(path: str | Path, found: str, run: str) -> None:
+    """Tell a file of another run; where either is of no run in particular there is nothing to compare."""
+    if found and run and found != run:
+        raise TableError(f"{path}: belongs to run {found}, not to {run}; {CURE}")
+
+
+def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
+    """Metadata of a checkpoint, without its tensors (and without torch, which takes seconds to import).
+
+    Args:
+        needed: keys that it must have.
+
+    Raises:
+        TableError: when the file is missing or broken, or lacks one of them.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise TableError(f"{path}: is missing; run the step that makes it") from None
+    except (SafetensorError, OSError) as error:
+        raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
+    if not is_whole(metadata):
+        raise TableError(f"{path}: its metadata does not match its seal; {CURE}")
+    if missing := [key for key in needed if key not in metadata]:
+        raise TableError(f"{path}: is not a checkpoint of a run (it does not say its {', '.join(missing)}); {CURE}")
+    return metadata
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Metadata of a table file (keys version, run, settings, table)."""
+    try:
+        raw = _schema_of(path).metadata or {}
+    except FileNotFoundError:
+        raise TableError(f"{path}: is missing; run the step that makes it") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
+    try:
+        return _own(raw)
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
+
+
+def _own(raw: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Those of a schema's metadata that are this package's."""
+    prefix = b"bumpscope."
+    return {key[len(prefix) :].decode(): value.decode() for key, value in raw.items() if key.startswith(prefix)}
+
+
+def _schema(name: str, metadata: Mapping[str, str], image_length: int) -> pa.Schema:
+    fields = []
+    for column in TABLES[name].columns:
+        kind = pa.list_(pa.float32(), image_length) if column.kind == IMAGE else _PLAIN[column.kind]
+        fields.append(pa.field(column.name, kind, metadata={"unit": column.unit, "description": column.description}))
+    tagged = {f"bumpscope.{key}": value for key, value in {"table": name, **metadata}.items()}
+    return pa.schema(fields, metadata=tagged)
+
+
+def _to_arrow(name: str, data: Mapping[str, Any] | pd.DataFrame, metadata: Mapping[str, str]) -> pa.Table:
+    table = TABLES[name]
+    given = list(data.columns) if isinstance(data, pd.DataFrame) else list(data)
+    if given != table.names:
+        raise TableError(f"table {name}: has columns {given}; it must have {table.names}")
+    arrays, length = [], 0
+    for column in table.columns:
+        values = data[column.name]
+        if column.kind in (IMAGE, VECTOR):
+            arrays.append(_nested(column, values))
+            length = arrays[-1].type.list_size if column.kind == IMAGE else length
+        else:
+            try:
+                # As a series, since Arrow cuts the fractions of a plain list of numbers off without a word.
+                arrays.append(pa.array(pd.Series(values), type=_PLAIN[column.kind], from_pandas=True))
+            except (pa.ArrowException, TypeError) as error:
+                raise TableError(f"table {name}, column {column.name}: {first_line(error)}") from None
+    try:
+        return pa.Table.from_arrays(arrays, schema=_schema(name, metadata, length))
+    except pa.ArrowException as error:
+        raise TableError(f"table {name}: {first_line(error)}") from None
+
+
+def _nested(column: Column, values: Any) -> pa.Array:
+    """An (n, k) float array as an Arrow list column, without a Python object for each number."""
+    block = np.ascontiguousarray(values, dtype=np.float32)
+    if block.ndim != 2:
+        raise TableError(f"column {column.name}: has shape {block.shape}; it must be (rows, numbers)")
+    flat = pa.array(block.reshape(-1))
+    if column.kind == IMAGE:
+        return pa.FixedSizeListArray.from_arrays(flat, block.shape[1])
+    offsets = pa.array(np.arange(len(block) + 1, dtype=np.int32) * block.shape[1])
+    return pa.ListArray.from_arrays(offsets, flat)
+
+
+class TableWriter:
+    """Appends row groups to a table; used through :func:`open_table`."""
+
+    def __init__(self, name: str, path: Path, metadata: Mapping[str, str]):
+        self._name, self._path, self._metadata = name, path, metadata
+        self._file: pa.NativeFile | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def append(self, data: Mapping[str, Any] | pd.DataFrame) -> None:
+        """Add a row group; ``data`` has exactly the table's columns, images and vectors as (rows, numbers)."""
+        table = _to_arrow(self._name, data, self._metadata)
+        if self._writer is None:
+            self._file = pa.OSFile(str(self._path), "wb")
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", write_page_checksum=True)
+        elif table.schema != self._writer.schema:
+            raise TableError(f"table {self._name}: has images of another size than the rows before")
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        if self._writer is None or self._file is None:
+            raise TableError(f"table {self._name}: nothing was written to it")
+        self._writer.add_key_value_metadata(unsealed_footer())
+        self._writer.close()
+        self._file.close()
+        seal_footer(self._path)
+
+    def abandon(self) -> None:
+        """Let go of the file as it is; a full disk has no room for a log while a file without a name is held open."""
+        if self._writer is not None and self._file is not None:
+            self._writer.is_open = False  # else it would write its footer when it is thrown away
+            with suppress(OSError):
+                self._file.close()
+
+
+@contextmanager
+def open_table(name: str, path: str | Path, metadata: Mapping[str, str]) -> Iterator[TableWriter]:
+    """Write a table in pieces; it appears under ``path`` when the block ends well, or not at all."""
+    with atomic_path(path) as temporary:
+        writer = TableWriter(name, temporary, metadata)
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+def write_table(
+    name: str, path: str | Path, data: Mapping[str, Any] | pd.DataFrame, metadata: Mapping[str, str]
+) -> None:
+    """Write a table whole."""
+    with open_table(name, path, metadata) as writer:
+        writer.append(data)
+
+
+def read_table(
+    name: str,
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    filters: Any = None,
+    run: str = "",
+) -> pd.DataFrame:
+    """Read a table as a frame of its plain columns; images and vectors come from :func:`read_block`.
+
+    Args:
+        filters: a pyarrow filter, such as ``[("step", "==", 100)]``.
+        run: the run that the table must belong to, if any.
+
+    Raises:
+        TableError: when the file is missing or broken, or is not this table.
+    """
+    plain = [c.name for c in TABLES[name].columns if c.kind not in (IMAGE, VECTOR)]
+    return _read(name, path, plain if columns is None else list(columns), filters, run).to_pandas()
+
+
+def read_matching(name: str, path: str | Path, column: str, pattern: str) -> pd.DataFrame:
+    """The rows of a table of plain columns whose text in ``column`` fits a pattern whole, in the order of the file.
+
+    Row groups are read one after another, so that memory grows with what fits and not with the file.
+
+    Args:
+        pattern: a regular expression.
+
+    Raises:
+        TableError: as :func:`read_table`.
+    """
+    wanted, fits = re.compile(pattern), dict[str, bool]()
+    with _readable(name, path) as schema:
+        parts = [schema.empty_table()]
+        with pq.ParquetFile(path, read_dictionary=[column], page_checksum_verification=True) as file:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number)
+                texts = group.column(column).unique().to_pylist()
+                fits |= {text: wanted.fullmatch(text) is not None for text in texts if text not in fits}
+                chosen = pc.is_in(group.column(column), pa.array([text for text in texts if fits[text]], pa.string()))
+                parts.append(group.filter(chosen).cast(schema))
+        return pa.concat_tables(parts).to_pandas()
+
+
+def read_block(name: str, path: str | Path, column: str, filters: Any = None, run: str = "") -> np.ndarray:
+    """Read an image or vector column as an array of shape (rows, numbers), float32.
+
+    Raises:
+        TableError: as :func:`read_table`, and when the selected rows differ in length.
+    """
+    table = _read(name, path, [column], filters, run)
+    values = table.column(column).combine_chunks()
+    if pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
+        raise TableError(f"{path}: rows of {column} differ in length or are none; select one layer")
+    flat = values.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(values), -1).astype(np.float32, copy=False)
+
+
+def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
+    with _readable(name, path) as schema:
+        _check_run(path, _own(schema.metadata or {}).get("run", ""), run)
+        return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
+
+
+@contextmanager
+def _readable(name: str, path: str | Path) -> Iterator[pa.Schema]:
+    """The schema of a table's file; what goes wrong in reading it within the block is told in one line."""
+    try:
+        schema = _schema_of(path)
+        _check_schema(name, path, schema)
+        yield schema
+    except FileNotFoundError:
+        raise TableError(f"{path}: is missing; run the step that makes it") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
+        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
+
+
+def _schema_of(path: str | Path) -> pa.Schema:
+    if not footer_is_whole(path):
+        raise TableError(f"{path}: is not a readable Parquet file (its footer does not match its checksum); {CURE}")
+    return pq.read_schema(path)
+
+
+def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:
+    for column in TABLES[name].columns:
+        if column.name not in schema.names:
+            raise TableError(f"{path}: is not a {name} table (column {column.name} is missing); {CURE}")
+        kind = schema.field(column.name).type
+        if column.kind == IMAGE:
+            fits = pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32()
+        else:
+            fits = kind == _PLAIN[column.kind]
+        if not fits:
+            raise TableError(f"{path}: is not a {name} table (column {column.name} is {kind}); {CURE}")
+    # Columns alone do not tell: some tables have all of another's.
+    if (kept := _own(schema.metadata or {}).get("table", name)) != name:
+        raise TableError(f"{path}: is not a {name} table but {kept}; {CURE}")

@@ -1,0 +1,83 @@
+"""The planned cost rests on a count of operations that torch's own counter confirms."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bumpscope.config.experiment import Config, validate
+from bumpscope.config.plan import binned_probes, describe, multiply_adds, planned_cost, run_seconds, sensitivity_seconds
+from bumpscope.config.settings import Lattice, Model
+from bumpscope.denoise.unet import UNet
+from bumpscope.probe.frequency import make_binned_probe
+
+
+@pytest.mark.parametrize(
+    ("image_size", "keys"),
+    [
+        (16, {}),
+        (32, {"base_width": 16, "attention_resolutions": [8, 4]}),
+        (16, {"blocks_per_level": 2, "channel_multipliers": [1, 1, 2], "attention_resolutions": []}),
+    ],
+)
+def test_multiply_adds_are_those_torch_counts(image_size, keys):
+    model = Model(**keys)
+    network = UNet(image_size, model)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.randn(1, 1, image_size, image_size), torch.zeros(1), torch.zeros(1, 2))
+    embedding = sum(
+        layer.weight.numel()
+        for name, layer in network.named_modules()
+        if isinstance(layer, torch.nn.Linear) and ("embed" in name or "modulation" in name)
+    )
+    counted = counter.get_total_flops() / 2 - embedding
+    assert multiply_adds(image_size, model) == pytest.approx(counted, rel=0.02)
+
+
+def test_default_experiment_is_planned_within_fifty_core_minutes():
+    assert planned_cost(Config().runs()).to_numpy().sum() <= 50
+
+
+def test_cost_grows_in_proportion_to_seeds_and_training_steps():
+    base = {"seeds": [0], "datasets": {"one": {}}}
+    one = planned_cost(validate(base).runs()).loc["one"]
+    seeds = planned_cost(validate(base | {"seeds": [0, 1, 2]}).runs()).loc["one"]
+    longer = planned_cost(validate(base | {"training": {"steps": 16_000}}).runs()).loc["one"]
+    assert seeds.sum() == pytest.approx(3 * one.sum())
+    assert longer.train == pytest.approx(10 * one.train, rel=0.1)
+
+
+def test_plan_names_every_dataset_and_the_sum():
+    text = describe(Config())
+    for name in Config().all_datasets():
+        assert name in text
+    assert "In all" in text
+
+
+def test_sensitivity_is_planned_apart_and_by_what_it_varies():
+    base = {"seeds": [0], "datasets": {"one": {}}}
+    nothing = {"tolerances": [], "layers": [], "timesteps": [], "samples": [], "samplers": []}
+
+    def seconds(**levels):
+        return sensitivity_seconds(validate(base | {"sensitivity": nothing | levels}))
+
+    assert 0 < seconds() < seconds(tolerances=[2.0]) < seconds(layers=["up1"], timesteps=[39, 239])
+    twice = seconds(samples=[1024]) - seconds()
+    # Twice the images, whose clouds cost more than twice as much, but at a single layer and t.
+    assert twice > 1.5 * (seconds(samples=[256]) - seconds())
+    ring = validate({"seeds": [0], "datasets": {"ring": {"boundary": "torus"}}})
+    assert sensitivity_seconds(ring) < 60
+    more = round(sensitivity_seconds(Config()) / 60)
+    assert describe(Config()).endswith(f"`snakemake sensitivity`, which is no part of this, takes {more} more.")
+
+
+def test_probes_by_frequency_bin_are_counted_as_they_are_made():
+    for samples in (32, 256, 1000):
+        assert binned_probes(samples) == len(make_binned_probe(Lattice(), 0.2, 300, samples, 0).weight)
+
+
+def test_probes_by_frequency_bin_and_a_reference_cost_more():
+    plain = next(validate({"datasets": {"d": {"margin": 2.0}}}).runs())
+    binned = next(validate({"datasets": {"d": {"margin": 2.0, "probe": {"frequency_bins": True}}}}).runs())
+    pair = next(validate({"datasets": {"d": {"margin": 2.0, "model": {"reference": "factorised"}}}}).runs())
+    assert run_seconds(binned)["effects"] > 2 * run_seconds(plain)["effects"]
+    assert run_seconds(pair)["train"] > 1.8 * run_seconds(plain)["train"]

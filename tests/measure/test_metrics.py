@@ -1,0 +1,137 @@
+"""The tidy table of a run's numbers, from tables small enough to count by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bumpscope.config.settings import Lattice
+from bumpscope.measure.metrics import FEWEST_SINGLE_BUMPS, run_metrics
+from bumpscope.store.tables import TABLES
+
+
+def behaviour(rows):
+    """Rows of (step, split, bumps, mu_x, mu_y, x, y, outcome); errors are plane distances."""
+    table = pd.DataFrame(rows, columns=["step", "split", "bumps", "mu_x", "mu_y", "x", "y", "outcome"])
+    table["error"] = np.hypot(table.x - table.mu_x, table.y - table.mu_y)
+    return table.assign(sample=np.arange(len(table)), amplitude=0.8, width=1.1)[TABLES["behaviour"].names]
+
+
+def metrics(boundary="plane", **tables):
+    lattice = Lattice(boundary=boundary, margin=2.0 if boundary == "plane" else 0.0)
+    return run_metrics("balanced-seed3", "balanced", 3, lattice=lattice, **tables)
+
+
+def value(table, step, name):
+    rows = table[(table.step == step) & (table.metric == name)]
+    assert len(rows) == 1, f"{name} occurs {len(rows)} times"
+    return rows.value.iloc[0]
+
+
+FOUR = [
+    (100, "seen", 1, 5, 5, 5.3, 5, "correct"),
+    (100, "seen", 1, 5, 5, 5, 6.8, "misplaced"),
+    (100, "seen", 3, 5, 5, 5, 5, "multiple"),
+    (100, "between", 0, 5, 5, np.nan, np.nan, "none"),
+]
+
+
+def test_rows_have_the_columns_of_the_table_and_name_their_run():
+    table = metrics(behaviour=behaviour(FOUR))
+    assert list(table.columns) == TABLES["metrics"].names
+    assert set(table.run) == {"balanced-seed3"} and set(table.dataset) == {"balanced"} and set(table.seed) == {3}
+
+
+def test_every_outcome_has_its_share_in_each_split_and_in_all():
+    table = metrics(behaviour=behaviour(FOUR))
+    assert value(table, 100, "outcome/correct/seen") == pytest.approx(1 / 3)
+    assert value(table, 100, "outcome/none/seen") == 0
+    assert value(table, 100, "outcome/none/between") == 1
+    assert value(table, 100, "outcome/none/all") == pytest.approx(1 / 4)
+    assert "outcome/correct/heldout" not in set(table.metric)
+
+
+def test_accuracy_counts_one_bump_within_the_distance():
+    table = metrics(behaviour=behaviour(FOUR))
+    assert value(table, 100, "accuracy/0.5px/seen") == pytest.approx(1 / 3)
+    assert value(table, 100, "accuracy/1px/seen") == pytest.approx(1 / 3)
+    assert value(table, 100, "accuracy/2px/seen") == pytest.approx(2 / 3)
+    assert value(table, 100, "accuracy/2px/between") == 0
+
+
+def test_accuracy_of_an_axis_is_taken_among_images_with_one_bump():
+    rows = [FOUR[0]] * FEWEST_SINGLE_BUMPS + [FOUR[1]] * FEWEST_SINGLE_BUMPS + [FOUR[2]] * 50
+    table = metrics(behaviour=behaviour(rows))
+    assert value(table, 100, "accuracy_x/seen") == 1.0
+    assert value(table, 100, "accuracy_y/seen") == 0.5
+
+
+def test_accuracy_of_an_axis_is_empty_with_too_few_single_bumps():
+    table = metrics(behaviour=behaviour([FOUR[0]] * (FEWEST_SINGLE_BUMPS - 1) + [FOUR[2]] * 50))
+    assert np.isnan(value(table, 100, "accuracy_x/seen"))
+
+
+def test_distance_on_an_axis_goes_the_short_way_round_a_torus():
+    rows = [(0, "seen", 1, 15.5, 5, 0.1, 5, "correct")] * FEWEST_SINGLE_BUMPS
+    assert value(metrics(behaviour=behaviour(rows), boundary="torus"), 0, "accuracy_x/seen") == 1.0
+    assert value(metrics(behaviour=behaviour(rows), boundary="plane"), 0, "accuracy_x/seen") == 0.0
+
+
+def test_shape_is_the_median_over_images_with_one_bump():
+    table = metrics(behaviour=behaviour(FOUR))
+    assert value(table, 100, "error/seen") == pytest.approx((0.3 + 1.8) / 2)
+    assert value(table, 100, "amplitude/all") == pytest.approx(0.8)
+    assert np.isnan(value(table, 100, "width/between"))
+
+
+def test_geometry_numbers_carry_layer_timestep_space_and_label_where_there_is_one():
+    columns = TABLES["geometry"].names
+    place = (100, "down3", 239)
+    rows = [(*place, "own", "pca3", "requested", "r2", 0.9), (*place, "own", "raw", None, "spread", np.nan)]
+    rows.append((*place, "own", "raw", "", "participation_ratio", 2.5))
+    rows.append((*place, "shared", "pca3", "requested", "r2", 0.8))
+    table = metrics(geometry=pd.DataFrame(rows, columns=columns))
+    assert value(table, 100, "r2/down3/t=239/pca3/requested") == 0.9
+    assert value(table, 100, "participation_ratio/down3/t=239/raw") == 2.5
+    assert np.isnan(value(table, 100, "spread/down3/t=239/raw"))
+    assert value(table, 100, "r2/down3/t=239/pca3/requested/shared noise") == 0.8
+
+
+def test_betti_numbers_count_significant_bars_and_an_empty_dimension_is_zero():
+    rows = [(100, "down3", 239, d, 0.0, 1.0, s) for d, s in [(0, True), (0, False), (1, True), (1, True)]]
+    table = metrics(topology=pd.DataFrame(rows, columns=TABLES["topology"].names))
+    assert [value(table, 100, f"betti_{d}/down3/t=239") for d in (0, 1, 2)] == [1, 2, 0]
+
+
+def test_effects_keep_timestep_and_weights_apart():
+    names = TABLES["effects"].names
+    rows = [
+        dict.fromkeys(names, 0.0) | {"step": 50, "t": 300, "weights": w, "effect_x": x}
+        for w, x in [("ema", 0.2), ("raw", 0.3)]
+    ]
+    table = metrics(effects=pd.DataFrame(rows, columns=names))
+    assert value(table, 50, "effect_x/t=300/ema") == 0.2
+    assert value(table, 50, "effect_x/t=300/raw") == 0.3
+    assert value(table, 50, "condition/t=300/ema") == 0.0
+
+
+def test_phases_become_numbers_and_an_open_verdict_is_empty():
+    rows = [(s, p, "A", "none", "down3", 239, "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]]
+    table = metrics(phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
+    assert [value(table, s, "latent_phase") for s in (0, 100, 200)] == [0, 1, 2]
+    assert np.isnan(value(table, 300, "latent_phase"))
+    assert value(table, 300, "behaviour_phase") == 0
+
+
+def test_loss_is_that_of_the_last_logged_step_up_to_the_checkpoint():
+    losses = pd.DataFrame({"step": [20, 10], "loss": [0.5, 0.7], "learning_rate": 0.1, "images_seen": [2, 1]})
+    rows = [(s, "A", "A", "none", "down3", 239, "") for s in (0, 10, 19, 50)]
+    table = metrics(losses=losses, phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
+    assert [value(table, s, "loss") for s in (10, 19, 50)] == [0.7, 0.7, 0.5]
+    assert "loss" not in set(table[table.step == 0].metric)
+
+
+def test_a_run_without_tables_has_no_rows_and_still_the_columns():
+    table = metrics()
+    assert list(table.columns) == TABLES["metrics"].names and table.empty
+    empty = pd.DataFrame(columns=TABLES["behaviour"].names)
+    assert metrics(behaviour=empty).empty

@@ -1,0 +1,208 @@
+"""The benchmarks compare what is alike, count what they say, and the page says what their tables say."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmark_modules import module
+from bumpscope.config.experiment import validate
+from bumpscope.config.settings import Diffusion, Lattice, Model
+from bumpscope.denoise.process import Process, ddim, trailing_timesteps
+from bumpscope.denoise.references import new_network
+from bumpscope.worlds.bumps import from_network
+
+SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])
+
+
+peers, record, page = (module(name) for name in ("peers", "record", "page"))
+needs_lucidrains = pytest.mark.skipif(
+    not peers.lucidrains_installed(), reason="denoising-diffusion-pytorch is not installed (see docs/benchmarks.md)"
+)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A size at which everything takes a moment."""
+    return replace(peers.SIZES[0], model=SMALL, diffusers_width=4, batch=4, lattice=Lattice(image_size=16, margin=2.0))
+
+
+@pytest.mark.parametrize("size", peers.SIZES[:2], ids=lambda size: size.name)
+def test_networks_of_a_size_have_the_same_number_of_parameters_within_a_tenth(size):
+    ours = peers.parameters(new_network(size.lattice.image_size, size.model, 0))
+    assert peers.parameters(peers.diffusers_network(size)) == pytest.approx(ours, rel=0.1)
+
+
+@needs_lucidrains
+@pytest.mark.parametrize("size", peers.SIZES[:2], ids=lambda size: size.name)
+def test_so_has_that_of_lucidrains(size):
+    ours = peers.parameters(new_network(size.lattice.image_size, size.model, 0))
+    assert peers.parameters(peers.lucidrains_network(size)) == pytest.approx(ours, rel=0.1)
+
+
+def test_networks_of_a_size_have_attention_at_the_same_sizes():
+    for size in peers.SIZES:
+        attends = [size.lattice.image_size // 2**level for level in range(4) if size.attends[level]]
+        assert attends == size.model.attention_resolutions
+
+
+def test_contenders_are_timed_in_turn_and_compared_within_a_round(monkeypatch):
+    calls, clock = [], iter([0, 1, 10, 13, 20, 22, 30, 34])
+    monkeypatch.setattr(record.time, "perf_counter", lambda: float(next(clock)))
+    frame = record.paired_seconds({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, warm_up=1)
+    assert calls == ["a", "b", "a", "b", "a", "b"]
+    # Rounds of (1, 3) and (2, 4) seconds.
+    assert frame.seconds.tolist() == [1.5, 3.5]
+    assert frame.ratio.tolist() == [1.0, 2.5]
+
+
+def test_a_table_comes_back_with_its_hardware_and_a_missing_one_is_none(tmp_path):
+    record.save("some", pd.DataFrame({"n": [1]}), torch.device("cpu"), tmp_path)
+    frame, facts = record.load("some", "cpu", tmp_path)
+    assert frame.n.tolist() == [1] and facts["torch"] == torch.__version__ and facts["processor"]
+    assert record.load("some", "cuda", tmp_path) is None
+
+
+def test_training_is_compared_at_a_small_size(small):
+    frame = module("training").compare(replace(small, lucidrains_width=4), torch.device("cpu"), 1)
+    assert set(frame.name) >= {"bumpscope", "diffusers"}
+    assert (frame.ratio[frame.name == "bumpscope"] == 1).all()
+    np.testing.assert_allclose(frame.images_a_second, 4 / frame.seconds)
+    assert (frame.gflop_a_step > 0).all()
+
+
+def test_matrix_products_of_a_step_have_the_flops_that_torch_counts(small):
+    found = module("limit").products(small, torch.device("cpu"))
+    ours = sum(2 * m * k * n * times for (m, k, n), times in found.items())
+    counted = module("training")._flops(peers.our_trainer(small, torch.device("cpu")).advance)
+    # Torch counts attention's own two products as well.
+    assert 0.95 * counted <= ours <= counted
+
+
+def test_the_diffusers_loop_with_our_network_draws_what_our_sampler_draws(small):
+    sampling = module("sampling")
+    network = new_network(16, SMALL, 0).eval()
+    torch.nn.init.normal_(network.last.weight, std=0.1)
+    process, mu = Process.from_config(Diffusion(prediction="epsilon")), torch.full((3, 2), 7.0)
+    noise = sampling.start_noise(np.array([1, 2, 3]), 16)
+    with torch.inference_mode():
+        steps = trailing_timesteps(1000, 25)
+        ours = ddim(lambda x, t: network(x, t, mu), noise, process, steps)
+        theirs = sampling.diffusers_sample(
+            lambda x, t, part: network(x, torch.full((len(x),), t), mu[part]), sampling.ddim_scheduler(), 25, noise
+        )
+    np.testing.assert_allclose(from_network(theirs.numpy()), from_network(ours.numpy()), atol=2e-3)
+
+
+def test_core_seconds_add_up_to_wall_time_times_cores(tmp_path):
+    workflow = module("workflow")
+    logs = {
+        "train/a-seed0": "train: worked 60.00 s after 2.00 s of starting",
+        "geometry/a-seed0": "geometry: worked 20.00 s after 3.00 s of starting",
+        "figures/loss": "figure: worked 5.00 s after 1.00 s of starting",
+    }
+    for name, line in logs.items():
+        path = tmp_path / "logs" / f"{name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        old = "2026-01-01 00:00:00,000 DEBUG train: worked 999.00 s after 9.00 s of starting\n"
+        path.write_text(f"{old}2026-01-01 00:00:00,000 DEBUG {line}\n", encoding="utf-8")
+    frame = workflow.account(workflow.worked(tmp_path), wall=60, cores=2, dag=4, compilation=8).set_index("what")
+    assert frame.core_seconds["training"] == 60
+    assert frame.core_seconds["analysis"] == 20 + 5 - 8
+    assert frame.core_seconds["imports"] == 6
+    assert frame.core_seconds.sum() == pytest.approx(120) and frame.share.sum() == pytest.approx(1)
+    assert frame.core_seconds["scheduling, starting processes, idle cores"] == 120 - 60 - 25 - 6 - 4
+    assert set(frame.index[~frame.overhead]) == {"training", "analysis"}
+    of_a = workflow.runs(tmp_path).set_index("dataset").loc["a"]
+    assert (of_a.training, of_a.analysis, of_a.runs) == (60, 20, 1)
+
+
+def test_the_slope_of_a_power_law_is_its_exponent():
+    growth = module("growth")
+    rows = [{"cost": "c", "against": "n", "n": n, "seconds": 3 * n**1.7} for n in (10, 100, 1000)]
+    assert growth.with_slopes(rows).slope.tolist() == pytest.approx([1.7] * 3)
+
+
+def test_costs_that_grow_are_measured_at_small_sizes():
+    growth = module("growth")
+    assert [row["cost"] for row in growth.image_sizes([8])] == ["training step", "forward pass"]
+    assert {row["n"] for row in growth.lattice_sizes([25])} == {25}
+
+
+PRINTED = """Job stats:
+job              count
+-------------  -------
+configuration        1
+dataset              2
+train                2
+all                  1
+total                6
+
+[Tue Nov 24 14:35:42 2026] Group job datasets (jobs in lexicogr. order):
+
+    [Tue Nov 24 14:35:42 2026]
+    Job 4: Drawing the lattice of plane
+    [Tue Nov 24 14:35:42 2026]
+    Job 6: Drawing the lattice of ring
+[Tue Nov 24 14:35:42 2026]
+Job 37: Writing results/config.json
+[Tue Nov 24 14:35:42 2026]
+Job 5: Training ring with seed 0
+[Tue Nov 24 14:35:42 2026]
+Job 3: Training plane with seed 0
+"""
+
+
+def test_submissions_are_the_groups_and_the_jobs_alone():
+    assert module("dry_run").submissions(PRINTED) == (4, 3)
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000])
+def test_shapes_of_many_runs_have_about_as_many_as_asked(count):
+    for shape, config in module("dry_run").configurations(count).items():
+        runs = len(list(validate(config).runs()))
+        assert abs(runs - count) <= max(10, 0.05 * count), shape
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory", "words"), [(30.0, 500.0, ": met."), (61.0, 500.0, ": not met."), (30.0, 2100.0, ": not met.")]
+)
+def test_the_limits_of_planning_are_both_looked_at(seconds, memory, words):
+    row = {"cost": "a", "against": "runs", "datasets": 1, "jobs": 7, "submissions": 3}
+    few = row | {"n": 10, "seconds": 2.0, "memory": 100.0}
+    frame = record.with_slopes([few, row | {"n": 1000, "seconds": seconds, "memory": memory}])
+    assert page.dry_run(frame).endswith(words)
+
+
+def test_memory_of_a_command_is_told_with_its_growth_a_run():
+    row = {"against": "runs", "seconds": 1.0}
+    steady = [row | {"cost": "steady", "n": n, "memory": 100.0} for n in (10, 1000)]
+    growing = [row | {"cost": "growing", "n": n, "memory": 100.0 + 2 * n} for n in (10, 1000)]
+    lines = page.aggregation(record.with_slopes(steady + growing)).splitlines()[-2:]
+    assert lines[0].startswith("| growing |") and lines[0].endswith("| 2,048 |")
+    assert lines[1].endswith("| 100 / 100 | 0 |")
+
+
+def test_a_command_that_fails_is_told_with_what_it_printed():
+    with pytest.raises(RuntimeError, match="no such thing"):
+        record.watched([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+def test_the_page_is_made_of_the_tables_beside_it():
+    assert page.PAGE.read_text(encoding="utf-8") == page.page()
+
+
+def test_the_page_says_what_was_not_measured(tmp_path):
+    text = page.page(tmp_path)
+    # Each table of each device, and the time of the paper preset.
+    assert text.count(page.NOT_MEASURED) == sum(len(section[3]) for section in page.SECTIONS) + 1
+
+
+@pytest.mark.parametrize(("probing", "words"), [(20.0, "0.90; the target is at most 1: met"), (30.0, "not met")])
+def test_probing_is_set_against_training_over_all_runs(probing, words):
+    rows = [("many", 5, 40.0, probing, 10.0), ("one", 1, 10.0, 20.0, 20.0)]
+    frame = pd.DataFrame(rows, columns=["dataset", "runs", "training", "probing", "analysis"])
+    assert page.workflow_runs(frame).endswith(f"{words}.")

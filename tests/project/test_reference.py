@@ -1,0 +1,150 @@
+"""The default file, the schema and the reference pages say what the package does."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from bumpscope.config.experiment import Config, SamplerChoice, Sensitivity, load, merge, read_yaml
+from bumpscope.config.settings import Analysis, Diffusion, Lattice, Model, Probe, Training
+from bumpscope.config.sweep import Common, Ratios, Skews, Spacings, Sweep
+from bumpscope.store.schemas import TABLES
+from reference import PAGES
+
+ROOT = Path(__file__).parents[2]
+PRESETS = sorted((ROOT / "workflow" / "presets").glob("*.yaml"))
+SCHEMA = json.loads((ROOT / "workflow/schema/config.schema.json").read_text(encoding="utf-8"))
+validator = jsonschema.Draft202012Validator(SCHEMA)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_committed_page_is_what_the_package_makes(name):
+    assert (ROOT / name).read_text(encoding="utf-8") == PAGES[name](), "run: make reference"
+
+
+def test_the_default_file_is_the_default_experiment():
+    assert load(ROOT / "config.yaml") == Config()
+
+
+def test_the_default_file_explains_every_key():
+    lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
+    sections = {"model": Model, "diffusion": Diffusion, "training": Training, "probe": Probe}
+    for section, fields in (sections | {"sensitivity": Sensitivity, "sweep": Sweep}).items():
+        start = lines.index(f"{section}:")
+        for key in fields.model_fields:
+            place = next(k for k in range(start, len(lines)) if lines[k].startswith(f"  {key}:"))
+            assert lines[place - 1].lstrip().startswith("# "), f"{section}.{key}"
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_can_be_run_over_the_default_file(preset):
+    assert list(load(ROOT / "config.yaml", preset).runs())
+
+
+def test_the_schema_is_itself_valid():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS], ids=lambda path: path.stem if path else "default")
+def test_the_schema_accepts_the_default_file_and_every_preset_over_it(preset):
+    plain = read_yaml(ROOT / "config.yaml")
+    if preset is not None:
+        plain = merge(plain, read_yaml(preset))
+    validator.validate(plain)
+
+
+@pytest.mark.parametrize("holdout", ["none", None, {"x": [5.0, 8.0], "y": [5.0, 8.0]}])
+def test_the_schema_accepts_both_ways_to_write_a_holdout(holdout):
+    validator.validate({"datasets": {"a": {"holdout": holdout}}})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trainning": {}},
+        {"training": {"step": 5}},
+        {"datasets": {"a": {"size": 16}}},
+        {"datasets": {"a": {"training": {"step": 5}}}},
+        {"datasets": {"a": {"skew": {"exponent": 1}}}},
+        {"datasets": {"a": {"holdout": "all"}}},
+        {"datasets": {"0a": {}}},
+        {"sweep": {"common": {"dx": 1.0}}},
+        {"sweep": {"common": {"training": {"step": 5}}}},
+        {"sweep": {"spacings": {"dx": [0.0]}}},
+        {"sweep": {"references": []}},
+        {"training": {"learning_rate": "1e-3"}},
+        {"training": {"steps": 0}},
+        {"model": {"base_width": 12}},
+        {"device": "tpu"},
+        {"sensitivity": {"samplers": [{"sampler": "ddim"}]}},
+        {"sensitivity": {"layers": ["up9"]}},
+        {"seeds": [-1]},
+    ],
+    ids=str,
+)
+def test_the_schema_rejects_what_a_configuration_may_not_hold(wrong):
+    assert not validator.is_valid(wrong)
+
+
+def test_the_configuration_page_names_every_key_with_its_default():
+    page = PAGES["docs/config.md"]()
+    sections = (Model, Diffusion, Training, Probe, Analysis, Lattice, Sensitivity, SamplerChoice)
+    for section in (*sections, Sweep, Common, Spacings, Ratios, Skews):
+        for key, field in section.model_fields.items():
+            rows = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
+            assert any(field.description in row for row in rows), key
+    for row in re.findall(r"^\| `.*$", page, flags=re.MULTILINE):
+        assert len([cell for cell in re.split(r"(?<!\\)\|", row) if cell.strip()]) == 4, row
+
+
+def test_the_numbers_of_the_default_file_are_read_as_numbers():
+    plain, expected = yaml.safe_load(PAGES["config.yaml"]()), Config().model_dump(mode="json", exclude_none=True)
+    assert list(plain) == list(expected)
+    for section in ("model", "diffusion", "training", "probe", "analysis", "sensitivity"):
+        assert plain[section] == expected[section]
+        kinds = {key: type(value) for key, value in plain[section].items()}
+        assert kinds == {key: type(value) for key, value in expected[section].items()}
+
+
+def test_the_tables_page_names_every_column_of_every_table():
+    page = PAGES["docs/tables.md"]()
+    parts = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL))
+    assert list(parts) == list(TABLES)
+    for name, table in TABLES.items():
+        assert f"`{table.path}`" in parts[name]
+        assert re.findall(r"^\| `(\w+)` \|", parts[name], flags=re.MULTILINE) == table.names
+
+
+def test_every_column_has_a_known_kind_a_unit_and_a_meaning():
+    for name, table in TABLES.items():
+        assert len(set(table.names)) == len(table.names), name
+        for column in table.columns:
+            assert column.kind in ("int", "float", "text", "bool", "vector", "image"), (name, column)
+            assert column.unit and column.description, (name, column)
+
+
+CONTRACT = {
+    "dataset": "mu_x, mu_y, probability, image",
+    "runs": "run, dataset, seed, dx, dy, image_size, sigma, margin, boundary, skew_axis, skew_alpha, n_images,"
+    " n_parameters, path",
+    "losses": "step, loss, learning_rate, images_seen",
+    "samples": "step, sample, mu_x, mu_y, split, noise_seed, image",
+    "behaviour": "step, sample, mu_x, mu_y, split, bumps, x, y, amplitude, width, outcome",
+    "latents": "step, layer, t, sample, vector",
+    "geometry": "step, layer, t, space, label, metric, value",
+    "embedding": "step, layer, t, sample, pca_1, pca_2, pca_3, umap_1, umap_2, umap_3",
+    "topology": "step, layer, t, dimension, birth, death",
+    "effects": "step, t, weights, effect_x, effect_y, effect_xy, residual, excess",
+    "phases": "step, latent_phase, behaviour_phase",
+    "metrics": "run, dataset, seed, step, metric, value",
+    "coupling": "dataset, measure, coupling, low, high, gap, gap_low, gap_high, runs, verdict",
+    "claims": "claim, statement, statistic, estimate, low, high, runs, verdict",
+}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_columns_that_other_programs_rely_on_are_there(name):
+    assert set(CONTRACT[name].replace(" ", "").split(",")) <= set(TABLES[name].names)

@@ -1,0 +1,166 @@
+"""Every figure can be printed as it is: at the width it states, legible, vector, with just its data beside it."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from bumpscope.show import gallery, style
+from bumpscope.store.results import Results
+from printed_figures import outside, overlapping, too_small
+from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
+
+NAMES = gallery.names()
+MODULES = {name: importlib.import_module(f"bumpscope.show.figures.{name}") for name in NAMES}
+WITH_IMAGES = {"manifold", "onset_map"}  # all others are lines and text alone
+STEPS = (0, 300, 600, 900, 1500)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory) -> Path:
+    datasets = {name: DATASETS[name] for name in ("balanced", "torus", "fine-x", "balanced-epsilon", "skew-y")}
+    return write_results(tmp_path_factory.mktemp("usual"), datasets, seeds=(0, 1), steps=STEPS, samples=64)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory) -> Path:
+    """Long names, more datasets, runs and places than a page can hold, and imbalanced ones beside references."""
+    datasets = {f"a-rather-long-name-{k}": BALANCED for k in range(12)} | {"torus": DATASETS["torus"]} | IMBALANCED
+    layers = ("down1", "down2", "down3", "up1", "up2")
+    root = tmp_path_factory.mktemp("crowded")
+    return write_results(root, datasets, seeds=(0, 1), steps=STEPS, samples=32, layers=layers)
+
+
+@pytest.mark.parametrize("results", ["usual", "crowded"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_legible_at_the_width_it_states(name, results, request):
+    figure, _ = MODULES[name].draw(Results(request.getfixturevalue(results)))
+    width, height = figure.get_size_inches()
+    assert width in (style.SINGLE, style.DOUBLE) and width <= MODULES[name].WIDTH
+    assert height <= style.TALLEST + 1e-9
+    figure.set_dpi(100)
+    assert not too_small(figure, style.SMALLEST)
+    assert not outside(figure)
+    assert not overlapping(figure)
+
+
+def test_faults_of_a_printed_figure_are_found():
+    figure = Figure(figsize=(style.SINGLE, 2))
+    figure.text(0.5, 0.5, "small", fontsize=5)
+    figure.text(0.51, 0.5, "over it", fontsize=8)
+    figure.text(0.95, 0.1, "over the edge", fontsize=8)
+    assert len(too_small(figure, style.SMALLEST)) == len(overlapping(figure)) == len(outside(figure)) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pdf_holds_text_and_lines_as_such_and_stays_small(name, usual, tmp_path):
+    figure, _ = MODULES[name].draw(Results(usual))
+    style.save(figure, tmp_path / "figure.pdf", tmp_path / "figure.png")
+    pdf = (tmp_path / "figure.pdf").read_bytes()
+    # TrueType (Type 42) inside, which journals accept; no Type 3, which some do not.
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    assert (b"/Subtype /Image" in pdf) == (name in WITH_IMAGES)
+    assert len(pdf) < 600_000
+    page = [float(number) / 72 for number in re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+)", pdf).groups()]
+    assert page == pytest.approx(list(figure.get_size_inches()), abs=0.01)
+
+
+def test_what_is_made_of_pixels_inside_a_pdf_has_300_of_them_an_inch(tmp_path):
+    figure = Figure(figsize=(style.SINGLE, 2))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.scatter([0, 1], [0, 1], rasterized=True)
+    style.save(figure, tmp_path / "figure.pdf", tmp_path / "figure.png")
+    widths = re.findall(rb"/Width (\d+)", (tmp_path / "figure.pdf").read_bytes())
+    # The marks lie at the margins of 1/22 on each side.
+    assert max(map(int, widths)) >= 300 * style.SINGLE * 20 / 22
+
+
+def test_all_figures_have_the_same_bytes_in_every_process(usual, tmp_path):
+    program = (
+        "import importlib, sys; from pathlib import Path; from bumpscope.show import style\n"
+        "from bumpscope.store.results import Results\n"
+        "results, target = Results(sys.argv[1]), Path(sys.argv[2])\n"
+        "for name in sys.argv[3:]:\n"
+        "    figure, data = importlib.import_module(f'bumpscope.show.figures.{name}').draw(results)\n"
+        "    style.save(figure, target / f'{name}.pdf', target / f'{name}.png')\n"
+        "    data.to_csv(target / f'{name}.csv', index=False)\n"
+    )
+    for seed in ("1", "2"):  # of the order of sets
+        (tmp_path / seed).mkdir()
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", program, str(usual), str(tmp_path / seed), *NAMES]
+        subprocess.run(command, check=True, env=environment)
+    for path in sorted((tmp_path / "1").iterdir()):
+        content = path.read_bytes()
+        assert content == (tmp_path / "2" / path.name).read_bytes(), path.name
+        assert b"CreationDate" not in content and b"tIME" not in content, path.name
+    assert len(list((tmp_path / "1").iterdir())) == 3 * len(NAMES)
+
+
+def _drawn_numbers(pdf: bytes) -> int:
+    """Path segments in the content streams of a PDF."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, flags=re.DOTALL)
+    return sum(zlib.decompress(stream).count(b" l\n") for stream in streams if stream[:1] == b"x")
+
+
+@pytest.mark.parametrize("name", ["behaviour_mix", "label_effects", "loss", "phases", "places", "rare_common"])
+def test_data_beside_a_figure_is_what_is_drawn_and_no_more(name, crowded, monkeypatch):
+    """Each number of the table belongs to a line, mark, area or strip: without its rows something is missing."""
+    results = Results(crowded)
+    figure, data = MODULES[name].draw(results)
+    column = {"loss": "run", "phases": "run", "places": "place"}.get(name, "dataset")
+    written = " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+    for value in data[column].unique():
+        shown = style.shortened(str(value)) if column == "dataset" else str(value)
+        if name == "phases":
+            shown = ", seed ".join(str(value).rsplit("-seed", 1))
+        if name == "loss":
+            shown = str(value).rsplit("-seed", 1)[0]
+        assert shown[:16] in written, (name, value)
+
+
+def test_points_of_the_loss_curves_are_the_rows_of_its_table(usual):
+    figure, data = MODULES["loss"].draw(Results(usual))
+    lines = [line.get_xydata() for line in figure.axes[0].lines]
+    drawn = np.concatenate([line for line in lines if len(line) > 2])
+    assert drawn[np.lexsort(drawn.T)] == pytest.approx(
+        data[["step", "loss"]].to_numpy()[np.lexsort(data[["step", "loss"]].to_numpy().T)]
+    )
+
+
+def test_rows_of_label_use_are_those_that_a_panel_shows(tmp_path):
+    module = MODULES["rare_common"]
+    results = Results(write_results(tmp_path, IMBALANCED, seeds=(0, 1), steps=STEPS, samples=32))
+    _, data = module.draw(results)
+    shown = []
+    for _, own in data.groupby("dataset"):
+        for what in module.MARKERS:
+            for bin_name in module.BINS:
+                shown += list(module._chosen(own, what, bin_name).index)
+                shown += list(module._chosen(own, what, bin_name, module.CORRECT).index)
+    assert set(shown) == set(data.index)
+
+
+def test_all_colours_come_from_one_place():
+    for name in NAMES:
+        source = Path(MODULES[name].__file__).read_text(encoding="utf-8")
+        assert not re.findall(r"#[0-9a-fA-F]{6}", source), name
+
+
+def test_figures_wait_for_no_library_that_trains_or_embeds():
+    program = (
+        "import sys, importlib; from bumpscope.show import animation, gallery\n"
+        "from bumpscope.commands import animation, figure\n"
+        "[importlib.import_module(f'bumpscope.show.figures.{name}') for name in gallery.names()]\n"
+        "print(*sorted({'torch', 'umap', 'numba'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert told.stdout.split() == []

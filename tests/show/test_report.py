@@ -1,0 +1,208 @@
+"""The report stands alone, is well formed, and says what the tables say."""
+
+import base64
+import importlib
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bumpscope.judge.verdicts import STATEMENTS
+from bumpscope.show import report, style
+from bumpscope.store.provenance import PACKAGE, closure
+from bumpscope.store.results import Results
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import write_table
+from synthetic_results import BALANCED, CONFIGURATION, METADATA, claims, write_results
+
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; refuses tags that are not closed in their order."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self._open = "", []
+        self.feed(html)
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.text += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+# In the order in which the page has them.
+DRAWN = ("phases", "decodability", "behaviour_mix")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = write_results(
+        tmp_path_factory.mktemp("report"), {"NA": BALANCED}, seeds=(0, 1), steps=(0, 600, 1500), samples=32
+    )
+    (root / "figures").mkdir()
+    for name in DRAWN:
+        figure, data = importlib.import_module(f"bumpscope.show.figures.{name}").draw(Results(root))
+        style.save(figure, root / f"figures/{name}.pdf", root / f"figures/{name}.png")
+        data.to_csv(root / f"figures/{name}.csv", index=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def html(folder):
+    return report.build(Results(folder), folder / "figures", CONFIGURATION, {"Processor": "two cores"})
+
+
+def test_every_figure_of_the_package_has_its_place_in_the_report():
+    modules = {path.stem for path in (PACKAGE / "figures").glob("*.py")} - {"__init__", "style"}
+    names = report.figure_names()
+    assert set(names) == modules and len(names) == len(modules)
+
+
+def test_figures_of_claims_are_figures_of_claims():
+    assert set(report.FIGURES_OF_CLAIMS) == set(STATEMENTS)
+    named = {name for own in report.FIGURES_OF_CLAIMS.values() for name in own} | set(report.OTHER_FIGURES)
+    assert named <= set(report.figure_names())
+
+
+def test_a_change_of_the_template_counts_as_a_change_of_the_report():
+    assert {PACKAGE / report.TEMPLATE, PACKAGE / report.STYLE} <= set(closure("show.report"))
+
+
+def test_the_page_is_well_formed_and_refers_to_nothing_outside(html):
+    page = Page(html)
+    assert not page.of("script") and not page.of("iframe")
+    assert [link["href"] for link in page.of("link")] == ["data:,"]
+    assert "url(" not in html and "@import" not in html and "http" not in html
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.of("img"))
+    inside = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = {link["href"] for link in page.of("a")}
+    assert {link.removeprefix("#") for link in links if link.startswith("#")} <= inside
+    assert len([attributes for _, attributes in page.tags if "id" in attributes]) == len(inside)
+
+
+def test_links_lead_to_what_the_workflow_makes_beside_the_page(html):
+    links = {link["href"] for link in Page(html).of("a") if not link["href"].startswith("#")}
+    figures = {f"figures/{name}.{kind}" for name in report.figure_names() for kind in ("pdf", "png", "csv")}
+    tables = {TABLES[name].path for name in report.TABLES_OF_ALL_RUNS}
+    runs = {"runs/NA/seed%3D0/", "runs/NA/seed%3D1/", "datasets/NA.parquet"}
+    assert links == figures | tables | runs | {"explorer.html", "config.json"}
+
+
+def test_pictures_are_the_files_and_say_in_words_what_they_show(html, folder):
+    images = Page(html).of("img")
+    assert len(images) == 3
+    for image, name in zip(images, DRAWN, strict=True):
+        module = importlib.import_module(f"bumpscope.show.figures.{name}")
+        content = base64.b64decode(image["src"].partition(",")[2])
+        assert content == (folder / f"figures/{name}.png").read_bytes()
+        assert image["alt"].endswith(module.finding(report._read(folder / f"figures/{name}.csv")))
+
+
+def test_a_dataset_may_be_called_na(html):
+    assert "NA 97%" in Page(html).text or "NA 98%" in Page(html).text
+
+
+def test_a_figure_that_was_not_drawn_is_said_to_be_missing(html):
+    assert Page(html).text.count("This figure has not been drawn.") == len(report.figure_names()) - 3
+
+
+def test_a_figure_stands_once_with_the_claim_that_begins_with_it_and_the_others_link_to_it(html):
+    page = Page(html)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert [name for name in ids if name in report.figure_names()] != []
+    for name in report.figure_names():
+        assert ids.count(name) == 1
+    # The synthetic table has C1, C3 and C5 alone: what belongs to no other claim follows them.
+    assert ids.index("C1") < ids.index("phases") < ids.index("C3") < ids.index("decodability") < ids.index("C5")
+    assert ids.index("C5") < ids.index("coupling_index") < ids.index("others") < ids.index("behaviour_mix")
+    places = report._places(list(report.FIGURES_OF_CLAIMS))
+    assert places["phases"] == "C1" and places["behaviour_mix"] == "C2" and places["event_order"] == "C4"
+    assert report._places(["C2", "C3"])["phases"] == "C2" and report._places([]) == {}
+
+
+def test_verdicts_come_from_the_claims_table(html):
+    text = " ".join(Page(html).text.split())
+    assert "Of 3 claims, 1 supported, 1 contradicted, 1 undetermined." in text
+    assert "✗ contradicted" in text and "In no run R² exceeds its controls." in text
+    assert "−0.1 [−0.3, 0.1]" in text
+
+
+def test_a_claim_has_the_paragraph_that_its_numbers_make(folder, tmp_path):
+    numbers = {"runs": 6, "runs that got accurate": 5, "runs compared": 5, "seeds": 5, "R²": 0.2, "higher control": 0.3}
+    numbers |= {"excess": -0.1, "least excess": -0.2, "runs above the margin": 0}
+    rows = [{"claim": "C3", "quantity": name, "subject": "", "value": value} for name, value in numbers.items()]
+    table = pd.DataFrame(rows).assign(low=np.nan, high=np.nan)
+    for name in ("runs", "claims"):
+        shutil.copy(folder / TABLES[name].path, tmp_path / TABLES[name].path)
+    write_table("evidence", tmp_path / TABLES["evidence"].path, table[TABLES["evidence"].names], METADATA)
+    text = " ".join(Page(report.build(Results(tmp_path), tmp_path / "figures", {})).text.split())
+    assert "R² lies below it, with an excess of −0.1 (no interval)" in text
+    assert "The numbers behind this verdict are not on record." in text
+
+
+def test_other_verdicts_make_another_page(folder, tmp_path):
+    table = claims().assign(verdict="contradicted", statement="<b>bold & open", estimate=np.nan)
+    root = write_results(tmp_path, {"d": BALANCED}, (0,), (0,), samples=32, without=("claims",))
+    write_table("claims", root / TABLES["claims"].path, table, METADATA)
+    html = report.build(Results(root), root / "figures", CONFIGURATION)
+    page = Page(html)
+    assert "Of 3 claims, 0 supported, 3 contradicted, 0 undetermined." in page.text
+    assert "<b>bold & open" in page.text and not page.of("b") and "✓" not in page.text
+    assert "Circumstances" not in page.text
+
+
+def test_references_of_known_coupling_have_a_table_of_their_own(tmp_path):
+    root = write_results(tmp_path, {"d": {"dx": 0.5, "dy": 1.0}}, (0,), (0, 600), samples=32, without=("claims",))
+    own = Results(root).coupling.query("measure == 'effects'")
+    index = {"coupling": 0.5, "low": 0.25, "high": 0.75, "null_x": "fine", "null_y": "coarse", "censored": 2}
+    table = pd.concat([own.assign(**index), own.assign(dataset="known", reference="gated")])
+    write_table("coupling", root / TABLES["coupling"].path, table, METADATA)
+    text = " ".join(Page(report.build(Results(root), root / "figures", {})).text.split())
+    before, heading, after = text.partition("Reference models")
+    assert "0.5 [0.25, 0.75]" in before and "fine, coarse" in before and "2 never there" in before
+    assert heading and "known lattice, gated" in after and "known lattice" not in before
+    write_table("coupling", root / TABLES["coupling"].path, table.iloc[1:], METADATA)
+    text = Page(report.build(Results(root), root / "figures", {})).text
+    assert "No imbalanced dataset of the model under study was trained." in text
+
+
+def test_missing_tables_are_said_to_be_missing(tmp_path):
+    without = ("claims", "coupling", "metrics")
+    root = write_results(tmp_path, {"d": BALANCED}, (0,), (0,), samples=32, without=without)
+    text = Page(report.build(Results(root), root / "figures", {})).text
+    assert "No claim has been judged." in text and text.count("There is no such table") == 2
+
+
+def test_methods_tell_configuration_versions_runs_and_circumstances(html):
+    text = Page(html).text
+    assert "batch_size: 64" in text and "numpy " + np.__version__ in text and "pandas " + pd.__version__ in text
+    assert "0, 1" in text and "370000" in text and "two cores" in text
+
+
+def test_the_same_tables_give_the_same_page(html, folder):
+    again = report.build(Results(folder), folder / "figures", CONFIGURATION, {"Processor": "two cores"})
+    assert again == html
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (-0.5, "−0.5"), (3.0, "3"), (12345.6, "12346"), (1e-7, "1e-07"), (np.nan, "–"), (None, "–")],
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert report.number(value) == text

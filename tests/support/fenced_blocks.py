@@ -1,0 +1,75 @@
+"""The code in the pages for readers: blocks and commands, found in their text."""
+
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
+# Programs whose commands are looked for within sentences as well.
+INLINE = ("make", "python", ".venv/bin/python", "snakemake")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: the page it is on, its first line there, its language and its text."""
+
+    page: str
+    line: int
+    kind: str
+    text: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block says it is, in a comment on its first line."""
+        named = re.match(r"# ([\w./-]+\.(?:py|yaml))\n", self.text)
+        return named[1] if named else None
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A shell command on a page."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(*kinds: str) -> list[Block]:
+    """All fenced blocks of these languages (all, where none is named), page by page."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert text.count("```") % 2 == 0, f"{page}: a fence is not closed"
+        for match in _FENCE.finditer(text):
+            line = text.count("\n", 0, match.start(3)) + 1
+            found.append(Block(_name(page), line, match[2], textwrap.dedent(match[3])))
+    return [block for block in found if not kinds or block.kind in kinds]
+
+
+def commands() -> list[Command]:
+    """Every different command of the bash blocks, and those in sentences that begin with a program of ``INLINE``."""
+    found = {}
+    for block in blocks("bash"):
+        for line in block.text.replace("\\\n", " ").splitlines():
+            text = re.sub(r"\s+#.*$", "", line).strip()
+            if text and not text.startswith("#"):
+                found.setdefault(text, Command(str(block), text))
+    for page in PAGES:
+        prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
+        for match in re.finditer(r"`([^`\n]+)`", prose):
+            # What leaves something out is no command.
+            if match[1].split()[0] in INLINE and " " in match[1] and "…" not in match[1]:
+                found.setdefault(match[1], Command(_name(page), match[1]))
+    return list(found.values())

@@ -1,0 +1,79 @@
+"""Runs made up so that what they show is known: rows of the tables runs, metrics and phases."""
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.judge.claims import claims
+from bumpscope.store.tables import TABLES
+
+STEPS = np.array([0, *range(50, 1501, 50)])
+NAME = "r2/down3/t=239/pca3"
+EMPTY = {name: pd.DataFrame(columns=TABLES[name].names) for name in ("metrics", "runs", "coupling")}
+
+
+def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
+    row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "dx": dx, "dy": dy}
+    row |= {"image_size": 16, "sigma": 1.0, "margin": 2.0, "boundary": "plane", "polarity": "bright"}
+    row |= {
+        "skew_axis": "none",
+        "skew_alpha": 0.0,
+        "prediction": "v",
+        "reference": "none",
+        "n_images": round(12 / dx) * round(12 / dy),
+    }
+    row |= {"n_parameters": 1000, "batch_size": 64, "training_steps": 1500, "path": ""}
+    return row | other
+
+
+class Experiment:
+    """Runs, their metrics and phases, put together run by run."""
+
+    def __init__(self):
+        self.runs, self.metrics, self.phases = [], [], []
+
+    def add(self, dataset, seed, curves=None, latent=None, behaviour=None, **other):
+        """``curves`` maps a metric to its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
+
+        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part.
+        """
+        run = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed}
+        self.runs.append(run_row(dataset, seed, **other))
+        for name, values in (curves or {}).items():
+            pairs = zip(STEPS, np.broadcast_to(values, STEPS.shape), strict=True)
+            self.metrics += [run | {"step": s, "metric": name, "value": v} for s, v in pairs]
+        latent = latent or "A" * len(STEPS)
+        for s, a, b in zip(STEPS, latent, behaviour or latent, strict=True):
+            a, order = ("?", "partial") if a == "p" else (a, {"C": "full", "?": None}.get(a, "none"))
+            where = {"step": s, "latent_phase": a, "behaviour_phase": b, "order": order, "layer": "down3", "t": 239}
+            self.phases.append(run | where | {"reason": ""})
+        return self
+
+    def judge(self, claim):
+        metrics = pd.DataFrame(self.metrics) if self.metrics else EMPTY["metrics"]
+        return only(claims(metrics, pd.DataFrame(self.runs), pd.DataFrame(self.phases), EMPTY["coupling"]), claim)
+
+
+def only(table, claim):
+    rows = table[table.claim == claim]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def letters(b, c):
+    """Phase A up to step b, then B up to step c, then C."""
+    return "".join("A" if s < b else "B" if s < c else "C" for s in STEPS)
+
+
+def rise(tau):
+    """A curve linear in log step that crosses one half at tau."""
+    with np.errstate(divide="ignore"):
+        return np.clip(0.5 + np.log(STEPS / tau), 0, 1)
+
+
+def every(seeds, **run):
+    experiment = Experiment()
+    for seed in range(seeds):
+        experiment.add(
+            "balanced", seed, **{key: value(seed) if callable(value) else value for key, value in run.items()}
+        )
+    return experiment
