@@ -1,4 +1,4 @@
-"""The code in the pages for readers: blocks and commands, found in their text."""
+"""Code blocks and commands in README.md and docs/."""
 
 import re
 import textwrap
@@ -8,13 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
-# Programs whose commands are looked for within sentences as well.
+# Programs whose commands are found in sentences too.
 INLINE = ("make", "python", ".venv/bin/python", "snakemake")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: the page it is on, its first line there, its language and its text."""
+    """A fenced block: its page, first line, language and text."""
 
     page: str
     line: int
@@ -23,7 +23,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the block says it is, in a comment on its first line."""
+        """The path in a comment on the first line."""
         named = re.match(r"# ([\w./-]+\.(?:py|yaml))\n", self.text)
         return named[1] if named else None
 
@@ -47,7 +47,7 @@ def _name(page: Path) -> str:
 
 
 def blocks(*kinds: str) -> list[Block]:
-    """All fenced blocks of these languages (all, where none is named), page by page."""
+    """Fenced blocks of these languages, or of all, page by page."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def blocks(*kinds: str) -> list[Block]:
 
 
 def commands() -> list[Command]:
-    """Every different command of the bash blocks, and those in sentences that begin with a program of ``INLINE``."""
+    """Unique commands: those in bash blocks, and those in sentences that start with a program in ``INLINE``."""
     found = {}
     for block in blocks("bash"):
         for line in block.text.replace("\\\n", " ").splitlines():
@@ -69,7 +69,7 @@ def commands() -> list[Command]:
     for page in PAGES:
         prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
         for match in re.finditer(r"`([^`\n]+)`", prose):
-            # What leaves something out is no command.
+            # With an ellipsis it is no complete command.
             if match[1].split()[0] in INLINE and " " in match[1] and "…" not in match[1]:
                 found.setdefault(match[1], Command(_name(page), match[1]))
     return list(found.values())
