@@ -111,22 +111,27 @@ def _processor() -> str:
     return ", ".join(sorted(names)) or platform.machine()
 
 
-def save(name: str, frame: pd.DataFrame, device: torch.device, folder: Path = RESULTS) -> Path:
-    """Write ``folder/name-device.parquet``, whole or not at all, with the hardware in its metadata."""
-    path = folder / f"{name}-{device.type}.parquet"
+def write_table(path: Path, frame: pd.DataFrame, device: torch.device) -> None:
+    """Write a Parquet file, whole or not at all, with the hardware in its metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({"hardware": json.dumps(hardware(device))})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    print(frame.to_string(index=False))
-    print(f"written: {path.name}")
-    return path
+    print(f"written: {path.name}, {len(frame)} rows")
 
 
-def load(name: str, device: str, folder: Path = RESULTS) -> tuple[pd.DataFrame, dict[str, str]] | None:
-    """A benchmark's table and the hardware it was measured on; None where it was not measured."""
-    path = folder / f"{name}-{device}.parquet"
+def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
+    """A table and the hardware it was measured on; None where it was not measured."""
     if not path.exists():
         return None
     table = pq.read_table(path)
     return table.to_pandas(), json.loads(table.schema.metadata[b"hardware"])
+
+
+def save(name: str, frame: pd.DataFrame, device: torch.device, folder: Path = RESULTS) -> None:
+    print(frame.to_string(index=False))
+    write_table(folder / f"{name}-{device.type}.parquet", frame, device)
+
+
+def load(name: str, device: str, folder: Path = RESULTS) -> tuple[pd.DataFrame, dict[str, str]] | None:
+    return read_table(folder / f"{name}-{device}.parquet")
