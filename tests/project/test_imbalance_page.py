@@ -1,84 +1,82 @@
-"""The page on imbalance says what its tables say, and what was not measured."""
+"""The page on imbalance is made of its tables, and what is kept of an experiment is what it measured."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced
-from test_imbalance import shares
 
 import imbalance_page as page
 import keep_imbalance
 import search_imbalance
-from bumpscope.judge.claims import claims
-from bumpscope.judge.coupling import coupling
-from bumpscope.judge.onset_table import onset_table
-from bumpscope.judge.side_by_side import side_by_side
-from judgements import NOT_MEASURED
-from made_up_runs import EMPTY
-from truth_tables import load, save
+from truth_tables import DOCS, as_csv, frames, load
 
-
-def tables(times, reference="none"):
-    """What an experiment with these onsets would leave."""
-    kinds = {name: kind | {"reference": reference} for name, kind in LATTICE.items()}
-    metrics, runs = experiment(imbalanced(*times), kinds)
-    metrics = pd.concat([metrics, shares([[0.3, 0.4], [0.9, 0.95]])])
-    found, onsets = coupling(metrics, runs), onset_table(metrics, runs)
-    judged = claims(EMPTY["metrics"], EMPTY["runs"], pd.DataFrame(), found)
-    geometry = side_by_side(metrics, found, onsets)
-    return {"runs": runs, "coupling": found, "onsets": onsets, "factorisation": geometry, "claims": judged}
+STEPS = np.arange(100, 1601, 50)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    for name, table in tables((FAST, SLOW)).items():
-        save(f"imbalance-{name}", table.assign(experiment="study"), tmp_path)
-    return tmp_path
+def kept():
+    return frames("imbalance-coupling", "imbalance-bins", "imbalance-accuracy")
 
 
-def test_the_page_is_made_of_the_tables_beside_it():
-    assert page.PAGE.read_text(encoding="utf-8") == page.page()
+def test_the_page_and_its_tables_are_made_of_the_kept_ones():
+    assert (DOCS / "imbalance.md").read_text(encoding="utf-8") == page.page()
+    for name, table in page.tables().items():
+        assert (DOCS / "data" / f"{name}.csv").read_text(encoding="utf-8") == as_csv(table), name
 
 
-def test_what_was_not_measured_is_said(tmp_path):
-    text = page.page(tmp_path)
-    assert text.count(f"{NOT_MEASURED}.") == 8 and "Kept here: nothing" in text
+def test_a_missing_table_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="imbalance-search"):
+        page.page(tmp_path)
 
 
-def test_verdict_and_index_are_those_of_the_tables(folder, tmp_path_factory):
-    text = page.page(folder)
-    row = load("imbalance-coupling", folder)[0].iloc[0]
-    assert "**contradicted**" in text and "**factorised**" in text
-    assert page.interval(row.coupling, row.low, row.high) in text
-    other = tmp_path_factory.mktemp("coupled")
-    middle = (FAST * SLOW) ** 0.5
-    for name, table in tables((middle, middle)).items():
-        save(f"imbalance-{name}", table.assign(experiment="study"), other)
-    assert "**supported**" in page.page(other) and "**factorised**" not in page.page(other)
+def test_a_dataset_and_its_swapped_one_have_one_row(kept):
+    coupling = kept["imbalance-coupling"]
+    study = coupling[(coupling["experiment"] == "study") & (coupling["measure"] == "effects")]
+    assert len(study) == 2 * len(page.index(study).splitlines()[2:])
+    row = study.iloc[0]
+    assert page.interval(row.coupling, row.low, row.high) in page.index(study)
 
 
-def test_references_stand_apart_from_the_model_under_study(folder):
-    for name, table in tables((FAST, SLOW), "factorised").items():
-        kept = load(f"imbalance-{name}", folder)[0]
-        save(f"imbalance-{name}", pd.concat([kept, table.assign(experiment="factorised")]), folder)
-    ends, study = page.page(folder).split("## The denoiser under study")
-    assert "| factorised |" in ends and "| factorised |" not in study and "| under study |" in study
+def test_references_that_were_not_run_are_named(kept):
+    coupling = kept["imbalance-coupling"]
+    assert page.missing(coupling) == "Not run: factorised with unequal frequency, gated with unequal frequency."
+    kinds = ("lattice", "frequency")
+    everything = [coupling.assign(reference=name, kind=kind) for name in page.REFERENCES for kind in kinds]
+    assert page.missing(pd.concat(everything)) == ""
 
 
-def test_a_dataset_and_its_swapped_one_have_one_row(folder):
-    lines = page.page(folder).splitlines()
-    rows = [line for line in lines if line.startswith(("| wide | under study | effects", "| tall | under study"))]
-    assert len(rows) == 1
+def test_correct_images_are_those_at_the_positions_of_the_label(kept):
+    accuracy = kept["imbalance-accuracy"].query("experiment == 'study'")
+    text = page.rare(kept["imbalance-bins"].query("experiment == 'study'"), accuracy)
+    (line,) = [line for line in text.splitlines() if line.startswith("| dx1_dy1_skewx3 | x, rare |")]
+    row = accuracy.query("dataset == 'dx1_dy1_skewx3' and bin_x == 'rare' and bin_y == 'all'").iloc[0]
+    assert line.endswith(f"| {page.interval(row.correct, row.low, row.high)} |")
+
+
+def curves(factor, place, time):
+    """Curves of the use of a label that cross one half at this step, a little elsewhere in each seed."""
+    parts = []
+    for seed in range(6):
+        value = 1 / (1 + (time * (1 + 0.02 * seed) / STEPS) ** 8)
+        parts.append(pd.DataFrame({"seed": seed, "step": STEPS, "value": value}))
+    return pd.concat(parts).assign(dataset="d", factor=factor, bin=place)
 
 
 def test_use_by_bin_is_timed_seed_by_seed():
-    names = ("use_x/t=450/ema/x=rare,y=all", "use_y/t=450/ema/x=all,y=rare")
-    metrics, _ = experiment({"d": (FAST, SLOW)}, {"d": {}}, names=names)
-    effects, _ = experiment({"d": (FAST, FAST)}, {"d": {}})
-    table = keep_imbalance.by_bin(pd.concat([metrics, effects])).set_index("axis")
-    assert table.loc["x", "tau"] == pytest.approx(FAST, rel=0.25) and table.loc["x", "other"] == "all"
-    assert table.loc["y", "tau"] / table.loc["x", "tau"] == pytest.approx(2, rel=0.05)
-    assert (table["timed"] == 6).all() and (table["use"] == 1).all()
+    own = [curves("x", "x=rare,y=all", 300), curves("y", "x=all,y=rare", 600)]
+    use = pd.concat([*own, curves("x", "x=all,y=all", 300)])
+    table = keep_imbalance.by_bin(use).set_index("axis")
+    assert len(table) == 2
+    assert table.loc["x", "tau"] == pytest.approx(300, rel=0.1) and table.loc["x", "other"] == "all"
+    assert table.loc["y", "tau"] / table.loc["x", "tau"] == pytest.approx(2, rel=0.1)
+    assert (table["timed"] == 6).all() and (table["use"] > 0.99).all()
+    assert (table["tau_low"] < table["tau"]).all() and (table["tau"] < table["tau_high"]).all()
+
+
+def test_accuracy_by_bin_is_that_of_the_last_step():
+    frame = pd.DataFrame({"dataset": "d", "seed": [0, 1] * 2, "step": [100, 100, 200, 200], "value": [0, 0, 0.4, 0.6]})
+    both = pd.concat([frame.assign(bin="x=rare,y=all"), frame.assign(bin="x=rare,y=common")])
+    (row,) = keep_imbalance.accuracy(both).to_dict("records")
+    assert (row["bin_x"], row["bin_y"], row["correct"]) == ("rare", "all", pytest.approx(0.5))
 
 
 def test_the_search_looks_at_balanced_data_alone_and_with_seeds_of_its_own():
@@ -92,9 +90,25 @@ def test_the_search_table_compares_within_seeds():
     rows = []
     for seed, factor in ((100, 1.0), (101, 2.0)):
         for spacing, time in ((1.0, 600.0), (6.0, 300.0)):
-            for measure in ("effects", "rare"):
-                tau = np.nan if (measure, spacing) == ("rare", 6.0) else time * factor
-                row = {"spacing": spacing, "alpha": 0.0, "seed": seed, "measure": measure}
-                rows.append(row | {"tau_x": tau, "tau_y": tau})
+            row = {"spacing": spacing, "alpha": 0.0, "seed": seed, "measure": "effects"}
+            rows.append(row | {"tau_x": time * factor, "tau_y": time * factor})
     text = page.search(pd.DataFrame(rows))
-    assert "-0.69 [-0.69, -0.69]" in text and "| 424 |" in text and "| 849 |" in text
+    assert "| 424 | -0.69 [-0.69, -0.69] |" in text and "| 849 |" in text
+
+
+def test_a_kept_table_replaces_only_its_own_experiment(tmp_path, monkeypatch):
+    class Finished:
+        def __init__(self, folder):
+            self.value = float(folder.name)
+
+        def table(self, name, **where):
+            return pd.DataFrame({"value": [self.value], "bin": None})
+
+    monkeypatch.setattr(keep_imbalance, "Results", Finished)
+    monkeypatch.setattr(keep_imbalance, "effect_timestep", lambda metrics: 450)
+    for name in ("by_bin", "accuracy"):
+        monkeypatch.setattr(keep_imbalance, name, lambda frame: frame)
+    for folder, experiment in (("1", "study"), ("2", "gated"), ("3", "study")):
+        keep_imbalance.keep(tmp_path / folder, experiment, tmp_path)
+    table = load("imbalance-runs", tmp_path)[0]
+    assert dict(zip(table["experiment"], table["value"], strict=True)) == {"gated": 2, "study": 3}
