@@ -21,7 +21,7 @@ from record import load, save
 from bumpscope.store.files import atomic_path
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 PAGE = ROOT / "docs" / "explorer.md"
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
 RUNS = 5  # looked at, evenly over the experiment

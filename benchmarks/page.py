@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from the tables in benchmarks/results, and from nothing else.
+"""Write docs/benchmarks.md and its CSV files from the tables in benchmarks/results.
 
 python benchmarks/page.py
 """
@@ -6,364 +6,235 @@ python benchmarks/page.py
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from record import RESULTS, load
+from record import RESULTS, ROOT, load
+from writing import NOT_MEASURED, link, markdown, significant, write
 
 from bumpscope.config.experiment import read_yaml, validate
 from bumpscope.config.plan import multiply_adds
-from bumpscope.store.files import atomic_path
 
-ROOT = Path(__file__).parent.parent
-PAGE, PRESET = ROOT / "docs" / "benchmarks.md", ROOT / "workflow" / "presets" / "paper.yaml"
+PRESET = ROOT / "workflow" / "presets" / "paper.yaml"
 HOURS = 2  # of one GPU, in which the paper preset's grid should fit
-NOT_MEASURED = "not measured"
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 TARGET_SECONDS, TARGET_GIB = 60, 2  # of planning a thousand runs
 TARGET_CPU, TARGET_OVERHEAD, TARGET_PROBING = 1.5, 0.15, 1.0
+LEAST_SHARE = 0.005  # of core-seconds, of what is shown
+MOST_GROWING = 3  # commands whose memory grows most with the number of runs
+INTRODUCTION = """\
+Speed against other code, where the time goes, and how cost grows. `make benchmarks` takes half
+an hour on a quiet machine after the default experiment; the commands below repeat a part, with `--device cuda` on a
+GPU. Everything is float32 on one thread unless it says otherwise. Brackets hold quartiles. Install the peers with
+
+```bash
+.venv/bin/pip install --no-deps --target benchmarks/.packages -r benchmarks/requirements.lock
+```"""
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """A table in Markdown; numbers as they are already written out."""
-    lines = [" | ".join(frame.columns), " | ".join("---" for _ in frame.columns)]
-    lines += [" | ".join(str(value) for value in row) for row in frame.itertuples(index=False)]
-    return "\n".join(f"| {line} |" for line in lines)
+@dataclass(frozen=True)
+class Target:
+    """One thing asked: what, the target, what was found, and whether that meets it."""
+
+    asked: str
+    target: str
+    found: str
+    met: bool
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """A number to some significant digits, without an exponent."""
-    if not np.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    places = max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))
-    return f"{value:,.{places}f}"
+def targets(frames: dict[str, pd.DataFrame]) -> list[Target]:
+    """Everything with a target, of the tables that were measured on the CPU."""
+    found = []
+    if "training" in frames:
+        frame = frames["training"]
+        worst = frame.loc[frame.ratio[~frame.name.str.startswith("bumpscope")].idxmin()]
+        asked, found_text = "time of a training step, best peer over ours", f"{worst.ratio:.2f} ({worst['size']})"
+        found.append(Target(asked, f"≥ {TARGET_CPU}", found_text, bool(worst.ratio >= TARGET_CPU)))
+    if "workflow" in frames:
+        share = frames["workflow"].query("overhead").share.sum()
+        asked = "share of core-seconds outside training, probing and analysis"
+        found.append(Target(asked, f"< {TARGET_OVERHEAD:.0%}", f"{share:.1%}", bool(share < TARGET_OVERHEAD)))
+    if "workflow-runs" in frames:
+        frame = frames["workflow-runs"]
+        ratio = (frame.runs * (frame.probing + frame.analysis)).sum() / (frame.runs * frame.training).sum()
+        asked = "probing and analysis over training"
+        found.append(Target(asked, f"≤ {TARGET_PROBING:g}", f"{ratio:.2f}", bool(ratio <= TARGET_PROBING)))
+    if "dry-run" in frames:
+        seconds, memory = frames["dry-run"].seconds.max(), frames["dry-run"].memory.max() / 1024
+        asked, text = f"planning {frames['dry-run'].n.max():,} runs", f"{significant(seconds)} s, {memory:.2f} GiB"
+        met = bool(seconds < TARGET_SECONDS and memory < TARGET_GIB)
+        found.append(Target(asked, f"< {TARGET_SECONDS} s, {TARGET_GIB} GiB", text, met))
+    return found
 
 
 def training(frame: pd.DataFrame) -> str:
-    """Training throughput and the ratio to the best peer at each size."""
-    best = frame[~frame.name.str.startswith("bumpscope")].groupby("size", sort=False).ratio.min()
-    table = pd.DataFrame(
-        {
-            "size": frame["size"],
-            "loop": frame.name,
-            "parameters": frame.parameters.map("{:,}".format),
-            "batch": frame.batch,
-            "GFLOP a step": frame.gflop_a_step.map(significant),
-            "ms a step (quartiles)": [
-                f"{significant(1e3 * row.seconds)} ({significant(1e3 * row.low)} to {significant(1e3 * row.high)})"
-                for row in frame.itertuples()
-            ],
-            "images/s": frame.images_a_second.map(significant),
-            "time over ours": frame.ratio.map("{:.2f}".format),
-        }
-    )
-    ratios = ", ".join(f"{size}: {ratio:.2f}" for size, ratio in best.items())
-    met = "met" if (best >= TARGET_CPU).all() else "not met"
-    return (
-        f"{markdown(table)}\n\nTime of the best peer over ours, {ratios}. On a CPU the target is {TARGET_CPU}: {met}."
-    )
+    """A row a size: our step, and the peers' time over ours."""
+    rows = []
+    for size, part in frame.groupby("size", sort=False):
+        ours = part.iloc[0]
+        row = {"size": size, "ours, ms": _milliseconds(ours)}
+        row["images/s"] = significant(ours.images_a_second)
+        rows.append(row | {f"{peer.name} over ours": f"{peer.ratio:.2f}" for peer in part.iloc[1:].itertuples()})
+    return markdown(pd.DataFrame(rows).fillna("–"))
+
+
+def _milliseconds(row: pd.Series) -> str:
+    return f"{significant(1e3 * row.seconds)} [{significant(1e3 * row.low)}, {significant(1e3 * row.high)}]"
 
 
 def sampling(frame: pd.DataFrame) -> str:
-    """Sampling throughput."""
-    table = pd.DataFrame(
-        {
-            "sampler": frame.name,
-            "steps": frame.steps,
-            "images timed": frame.images,
-            "parameters": frame.parameters.map("{:,}".format),
-            "images/s": frame.images_a_second.map(significant),
-            "time an image over ours": frame.ratio.map("{:.2f}".format),
-        }
-    )
+    table = pd.DataFrame({"sampler": frame.name, "steps": frame.steps})
+    table["images/s"] = frame.images_a_second.map(significant)
+    table["time over ours"] = frame.ratio.map("{:.2f}".format)
     return markdown(table)
 
 
 def agreement(frame: pd.DataFrame) -> str:
     """Outcomes of our sampler against those of diffusers' schedulers."""
-    table = pd.DataFrame(
-        {
-            "checkpoint": frame.step,
-            "compared with": frame.sampler,
-            "centres": frame.centres,
-            "same outcome": frame.same_outcome.map("{:.1%}".format),
-            "correct, ours": frame.correct_ours.map("{:.1%}".format),
-            "correct, theirs": frame.correct.map("{:.1%}".format),
-            "median distance of single bumps, px": frame.median_distance.map(significant),
-        }
-    )
+    table = pd.DataFrame({"checkpoint": frame.step, "diffusers": frame.sampler.str.removeprefix("diffusers' ")})
+    table["same outcome"] = frame.same_outcome.map("{:.1%}".format)
+    table["correct, ours"] = frame.correct_ours.map("{:.1%}".format)
+    table["theirs"] = frame.correct.map("{:.1%}".format)
+    table["distance, px"] = frame.median_distance.map("{:.1e}".format)
     return markdown(table)
 
 
 def limit(frame: pd.DataFrame) -> str:
     """Achieved FLOP/s against those of the same matrix products alone."""
-    table = pd.DataFrame(
-        {
-            "size": frame["size"],
-            "GFLOP a step": frame.gflop_a_step.map(significant),
-            "training step, GFLOP/s": frame.step_gflops.map(significant),
-            "same products alone, GFLOP/s": frame.products_gflops.map(significant),
-            "large square product, GFLOP/s": frame.peak_gflops.map(significant),
-            "of the products' speed": frame.of_products.map("{:.0%}".format),
-        }
-    )
+    table = pd.DataFrame({"size": frame["size"], "step, GFLOP/s": frame.step_gflops.map(significant)})
+    table["of the products' speed"] = frame.of_products.map("{:.0%}".format)
     return markdown(table)
 
 
 def engine(frame: pd.DataFrame) -> str:
-    """Variants of the training step; the ratio is to the first of each kind."""
-    table = pd.DataFrame(
-        {
-            "variant": frame.name,
-            "ms (quartiles)": [
-                f"{significant(1e3 * row.seconds)} ({significant(1e3 * row.low)} to {significant(1e3 * row.high)})"
-                for row in frame.itertuples()
-            ],
-            "time over the first": frame.ratio.map("{:.2f}".format),
-            "": frame.verdict,
-        }
-    )
-    return markdown(table)
-
-
-def profile(frame: pd.DataFrame) -> str:
-    """Milliseconds a step by kind of operation."""
-    total = frame[["before", "after"]].sum()
-    rows = pd.concat([frame, pd.DataFrame([{"operations": "in all", **total}])], ignore_index=True)
-    table = pd.DataFrame(
-        {
-            "operations": rows.operations,
-            "before, ms a step": rows.before.map(significant),
-            "after, ms a step": rows.after.map(significant),
-        }
-    )
+    """Variants of the training step; the fetching of a batch alone is only in the full table."""
+    frame = frame[~frame.name.str.startswith("a batch")]
+    table = pd.DataFrame({"variant": frame.name, "ms": (1e3 * frame.seconds).map(significant)})
+    table["over plain"] = frame.ratio.map("{:.2f}".format)
+    table[""] = frame.verdict
     return markdown(table)
 
 
 def workflow(frame: pd.DataFrame) -> str:
     """Shares of wall time times cores."""
-    share = frame.loc[frame.overhead, "share"].sum()
-    table = pd.DataFrame(
-        {
-            "what": frame.what,
-            "core-seconds": frame.core_seconds.map("{:,.0f}".format),
-            "share": frame.share.map("{:.1%}".format),
-        }
-    )
-    wall, cores = frame.wall.iloc[0], frame.cores.iloc[0]
-    met = "met" if share < TARGET_OVERHEAD else "not met"
-    return (
-        f"{markdown(table)}\n\n{wall / 60:.1f} minutes of wall time on {cores} cores. Neither training, probing nor "
-        f"analysis: {share:.1%}; the target is under {TARGET_OVERHEAD:.0%}: {met}."
-    )
-
-
-def workflow_steps(frame: pd.DataFrame) -> str:
-    """Jobs of each step, their cost and their memory."""
-    table = pd.DataFrame(
-        {
-            "step": frame.command,
-            "jobs": frame.jobs,
-            "work, core-seconds": frame.work.map("{:,.1f}".format),
-            "imports, core-seconds": frame.starting.map("{:,.1f}".format),
-            "largest memory, MiB": frame.max_rss.map(lambda value: significant(value)),
-        }
-    )
-    return markdown(table)
-
-
-def workflow_runs(frame: pd.DataFrame) -> str:
-    """What probing and analysis cost beside training, a row a dataset."""
-    ratio = (frame.probing + frame.analysis) / frame.training
-    table = pd.DataFrame(
-        {
-            "dataset": frame.dataset,
-            "runs": frame.runs,
-            "training, s a run": frame.training.map("{:.0f}".format),
-            "probing, s a run": frame.probing.map("{:.0f}".format),
-            "analysis, s a run": frame.analysis.map("{:.0f}".format),
-            "probing and analysis over training": ratio.map("{:.2f}".format),
-        }
-    )
-    whole = (frame.runs * (frame.probing + frame.analysis)).sum() / (frame.runs * frame.training).sum()
-    met = "met" if whole <= TARGET_PROBING else "not met"
-    return (
-        f"{markdown(table)}\n\nProbing and analysis over training in all runs together: {whole:.2f}; the target is at "
-        f"most {TARGET_PROBING:g}: {met}."
-    )
+    shown = frame[frame.share >= LEAST_SHARE]
+    table = pd.DataFrame({"what": shown.what, "core-seconds": shown.core_seconds.map("{:,.0f}".format)})
+    table["share"] = shown.share.map("{:.1%}".format)
+    return f"{markdown(table)}\n\n{frame.wall.iloc[0] / 60:.1f} minutes on {frame.cores.iloc[0]} cores."
 
 
 def growth(frame: pd.DataFrame) -> str:
-    """Times and slopes, a row a curve."""
+    """A row a curve: its ends and its slope."""
     rows = []
     for (cost, against), curve in frame.groupby(["cost", "against"], sort=False):
-        at = " / ".join(f"{n:,}" for n in curve.n)
-        rows.append({"cost": cost, "against": against, "at": at, **_curve(curve)})
+        size = f"{curve.n.iloc[0]:,} to {curve.n.iloc[-1]:,} {against}"
+        seconds = f"{significant(curve.seconds.iloc[0], 2)} to {significant(curve.seconds.iloc[-1], 2)}"
+        rows.append({"cost": cost, "size": size, "seconds": seconds, "slope": _slope(curve)})
     return markdown(pd.DataFrame(rows))
 
 
-def _curve(curve: pd.DataFrame) -> dict[str, str]:
-    return {
-        "seconds": " / ".join(significant(value) for value in curve.seconds),
-        "slope": f"{curve.slope.iloc[0]:.2f} ± {curve.slope_error.iloc[0]:.2f}",
-    }
+def _slope(curve: pd.DataFrame) -> str:
+    return f"{curve.slope.iloc[0]:.2f} ± {curve.slope_error.iloc[0]:.2f}"
 
 
 def dry_run(frame: pd.DataFrame) -> str:
-    """Planning and submitting many runs, a row a shape and number of runs, and whether the limits hold."""
-    table = pd.DataFrame(
-        {
-            "many runs": frame.cost,
-            "runs": frame.n.map("{:,}".format),
-            "datasets": frame.datasets,
-            "seconds": frame.seconds.map(significant),
-            "peak memory, MiB": frame.memory.map("{:,.0f}".format),
-            "jobs": frame.jobs.map("{:,}".format),
-            "submissions": frame.submissions.map("{:,}".format),
-        }
-    )
-    slopes = ", ".join(f"{cost}: {_curve(curve)['slope']}" for cost, curve in frame.groupby("cost", sort=False))
-    seconds, memory = frame.seconds.max(), frame.memory.max() / 1024
-    met = "met" if seconds < TARGET_SECONDS and memory < TARGET_GIB else "not met"
-    return (
-        f"{markdown(table)}\n\nSlope of log time against log runs, {slopes}. At most {significant(seconds)} s and "
-        f"{memory:.2f} GiB; the target is under {TARGET_SECONDS} s and {TARGET_GIB} GiB: {met}."
-    )
+    """The most runs of each shape."""
+    most = frame[frame.n == frame.groupby("cost").n.transform("max")]
+    table = pd.DataFrame({"runs": most.n.map("{:,}".format), "shape": most.cost})
+    table["seconds"] = most.seconds.map(significant)
+    table["MiB"] = most.memory.map("{:,.0f}".format)
+    table["jobs"] = most.jobs.map("{:,}".format)
+    table["submissions"] = most.submissions.map("{:,}".format)
+    return markdown(table)
 
 
 def aggregation(frame: pd.DataFrame) -> str:
-    """Time and memory of what reads all runs, a row a command, those whose memory grows most first."""
-    rows, counts = [], sorted(frame.n.unique())
+    """The commands whose memory grows most with the number of runs, and the slowest."""
+    rows = []
     for cost, curve in frame.groupby("cost", sort=False):
-        memory = curve.sort_values("n").memory.to_numpy()
-        rows.append(
-            {"command": cost, **_curve(curve), "peak memory, MiB": " / ".join(f"{value:,.0f}" for value in memory)}
-            | {"KiB a run": 1024 * (memory[-1] - memory[0]) / (counts[-1] - counts[0])}
-        )
+        few, most = curve.loc[curve.n.idxmin()], curve.loc[curve.n.idxmax()]
+        grows = 1024 * (most.memory - few.memory) / (most.n - few.n)
+        row = {"command": cost, "seconds": significant(most.seconds), "MiB": f"{most.memory:,.0f}"}
+        rows.append(row | {"KiB a run": grows, "slowest": most.seconds})
     table = pd.DataFrame(rows).sort_values("KiB a run", ascending=False, kind="stable")
+    slowest = table[table.slowest == table.slowest.max()]
+    table = pd.concat([table.head(MOST_GROWING), slowest]).drop_duplicates("command").drop(columns="slowest")
     table["KiB a run"] = table["KiB a run"].map("{:,.0f}".format)
-    at = " / ".join(f"{count:,}" for count in counts)
-    return f"Times and memory at {at} runs:\n\n{markdown(table)}"
+    return f"At {frame.n.max():,} runs, of {frame.cost.nunique()} commands:\n\n{markdown(table)}"
 
 
 # Heading, table, how it is made into text, what was done, and the command that does it again.
-SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], tuple[str, ...], str, str]] = [
+SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], str, str]] = [
     (
-        "Training against the loops that people use",
+        "Training",
         "training",
         training,
-        ("cpu", "cuda"),
-        "One step of each loop in turn, over and over; medians. A step is drawing a batch, noising, forward, backward, "
-        "clipping, the optimiser and the moving average, in float32, on one thread. The peers have the same number of "
-        "halvings and one head of attention at the same feature-map sizes; they draw without labels. FLOPs are those "
-        "that torch counts. What differs is said in benchmarks/peers.py.",
-        "python benchmarks/training.py",
+        "A step of each loop in turn, from drawing a batch to the moving average. The peers have the same feature-map "
+        "sizes, halvings and attention, and draw without labels (`benchmarks/peers.py`).",
+        "training.py",
     ),
     (
-        "Sampling against diffusers",
+        "Sampling",
         "sampling",
         sampling,
-        ("cpu", "cuda"),
-        "1,000 requested centres with untrained networks of the 16 px size, one thread, in batches of nearly the same "
-        "size; the thousand-step loop is timed on fewer images.",
-        "python benchmarks/sampling.py",
+        "Requested centres with untrained networks of the 16 px size.",
+        "sampling.py",
     ),
     (
         "Do the samplers agree?",
         "agreement",
         agreement,
-        ("cpu",),
-        "Two checkpoints of a run of the default experiment: our 25-step DDIM against diffusers' schedulers driving "
-        "the same network from the same starting noise.",
-        "python benchmarks/sampling.py",
+        "Two checkpoints of the default experiment: our 25-step DDIM against diffusers' schedulers with the same "
+        "network and starting noise, and the median distance of single bumps.",
+        "sampling.py",
     ),
     (
         "Distance to the limit",
         "limit",
         limit,
-        ("cpu", "cuda"),
-        "The matrix products of a training step (each convolution as the product of its patches with its kernels, and "
-        "its two gradients; linear layers likewise) timed alone as plain products of the same sizes, on one thread. A "
-        "share above 100% means that the convolutions are faster than such products.",
-        "python benchmarks/limit.py",
+        "A training step against its matrix products alone. Above 100% the convolutions are faster than such products.",
+        "limit.py",
     ),
     (
-        "What each change to the training step is worth",
+        "Changes to the training step",
         "engine",
         engine,
-        ("cpu",),
-        "The default network (16 px, batch 64) on one thread, each row with the changes of the rows before it; the "
-        "options come on top of all that was kept. The last two rows are the fetching of a batch alone.",
-        "python benchmarks/engine.py --compile",
-    ),
-    (
-        "The profile of the training step, before and after",
-        "profile",
-        profile,
-        ("cpu",),
-        "The first and the last of the variants kept above under torch's profiler, which itself takes time, more of it "
-        "where operations are many and small.",
-        "python benchmarks/engine.py",
+        "The default network, each row with the changes before it; options come on top of what was kept.",
+        "engine.py --compile",
     ),
     (
         "Where the time of the default experiment goes",
         "workflow",
         workflow,
-        ("cpu",),
-        "The whole workflow in an empty folder. Every step logs how long it worked and how long its imports took; the "
-        "rest of wall time times cores is the last row.",
-        "python benchmarks/workflow.py --output DIR",
-    ),
-    (
-        "The default experiment by step",
-        "workflow-steps",
-        workflow_steps,
-        ("cpu",),
-        "The same run. Memory is that of the largest job, as Snakemake saw it.",
-        "python benchmarks/workflow.py --output DIR",
-    ),
-    (
-        "The default experiment by dataset",
-        "workflow-runs",
-        workflow_runs,
-        ("cpu",),
-        "The same run: seconds of work, imports left out, compilation of UMAP included.",
-        "python benchmarks/workflow.py --output DIR",
+        "The whole workflow in an empty folder.",
+        "workflow.py --output DIR",
     ),
     (
         "Cost as the work grows",
         "growth",
         growth,
-        ("cpu",),
-        "Seconds on one core, with the slope of log time against log size: 1 is twice the time for twice the work. The "
-        "samples' rows have one cloud of 512-dimensional vectors.",
-        "python benchmarks/growth.py",
+        "The slope is that of log time over log size: 1 is twice the time for twice the work.",
+        "growth.py",
     ),
     (
         "Planning many runs",
         "dry-run",
         dry_run,
-        ("cpu",),
-        "A dry run: the configuration, the DAG, the plan, Snakemake's start and the imports. Of the jobs, which are "
-        "those that do not run where Snakemake does, `profiles/slurm` puts small ones together: submissions are those "
-        "that a dry run with it prints. What trains and probes a run is submitted alone.",
-        "python benchmarks/dry_run.py",
+        "A dry run, imports included. Submissions are those of `profiles/slurm`, which groups small jobs.",
+        "dry_run.py",
     ),
     (
         "Bringing many runs together",
         "aggregation",
         aggregation,
-        ("cpu",),
-        "Each command with the runs of the default experiment over and over, under other seeds: seconds with its "
-        "imports, peak memory, and by how much that grows with each run from the fewest to the most. Tables and "
-        "figures that have a row or a curve a run grow with them; a run's own tables are let go before the next is "
-        "read.",
-        "python benchmarks/aggregation.py --results DIR",
+        "Commands that read all runs, with those of the default experiment repeated under other seeds.",
+        "aggregation.py --results DIR",
     ),
 ]
+# Tables that a section links to beside its own.
+MORE = {"engine": ("profile",), "workflow": ("workflow-steps", "workflow-runs")}
 
 
 def paper_preset() -> str:
@@ -376,35 +247,44 @@ def paper_preset() -> str:
     needed = (trained + sampled) / (HOURS * 3600)
     return (
         f"## The paper preset on a GPU\n\nIts {len(runs)} runs take {trained / 1e15:,.0f} PFLOP of training and "
-        f"{sampled / 1e15:,.0f} PFLOP of sampling. {HOURS} GPU-hours for all of it need {needed / 1e12:,.0f} TFLOP/s, "
-        f"sustained. The throughput of a GPU: {NOT_MEASURED}, so neither is the time."
+        f"{sampled / 1e15:,.0f} PFLOP of sampling. {HOURS} GPU-hours need {needed / 1e12:,.0f} TFLOP/s. "
+        f"The throughput of a GPU: {NOT_MEASURED}."
     )
 
 
+def kept(folder: Path) -> dict[tuple[str, str], tuple[pd.DataFrame, dict[str, str]]]:
+    """Every table that was measured, by name and device."""
+    names = [name for _, own, *_ in SECTIONS for name in (own, *MORE.get(own, ()))]
+    every = {(name, device): load(name, device, folder) for name in names for device in DEVICES}
+    return {key: found for key, found in every.items() if found is not None}
+
+
+def tables(folder: Path = RESULTS) -> dict[str, pd.DataFrame]:
+    """The full tables beside the page, by name of their file."""
+    return {f"benchmarks-{name}-{device}": frame for (name, device), (frame, _) in kept(folder).items()}
+
+
 def page(folder: Path = RESULTS) -> str:
-    """The whole page."""
-    parts = [
-        "# Benchmarks",
-        "Written by `python benchmarks/page.py` from the tables in `benchmarks/results`. The peers beyond the lock are "
-        "installed by\n\n```bash\n.venv/bin/pip install --no-deps --target benchmarks/.packages "
-        "-r benchmarks/requirements.lock\n```\n\nand the commands below run with `.venv/bin/python`. A GPU's rows are "
-        "made with `--device cuda`.",
-    ]
-    for heading, name, text, devices, how, command in SECTIONS:
-        parts += [f"## {heading}", f"{how} Again: `{command}`."]
-        for device in devices:
-            found = load(name, device, folder)
-            if found is None:
-                parts.append(f"{DEVICES[device]}: {NOT_MEASURED}.")
-                continue
-            frame, facts = found
-            where = facts.get("gpu", facts["processor"])
-            parts.append(f"{DEVICES[device]} ({where}; torch {facts['torch']}; {facts['date']}):")
-            parts.append(text(frame))
+    """The page's text."""
+    found = kept(folder)
+    asked = targets({name: frame for (name, device), (frame, _) in found.items() if device == "cpu"})
+    parts = ["# Benchmarks", INTRODUCTION]
+    for device, label in DEVICES.items():
+        every = [facts for (_, of), (_, facts) in found.items() if of == device]
+        where = {f"{facts.get('gpu', facts['processor'])}, torch {facts['torch']}, {facts['date']}" for facts in every}
+        parts.append(f"{label}: {'; '.join(sorted(where)) or NOT_MEASURED}.")
+    if asked:
+        rows = [(one.asked, one.target, one.found, "yes" if one.met else "**no**") for one in asked]
+        parts.append(markdown(pd.DataFrame(rows, columns=["asked", "target", "found", "met"])))
+    for heading, name, text, how, command in SECTIONS:
+        of = [device for device in DEVICES if (name, device) in found]
+        keys = [key for key in found if key[0] in (name, *MORE.get(name, ()))]
+        links = ", ".join(link(f"benchmarks-{table}-{device}", f"{table}-{device}") for table, device in keys)
+        result = f"In full: {links}." if links else f"{NOT_MEASURED.capitalize()}."
+        parts += [f"## {heading}", f"{how} `python benchmarks/{command}`. {result}"]
+        parts += [text(found[name, device][0]) for device in of]
     return "\n\n".join([*parts, paper_preset()]) + "\n"
 
 
 if __name__ == "__main__":
-    with atomic_path(PAGE) as temporary:
-        temporary.write_text(page(), encoding="utf-8")
-    print(f"written: docs/{PAGE.name}")
+    write("benchmarks", page(), tables())

@@ -18,7 +18,7 @@ from bumpscope.worlds.bumps import from_network
 SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])
 
 
-peers, record, page = (module(name) for name in ("peers", "record", "page"))
+peers, record, writing, page = (module(name) for name in ("peers", "record", "writing", "page"))
 needs_lucidrains = pytest.mark.skipif(
     not peers.lucidrains_installed(), reason="denoising-diffusion-pytorch is not installed (see docs/benchmarks.md)"
 )
@@ -168,22 +168,36 @@ def test_shapes_of_many_runs_have_about_as_many_as_asked(count):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "memory", "words"), [(30.0, 500.0, ": met."), (61.0, 500.0, ": not met."), (30.0, 2100.0, ": not met.")]
+    ("seconds", "memory", "met"), [(30.0, 500.0, True), (61.0, 500.0, False), (30.0, 2100.0, False)]
 )
-def test_the_limits_of_planning_are_both_looked_at(seconds, memory, words):
-    row = {"cost": "a", "against": "runs", "datasets": 1, "jobs": 7, "submissions": 3}
-    few = row | {"n": 10, "seconds": 2.0, "memory": 100.0}
-    frame = record.with_slopes([few, row | {"n": 1000, "seconds": seconds, "memory": memory}])
-    assert page.dry_run(frame).endswith(words)
+def test_the_limits_of_planning_are_both_looked_at(seconds, memory, met):
+    frame = pd.DataFrame({"n": [10, 1000], "seconds": [2.0, seconds], "memory": [100.0, memory]})
+    (target,) = page.targets({"dry-run": frame})
+    assert target.met == met and target.asked == "planning 1,000 runs"
 
 
-def test_memory_of_a_command_is_told_with_its_growth_a_run():
+@pytest.mark.parametrize(("probing", "found", "met"), [(20.0, "0.90", True), (30.0, "1.14", False)])
+def test_probing_is_set_against_training_over_all_runs(probing, found, met):
+    rows = [("many", 5, 40.0, probing, 10.0), ("one", 1, 10.0, 20.0, 20.0)]
+    frame = pd.DataFrame(rows, columns=["dataset", "runs", "training", "probing", "analysis"])
+    (target,) = page.targets({"workflow-runs": frame})
+    assert (target.found, target.met) == (found, met)
+
+
+def test_the_target_of_training_is_asked_of_the_size_with_the_fastest_peer():
+    names = ["bumpscope", "diffusers", "lucidrains"]
+    frame = pd.DataFrame({"name": names * 2, "size": ["small"] * 3 + ["large"] * 3, "ratio": [1, 2, 3, 1, 1.4, 1.2]})
+    (target,) = page.targets({"training": frame})
+    assert (target.found, target.met) == ("1.20 (large)", False)
+
+
+def test_memory_of_a_command_is_shown_with_its_growth_a_run():
     row = {"against": "runs", "seconds": 1.0}
     steady = [row | {"cost": "steady", "n": n, "memory": 100.0} for n in (10, 1000)]
     growing = [row | {"cost": "growing", "n": n, "memory": 100.0 + 2 * n} for n in (10, 1000)]
     lines = page.aggregation(record.with_slopes(steady + growing)).splitlines()[-2:]
-    assert lines[0].startswith("| growing |") and lines[0].endswith("| 2,048 |")
-    assert lines[1].endswith("| 100 / 100 | 0 |")
+    assert lines[0] == "| growing | 1.00 | 2,100 | 2,048 |"
+    assert lines[1] == "| steady | 1.00 | 100 | 0 |"
 
 
 def test_a_command_that_fails_is_told_with_what_it_printed():
@@ -191,18 +205,12 @@ def test_a_command_that_fails_is_told_with_what_it_printed():
         record.watched([sys.executable, "-c", "raise SystemExit('no such thing')"])
 
 
-def test_the_page_is_made_of_the_tables_beside_it():
-    assert page.PAGE.read_text(encoding="utf-8") == page.page()
+def test_the_page_and_its_tables_are_made_of_the_kept_ones():
+    assert (writing.DOCS / "benchmarks.md").read_text(encoding="utf-8") == page.page()
+    for name, table in page.tables().items():
+        assert (writing.DOCS / "data" / f"{name}.csv").read_text(encoding="utf-8") == writing.as_csv(table), name
 
 
 def test_the_page_says_what_was_not_measured(tmp_path):
-    text = page.page(tmp_path)
-    # Each table of each device, and the time of the paper preset.
-    assert text.count(page.NOT_MEASURED) == sum(len(section[3]) for section in page.SECTIONS) + 1
-
-
-@pytest.mark.parametrize(("probing", "words"), [(20.0, "0.90; the target is at most 1: met"), (30.0, "not met")])
-def test_probing_is_set_against_training_over_all_runs(probing, words):
-    rows = [("many", 5, 40.0, probing, 10.0), ("one", 1, 10.0, 20.0, 20.0)]
-    frame = pd.DataFrame(rows, columns=["dataset", "runs", "training", "probing", "analysis"])
-    assert page.workflow_runs(frame).endswith(f"{words}.")
+    # Each device, each section, and the throughput of a GPU.
+    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 1
