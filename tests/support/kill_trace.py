@@ -1,4 +1,4 @@
-"""Twenty kills of whole workflows and what each left, into docs/kills.md.
+"""Twenty kills of whole workflows and what each left, into docs/kills.md and its CSV files.
 
     make kill-trace        # twenty minutes on two cores
 
@@ -16,52 +16,65 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmark_modules import module
 from interrupted_runs import Kill, Run, everything, play, twenty_kills
 from whole_files import look
 from workflow import ROOT, copy_project
 
-PAGE = ROOT / "docs" / "kills.md"
-INTRODUCTION = """\
+writing = module("writing")
+DATA = writing.DOCS / "data"
+PAGE = """\
 # Twenty kills
 
-Written by `make kill-trace`, not by hand. A whole workflow with the tiny preset, Snakemake and its jobs, is sent
-SIGINT, SIGTERM and SIGKILL in turn at random moments, and the same command is given again. Runs named for a stage are
-killed once, a random moment after a job of that stage has begun; those named `chain` are killed again and again, each
-time when they have done some jobs more or none, and wherever they are a random moment later. After each kill, before
-anything is started again, every file under its final name is read whole: tables with all their columns, checkpoints and
-training states against their digests, pictures, pages, texts.
+Written by `make kill-trace`. A whole workflow with the tiny preset, Snakemake and its jobs, is killed at random moments
+by {signals},
+and the same command is given again. Runs named for a stage are killed once, while a job of that stage runs. Those named `chain` are killed again and again, each time after some more jobs. After each kill, before anything
+starts again, every file under its final name is read whole: tables with all columns, checkpoints and training states
+against their digests, pictures, pages and texts.
+
+{table}
+
+*Done* is the share of all jobs that were finished at the kill. *Not whole* counts files that could not be read to their
+end, *temporary* half-written ones under names that nothing reads. *Repeated* counts finished jobs that the next start
+planned again (`again` in the CSV file; -1 if one more was done than Snakemake had said). *Equal*: in the end all files
+are those of the undisturbed run, by SHA-256: {tables} tables, {checkpoints} checkpoints, {figures} figures as PDF, PNG
+and CSV, and the report without the times that its jobs took.
+
+Faults: {faults}. Undisturbed: {jobs} jobs in {seconds} s on two cores. Seed {seed}; Python {python}; torch {torch};
+commit {commit}. Each kill, with the jobs that ran: [kills.csv](data/kills.csv).
 """
-COLUMNS = """\
-`at` is counted from the start of the workflow that was killed; `done` is the share of all jobs that were done by then.
-`files` lie under their final names; `not whole` is how many of them could not be read to their end, and `temporary` how
-many half-written ones lay under names that nothing reads. `left` is how many jobs the next start planned, and `again`
-how many of these had been done already; a job that was cut off is not counted there, and -1 stands for a job that was
-done before Snakemake could say so. `gone after` is how long it took until no process was left."""
-
-KINDS = {
-    ".parquet": "tables",
-    ".safetensors": "checkpoints",
-    ".pdf": "figures as PDF",
-    ".png": "as PNG",
-    ".csv": "as CSV",
-}
 
 
-def row(number: int, kill: Kill, equal: bool) -> dict[str, object]:
+def page(folder: Path = DATA) -> str:
+    """The page's text, from the CSV files."""
+    kills = pd.read_csv(folder / "kills.csv")
+    facts = dict(pd.read_csv(folder / "kills-facts.csv", dtype=str).itertuples(index=False))
+    rows = []
+    for run, part in kills.groupby("run", sort=False):
+        done = " to ".join(f"{share}%" for share in sorted({part.done_percent.min(), part.done_percent.max()}))
+        row = {"run": run, "kills": len(part), "done": done, "files read": part.files.sum()}
+        row |= {"not whole": part.not_whole.sum(), "temporary": part.temporary.sum()}
+        # -1 stands for a job that was done before Snakemake could say so.
+        row |= {"repeated": part.again.clip(lower=0).sum(), "equal": "yes" if part.equal.all() else "**no**"}
+        rows.append(row)
+    signals = ", ".join(f"{count} {name}" for name, count in kills.signal.value_counts(sort=False).items())
+    return PAGE.format(table=writing.markdown(pd.DataFrame(rows)), signals=signals, **facts)
+
+
+def row(kill: Kill, equal: bool) -> dict[str, object]:
     return {
-        "": number,
         "run": kill.output,
         "signal": kill.signal.name,
-        "at (s)": f"{kill.moment:.1f}",
-        "done (%)": f"{100 * kill.share:.0f}",
-        "jobs running": ", ".join(kill.running) or "none",
+        "at_s": round(kill.moment, 1),
+        "done_percent": round(100 * kill.share),
+        "running": ", ".join(kill.running) or "none",
         "files": len(kill.seen.files),
-        "not whole": len(kill.seen.broken),
+        "not_whole": len(kill.seen.broken),
         "temporary": len(kill.seen.leftovers),
-        "gone after (s)": f"{kill.seconds_to_end:.1f}",
+        "gone_after_s": round(kill.seconds_to_end, 1),
         "left": kill.left,
         "again": kill.again,
-        "equal in the end": "yes" if equal else "NO",
+        "equal": equal,
     }
 
 
@@ -81,22 +94,25 @@ def main(seed: int) -> None:
         for kills in twenty_kills(seed):
             for run, made in play(project, kills[0].stage or "chain", kills, total):
                 found, seen = everything(run.folder), look(run.folder)
-                faults += [f"{run.folder.name}: {told}" for kill in made for told in kill.seen.broken]
+                faults += [f"{run.folder.name}: {fault}" for kill in made for fault in kill.seen.broken]
                 faults += [f"{run.folder.name}: {name} is not equal" for name in differing(found, reference)]
                 faults += [f"{run.folder.name}: {name} is left" for name in seen.leftovers]
-                faults += [f"{run.folder.name}: {told}" for told in seen.broken]
-                added = [row(len(rows) + k, kill, found == reference) for k, kill in enumerate(made, start=1)]
+                faults += [f"{run.folder.name}: {fault}" for fault in seen.broken]
+                added = [row(kill, found == reference) for kill in made]
                 rows += added
                 for line in added:
                     print(*line.values(), sep="  ", flush=True)
-    versions = f"Python {platform.python_version()}; torch {torch.__version__}; commit {commit}"
-    kinds = ", ".join(f"{sum(name.endswith(end) for name in reference)} {what}" for end, what in KINDS.items())
-    undisturbed_told = f"Undisturbed: {total} jobs in {seconds:.0f} s on two cores. Seed {seed}; {versions}."
-    compared = f"Compared by SHA-256: {kinds}, and the report without the times\nthat its jobs took."
-    outcome = "Faults:\n\n" + "\n".join(f"- {fault}" for fault in faults) if faults else "No fault was found."
-    parts = [INTRODUCTION, undisturbed_told, pd.DataFrame(rows).to_markdown(index=False), COLUMNS, compared, outcome]
-    PAGE.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
-    print(f"written: {PAGE}")
+
+    def files(ending: str) -> int:
+        return sum(name.endswith(ending) for name in reference)
+
+    facts = {"jobs": total, "seconds": round(seconds), "seed": seed, "faults": len(faults), "commit": commit}
+    facts |= {"python": platform.python_version(), "torch": torch.__version__}
+    facts |= {"tables": files(".parquet"), "checkpoints": files(".safetensors"), "figures": files(".pdf")}
+    tables = {"kills": pd.DataFrame(rows), "kills-facts": pd.DataFrame(facts.items(), columns=["fact", "value"])}
+    for name, table in tables.items():
+        (DATA / f"{name}.csv").write_text(writing.as_csv(table), encoding="utf-8")
+    writing.write("kills", page(), {})
     if faults:
         sys.exit("\n".join(faults))
 
