@@ -1,9 +1,9 @@
-"""What it costs to bring many runs together: time and peak memory of each command that reads all of them.
+"""Time and peak memory of each command that reads all runs.
 
     python benchmarks/aggregation.py --results results [--runs 10 100 1000]
 
-The runs are made up: those of a finished experiment over and over, under other seeds. Their tables are links to the
-real ones, so that a thousand runs take no room, and each has a last checkpoint of its own, which says whose it is.
+The runs of a finished experiment are repeated under other seeds. Their tables are links to the real ones, so that a
+thousand runs take no room; each has a last checkpoint of its own, which names its run.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def commands(folder: Path, grid: dict[str, list[int]], figures: Sequence[str]) -> dict[str, list[str]]:
-    """What brings runs together, in the order of the workflow: name -> arguments of ``python -m bumpscope``."""
+    """Commands that read all runs, in the order of the workflow: name -> arguments of ``python -m bumpscope``."""
     there = ["--folder", str(folder)]
     found = {"runs": ["runs", "--runs", json.dumps(grid), *there, "--output", str(folder / "runs.parquet")]}
     found["metrics"] = ["metrics", *there, "--output", str(folder / "metrics.parquet")]

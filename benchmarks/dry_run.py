@@ -1,4 +1,4 @@
-"""What it costs to plan many runs: time and peak memory of a dry run, and how much SLURM would be asked to do.
+"""Time and peak memory of planning many runs, and the jobs that SLURM would get.
 
     python benchmarks/dry_run.py [--runs 10 100 1000]
 
@@ -49,7 +49,7 @@ def submissions(told: str) -> tuple[int, int]:
 
 
 def measure(count: int) -> list[dict[str, object]]:
-    """A row a shape."""
+    """A row for each shape."""
     rows = []
     for shape, config in configurations(count).items():
         runs = list(validate(config).runs())

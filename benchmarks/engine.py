@@ -1,9 +1,9 @@
-"""What each change to the training step is worth: the plain step, one change after another, and those left out.
+"""Time of the training step with each change made to it, and with those that were rejected.
 
     python benchmarks/engine.py [--compile]
 
 All variants take the same step up to rounding (test_training.py, test_flat.py in tests/denoise/). Enlarging before
-convolving is another network of the same size, shown since the choice was made for speed.
+convolving is another network of the same size; the choice was made for speed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EnlargedFirst(nn.Module):
 
 
 def plain_step(size: Size, enlarged_first: bool) -> Step:
-    """The step with an optimiser, a clipping and an average that go over the parameters one by one."""
+    """The step with an optimiser, clipping and average that go through the parameters one by one."""
     trainer = our_trainer(size, torch.device("cpu"))
     network = new_network(size.lattice.image_size, size.model, 0)
     if enlarged_first:
@@ -136,7 +136,7 @@ def profile(steps: int = 20) -> pd.DataFrame:
 
 
 def measure(rounds: int, compiled: bool) -> pd.DataFrame:
-    """A row a variant: its seconds, and the ratio of the plain step's to it."""
+    """A row for each variant: its seconds, and their ratio to the plain step's."""
     cpu = torch.device("cpu")
     variants: dict[str, tuple[str, Step]] = {
         "plain": ("start", plain_step(DEFAULT, enlarged_first=True)),

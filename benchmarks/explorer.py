@@ -1,4 +1,4 @@
-"""How large the explorer's page is, how fast it opens, and how it moves while the slider is dragged.
+"""Size of the explorer's page, time to open it, and frame times while its slider is dragged.
 
     python benchmarks/explorer.py --folder results
 
@@ -43,7 +43,7 @@ WATCH = """() => {
 
 
 def measure(file: Path) -> pd.DataFrame:
-    """A row a run looked at: sizes in bytes, times in ms."""
+    """A row for each run looked at: sizes in bytes, times in ms."""
     import browser
 
     rows = []

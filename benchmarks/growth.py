@@ -1,4 +1,4 @@
-"""How the cost grows as the work grows: time against samples, image size and lattice points, with the slope.
+"""Time against samples, image size and lattice points, with the slope.
 
     python benchmarks/growth.py [--samples 256 512 1024 2048]
 

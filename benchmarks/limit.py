@@ -1,10 +1,10 @@
-"""How far a training step is from the limit: its arithmetic, at the speed of the same matrix products alone.
+"""Speed of a training step against that of its matrix products alone.
 
     python benchmarks/limit.py [--device cpu] [--threads 1]
 
 A convolution is the product of the image patches (n h w, in k k) with its kernels (in k k, out), and its backward pass
 two more of the same size, one for the input and one for the kernels; linear layers likewise. Each product is timed as a
-plain matrix product of that size; their times together are what the step would take if nothing else cost anything.
+plain matrix product of that size; together they take as long as a step without any other cost.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def products(size: Size, device: torch.device) -> Counter[Shape]:
 
 
 def measure(size: Size, device: torch.device, rounds: int) -> dict[str, object]:
-    """A row of the table."""
+    """The row of one size."""
     shapes = products(size, device)
     operands = {s: (torch.randn(s[0], s[1], device=device), torch.randn(s[1], s[2], device=device)) for s in shapes}
 

@@ -1,4 +1,4 @@
-"""The models and training loops that people would use instead, at the same size as ours.
+"""Models and training loops of other packages, at the same sizes as ours.
 
 - diffusers: ``UNet2DModel`` in the loop of its unconditional-training example (DDPMScheduler, AdamW, EMAModel, a
   DataLoader over images in memory).

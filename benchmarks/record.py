@@ -1,4 +1,4 @@
-"""What every benchmark shares: repeated, interleaved timing, and a table that says on what it was measured."""
+"""What the benchmarks share: interleaved timing, and tables that record their hardware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training throughput against the loops that people would use instead.
+"""Training throughput against the training loops of other packages.
 
     python benchmarks/training.py [--device cpu] [--threads 1] [--rounds 12]
 
@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def compare(size: Size, device: torch.device, rounds: int) -> pd.DataFrame:
-    """A row a contender: parameters, GFLOP a step, seconds a step, images a second, and ours over it."""
+    """A row for each loop: parameters, GFLOP and seconds a step, images a second, and its time over ours."""
     ours = our_trainer(size, device)
     contenders = {"bumpscope": (ours.network, ours.advance), "diffusers": diffusers_step(size, device)}
     if lucidrains_installed():

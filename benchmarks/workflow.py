@@ -1,4 +1,4 @@
-"""Where the wall time of a whole workflow goes, and how much of it is neither training, probing nor analysis.
+"""Wall time of a whole workflow by what it was spent on.
 
     python benchmarks/workflow.py --output DIR [--cores 2] [--configfile workflow/presets/tiny.yaml]
 
@@ -45,7 +45,7 @@ print(times[0] - times[1])
 
 
 def worked(folder: Path) -> pd.DataFrame:
-    """A row a job: command, name of its log, seconds of work, seconds of starting; from the log's last such line."""
+    """A row for each job: command, name of its log, seconds of work and of starting, from the log's last such line."""
     rows = []
     for path in sorted(folder.glob("logs/**/*.log")):
         found = WORKED.findall(path.read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def runs(folder: Path) -> pd.DataFrame:
-    """A row a dataset: its runs, and seconds of training, probing and analysis in one of them, on average."""
+    """A row for each dataset: its runs, and mean seconds of training, probing and analysis in one of them."""
     jobs = worked(folder)
     names = jobs.log.str.extract(r"^(?P<dataset>.+)-seed(?P<seed>\d+)$")
     jobs = jobs.assign(kind=jobs.command.map(KIND_OF), **names).dropna(subset=["dataset"])
@@ -113,7 +113,7 @@ def runs(folder: Path) -> pd.DataFrame:
 
 
 def steps(folder: Path) -> pd.DataFrame:
-    """A row a kind of step: jobs, core-seconds, and the largest memory of one job (MiB, from Snakemake)."""
+    """A row for each kind of step: jobs, core-seconds, and the largest memory of one job (MiB, from Snakemake)."""
     jobs = (
         worked(folder).groupby("command").agg(jobs=("work", "size"), work=("work", "sum"), starting=("starting", "sum"))
     )

@@ -1,4 +1,4 @@
-"""A cloud of vectors of which everything that the instruments measure is known by construction."""
+"""A cloud of vectors with known geometry, topology and phase."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bumpscope.measure.geometry import Components, decompose, measure
 
 @dataclass(frozen=True)
 class Cloud:
-    """A cloud and what is true of it; None where something is not defined.
+    """A cloud and its known values; None where one is not defined.
 
     Attributes:
         vectors: shape (n, d), float32.
@@ -21,8 +21,8 @@ class Cloud:
         seen: whether a requested centre lies on the lattice, shape (n,).
         boundary, image_size: plane or torus, and the period of the torus (px).
         phase: A, B, C, or ? for what is none of them.
-        order: how realised centres follow requested ones: ordered (the same), permuted (each centre's images moved
-            together to another centre), scrambled (in order within parts alone) or unrelated.
+        order: of realised against requested centres: ordered (the same), permuted (each centre's images moved together
+            to another centre), scrambled (in order only within parts) or unrelated.
         dimension: of the manifold, without noise. betti: its Betti numbers.
         participation_ratio: that expected of the cloud with its noise. rank: components of the cloud without noise,
             where all of them are broad.

@@ -1,11 +1,10 @@
-"""How far trainings that should be the same differ when something that may change them is changed.
+"""Measure how far a training changes with threads, processor instructions, device and seed.
 
     python validation/determinism.py [--device cuda] [--folder DIR]
 
-A small training and what is made of it, each in a process of its own: again as it was, on two threads, with the
-instructions of simpler processors, and with other seeds, which is what a difference is to be set against. With
---device cuda the same training on the GPU, and its seeds, are set against the CPU's kept numbers. Writes
-determinism-DEVICE.parquet, a row a variant, and on the CPU determinism-kept.parquet, what others are compared with.
+Each variant of a small training runs in a process of its own; other seeds show how large a difference matters. With
+--device cuda the training on the GPU is compared with the kept numbers of the CPU. Writes determinism-DEVICE.parquet,
+a row for each variant, and on the CPU determinism-kept.parquet, which later runs are compared with.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from bumpscope.worlds.behaviour import classify
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 from truth_tables import RESULTS, load, save
 
-# Half a minute, and cut off while some images come out wrong: a difference would show nowhere sooner.
+# Half a minute, and stopped while some images come out wrong, where differences show most.
 LATTICE = Lattice(image_size=8, sigma=0.8, margin=1.0)
 MODEL = Model(attention_resolutions=[2])
 DIFFUSION = Diffusion(prediction="v")
@@ -47,7 +46,7 @@ EARLY = 20  # steps after which weights are compared for the first time
 SEEDS = (0, 1, 2, 3)
 KEPT_EVERY = 64  # weights; the others say the same
 METRICS = ("correct", "median_error", "effect_x", "effect_y", "r2_requested", "dimension")
-# Simpler processors, as far as the libraries can be made to believe in them.
+# Simpler processors, as far as the libraries can be told.
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 PLAIN = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
 VARIANTS: dict[str, tuple[int, int, dict[str, str]]] = {
@@ -95,7 +94,7 @@ def train_and_measure(seed: int, threads: int, device: str) -> dict[str, np.ndar
 
 
 def metrics(network: torch.nn.Module, seed: int, place: torch.device) -> dict[str, float]:
-    """What the workflow would read of this network, by the same functions."""
+    """The numbers that the workflow would read of this network."""
     process = Process.from_config(DIFFUSION, place)
     centres = requested_centres(LATTICE, PROBE.samples)
     mu_x, mu_y = centres.mu_x.to_numpy(), centres.mu_y.to_numpy()
@@ -137,7 +136,7 @@ def in_a_process(seed: int, threads: int, environment: dict[str, str], device: s
 
 
 def compared(found: dict[str, np.ndarray], kept: dict[str, np.ndarray]) -> dict[str, object]:
-    """How far one training is from another: norms of the differences of weights over the norm, and losses."""
+    """Norms of the differences of weights over the norm, largest relative difference of losses, and metrics."""
 
     def apart(name: str) -> float:
         mine = found[name] if len(found[name]) == len(kept[name]) else found[name][::KEPT_EVERY]

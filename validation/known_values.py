@@ -1,4 +1,4 @@
-"""What each number of a cloud should be, and by how much it may be off: written down before anything was measured."""
+"""Known values of clouds and accepted errors, written down before anything was measured."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LEAST_RIGHT_BETTI = 0.97
 
 @dataclass(frozen=True)
 class Accepted:
-    """By how much a number may be off: ``relative`` to what is known, or in its own unit.
+    """An accepted error, ``relative`` to the known value or in its unit.
 
-    ``wide`` holds in ten dimensions, where a few hundred points leave every one of them near the edge of the cloud and
-    its neighbours half a radius away, so that estimators of dimension fall short.
+    ``wide`` holds in ten dimensions: of a few hundred points there, all lie near the edge of the cloud and neighbours
+    half a radius apart, so that estimators of dimension fall short.
     """
 
     error: float
@@ -50,19 +50,16 @@ WITHOUT_LABEL = ("dimension_mada", "dimension_mle", "dimension_twonn", "particip
 
 
 def known_values(cloud: Cloud) -> dict[str, float]:
-    """What is known of a cloud, by metric; a metric that has no known value is left out.
+    """Known values of a cloud by metric; metrics without one are left out.
 
-    - dimension_mada, _mle, _twonn (of the denoised cloud): the manifold's dimension.
-    - participation_ratio, rank: as the construction gives them.
-    - trustworthiness, knn_overlap, knn_r2 (of the denoised cloud; raw where the dimension is not defined) and r2,
-      against requested centres: of an ordered cloud 1, but for two. The 8 nearest in the cloud are not those by label
-      where the sheet is stretched or noise is about as far as the next centre; and a linear regression tells from a
-      bent sheet, in noise, only what is linear in the components that it sees. What these two come to follows from the
-      construction: see :func:`expected_scores`. Of an unrelated one trustworthiness 0.5; the overlap that
-      neighbours drawn at random have; the R2 of the mean of 8 labels drawn at random, -1/8; and the linear R2 that
-      regressors without a meaning have (:func:`_chance_r2`). Of a permuted
-      one the same, but that images of one centre stay together: they are right neighbours, and the 8 labels of other
-      centres come in groups, so that their mean varies more. Of a scrambled one, none.
+    - Dimensions are the manifold's; participation ratio and rank follow from the construction.
+    - Of an ordered cloud trustworthiness and kNN R2 are 1. kNN overlap and linear R2 are lower on stretched or bent
+      sheets and in noise, and follow from :func:`expected_scores`.
+    - Of an unrelated cloud trustworthiness is 0.5, kNN overlap that of random neighbours, kNN R2 that of the mean of 8
+      random labels, -1/8, and linear R2 that of regressors without a meaning (:func:`_chance_r2`).
+    - Of a permuted cloud likewise, but images of one centre stay together: they are right neighbours, and the labels
+      of the others come in groups, so that their mean varies more.
+    - Of a scrambled cloud no order is known.
     """
     known = {}
     if cloud.dimension is not None:
@@ -95,7 +92,7 @@ def _companions(cloud: Cloud) -> tuple[float, float]:
 
 
 def expected_scores(cloud: Cloud, rng: np.random.Generator) -> np.ndarray:
-    """What the components above noise of a manifold in white noise are expected to be, shape (n, components).
+    """Expected components above noise of a manifold in white noise, shape (n, components).
 
     Of a component of the points with variance l, in noise of variance s in each of d coordinates and with g = d / n,
     the sample shows the variance (l + s) (1 + g s / l), of which the share c = 1 - (1 + l / (g s)) / (l / s + l^2 / (g
@@ -121,7 +118,7 @@ def expected_scores(cloud: Cloud, rng: np.random.Generator) -> np.ndarray:
 
 
 def _expected_order(cloud: Cloud) -> tuple[float, float]:
-    """The overlap and the linear R2 of :func:`expected_scores` with the requested centres, of an ordered cloud."""
+    """kNN overlap and linear R2 of :func:`expected_scores` with requested centres, of an ordered cloud."""
     scores = expected_scores(cloud, np.random.default_rng(0))
     if scores.shape[1] == 0:
         return np.nan, np.nan

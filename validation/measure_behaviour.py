@@ -1,9 +1,9 @@
-"""What the behaviour instrument makes of bumps drawn on truth: how many it counts, and how well it locates one.
+"""Measure how well the behaviour instrument counts and locates bumps that were drawn.
 
     python validation/measure_behaviour.py [--images 2000] [--repeats 300] [--folder DIR]
 
-Writes behaviour-counts.parquet, a row an image, and behaviour-positions.parquet, a row a place, amplitude, width and
-noise.
+Writes behaviour-counts.parquet, a row for each image, and behaviour-positions.parquet, a row for each place,
+amplitude, width and noise.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from truth_tables import RESULTS, save
 
 LATTICES = {"plane": Lattice(), "plane, to the edge": Lattice(margin=0.0), "torus": Lattice(boundary="torus")}
 FAINT = Analysis().faint
-# Amplitudes at which no bump may be missed or made up, and those at which miscounts are only told.
+# No bump may be miscounted in the first band; in the second miscounts are only reported.
 BANDS = {"0.6 to 1.2": (0.6, 1.2), "0.3 to 0.6": (0.3, 0.6)}
 COUNT_NOISES = (0.0, 0.01, 0.02, 0.05)
 MOST_BUMPS = 3
@@ -35,9 +35,9 @@ def counts(lattice: Lattice, amplitudes: tuple[float, float], images: int, gener
     """Images of 0 to 3 bumps, each number and each noise equally often.
 
     Returns:
-        A row an image: noise, truth and found (bumps), weakest (amplitude of the faintest bump drawn; NaN without
-        one), nearest (distance of the closest two, sigma; NaN below two), and, of images without noise whose count
-        is right, error: the largest distance (px) of a bump found from the one drawn.
+        A row for each image: noise, truth and found (bumps), weakest (least amplitude; NaN without bumps), nearest
+        (distance of the closest two, sigma; NaN below two) and error (largest distance of a bump found from the one
+        drawn, px; only without noise and with the right count).
     """
     combinations = list(itertools.product(COUNT_NOISES, range(MOST_BUMPS + 1)))
     rows, pictures = [], []
@@ -79,14 +79,15 @@ def position_errors(
     repeats: int,
     generator: np.random.Generator,
 ) -> pd.DataFrame:
-    """How far from the truth one bump is found, at each of :func:`drawn_bumps.places`.
+    """Position errors of one bump at each of :func:`drawn_bumps.places`.
 
     Args:
-        widths: in sigma. noises: standard deviations a pixel; without noise one image suffices.
+        widths: in sigma.
+        noises: standard deviations a pixel; without noise one image suffices.
 
     Returns:
-        Columns place, amplitude, width, noise, rms (px), bound (px, Cramér-Rao), ratio of the two (NaN without
-        noise), found: share of the images in which anything was found.
+        Columns place, amplitude, width, noise, rms (px), bound (Cramér-Rao, px), ratio of the two (NaN without
+        noise) and found (share of images with any bump).
     """
     rows = []
     size = lattice.image_size

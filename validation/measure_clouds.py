@@ -1,9 +1,9 @@
-"""What geometry, topology and the phase rule make of clouds that are known by construction.
+"""Measure geometry, topology and phases of clouds that are known by construction.
 
     python validation/measure_clouds.py [--family fresh tuned] [--clouds 200] [--processes 2] [--folder DIR]
 
-The fresh family has generators on which no threshold was set, the tuned one those on which all were. Writes
-clouds-FAMILY.parquet, a row a cloud: what is known of it, what was found, and the verdict.
+All thresholds were set on the generators of the tuned family, none on those of the fresh one. Writes
+clouds-FAMILY.parquet, a row for each cloud: known values, measured values, and the verdict.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ FIRST_SEED = 5000
 
 
 def cloud(family: str, kind: str, index: int, images: int | None = None) -> tuple[Cloud, dict[str, object]]:
-    """The cloud of this number, noises and numbers of images taking turns, and the noise it was given.
+    """A cloud and its noise; noises and numbers of images take turns with ``index``.
 
-    ``images`` asks a fresh cloud for another number of images than those in use.
+    Args:
+        images: number of images of a fresh cloud, in place of those in use.
     """
     seed = FIRST_SEED + index
     if family == "fresh":
@@ -50,7 +51,7 @@ def cloud(family: str, kind: str, index: int, images: int | None = None) -> tupl
 
 @cache
 def control(family: str, boundary: str, samples: int) -> pd.DataFrame:
-    """The geometry of the untrained control; its own number of images for each that clouds have."""
+    """The geometry of the untrained control, with as many images as the cloud."""
     if family == "fresh":
         like = fresh_clouds.cloud(_ordered(boundary), fresh_clouds.NOISES[0], samples, 0)
         return fresh_clouds.untrained(like).measured()
@@ -63,9 +64,10 @@ def _ordered(boundary: str) -> str:
 
 
 def row(family: str, task: tuple[str, int] | tuple[str, int, int]) -> dict[str, object]:
-    """All that is known and found of one cloud; metrics under their names, known values as known_NAME.
+    """Known values (known_NAME) and measured values of one cloud.
 
-    A task is a kind, a number and, of clouds that are not judged, a number of images that is not in use.
+    Args:
+        task: kind, index and, for clouds that are not judged, a number of images that is not in use.
     """
     kind, index, *images = task
     with threadpool_limits(1):
@@ -95,7 +97,7 @@ def row(family: str, task: tuple[str, int] | tuple[str, int, int]) -> dict[str, 
 
 
 def _found(geometry: pd.DataFrame, metric: str, one: Cloud) -> float:
-    """A metric against requested centres; of the denoised cloud where that is measured and there is structure."""
+    """A metric against requested centres, of the denoised cloud where there is one."""
     of_label = geometry.label.isna() if metric in WITHOUT_LABEL else geometry.label == "requested"
     numbers = geometry[(geometry.space == "raw") & of_label].set_index("metric").value
     name = f"{metric}_denoised"
@@ -103,7 +105,7 @@ def _found(geometry: pd.DataFrame, metric: str, one: Cloud) -> float:
 
 
 def measured(family: str, clouds: int, processes: int = 1) -> pd.DataFrame:
-    """A row a cloud, for this many clouds of each kind, and a quarter as many tori of fewer images than are in use."""
+    """This many clouds of each kind, and a quarter as many tori of fewer images than are in use."""
     tasks: list = [(kind, index) for kind in KINDS[family] for index in range(clouds)]
     if family == "fresh":
         tori = [kind for kind in KINDS[family] if fresh_clouds.KINDS[kind].boundary == "torus"]

@@ -1,11 +1,11 @@
-"""What the label-effect probe makes of denoisers whose use of the labels is known.
+"""Measure the label effects of denoisers whose use of the labels is known.
 
     python validation/measure_effects.py [--probes 256] [--folder DIR]
 
-The denoisers are the Bayes optima that know no label, x only, y only and both, each made by brute force over the
-lattice's images, apart from the probe's own closed form; once as they are, and once as a network would put them, as
-float32 predictions of the noise or of v. Writes effects.parquet, a row a lattice, timestep, form and denoiser, and
-effects-large.parquet, the cost of a lattice of 10,000 points.
+The denoisers are the Bayes optima that know no label, x only, y only and both, by brute force over the lattice's images
+rather than by the probe's closed form: in double precision, and as a network's float32 predictions of the noise or of
+v. Writes effects.parquet, a row for each lattice, timestep, form and denoiser, and effects-large.parquet, the cost of a
+lattice of 10,000 points.
 """
 
 from __future__ import annotations

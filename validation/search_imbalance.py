@@ -1,8 +1,8 @@
-"""Where can the question whether x and y are learnt together be answered at all? Short runs of balanced datasets alone.
+"""Search for balanced datasets that are learnt at different paces, with short runs.
 
-An index of coupling compares an imbalanced dataset with balanced ones, its nulls, and says nothing where the nulls are
-learnt equally fast. So lattices of many spacings, and skews of many exponents on both axes, are trained with seeds
-that no other experiment uses; no imbalanced dataset is looked at. A run that is in the table already is not made again.
+The coupling index compares an imbalanced dataset with balanced ones, its nulls, and says nothing if these are learnt
+equally fast. Lattices of many spacings, and skews of many exponents on both axes, are trained with seeds of their own;
+no imbalanced dataset is trained. Runs that are in the table already are not repeated.
 
 python validation/search_imbalance.py --processes 2
 """
@@ -58,7 +58,7 @@ def cases() -> Iterator[Case]:
 
 
 def onsets(case: Case) -> pd.DataFrame:
-    """Train one run; when each axis' label effect, and the use of its label at rare positions, crosses one half."""
+    """Train one run and time its label effects, and its use of labels at rare positions, of each axis."""
     torch.set_num_threads(1)
     cpu, lattice, training = torch.device("cpu"), case.lattice, Training(checkpoints=[0])
     points = lattice_points(lattice)

@@ -27,10 +27,10 @@ PAGE = """\
 # Twenty kills
 
 Written by `make kill-trace`. A whole workflow with the tiny preset, Snakemake and its jobs, is killed at random moments
-by {signals},
-and the same command is given again. Runs named for a stage are killed once, while a job of that stage runs. Those named `chain` are killed again and again, each time after some more jobs. After each kill, before anything
-starts again, every file under its final name is read whole: tables with all columns, checkpoints and training states
-against their digests, pictures, pages and texts.
+by {signals}, and the same command is given again. Runs named for a stage are killed once, while a
+job of that stage runs. Those named `chain` are killed again and again, each time after some more jobs. After each kill,
+before anything starts again, every file under its final name is read whole: tables with all columns, checkpoints and
+training states against their digests, pictures, pages and texts.
 
 {table}
 
