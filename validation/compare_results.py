@@ -2,9 +2,9 @@
 
     python validation/compare_results.py OLD NEW
 
-Rows are matched by order, or by their keys for tables whose order may differ. Values must be equal to the last bit. Table
-metrics of versions before 0.2, which had one column of names in text, is translated to the columns of today. Exits with
-status 1 if anything differs.
+Rows are matched by order, or by their keys for tables whose order may differ. Values must be equal to the last bit.
+Table metrics of versions before 0.2, which had one column of names in text, is translated to the columns of today.
+Exits with status 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,20 @@ import pyarrow.parquet as pq
 # Words, and what says by which code and on which machine a table was made.
 LEFT_OUT = {"reason", "code", "version", "statement", "statistic"}
 KEYS = {
-    "metrics": ["run", "step", "quantity", "factor", "layer", "t", "space", "label", "split", "noise", "weights", "bin"],
+    "metrics": [
+        "run",
+        "step",
+        "quantity",
+        "factor",
+        "layer",
+        "t",
+        "space",
+        "label",
+        "split",
+        "noise",
+        "weights",
+        "bin",
+    ],
     "evidence": ["claim", "quantity", "subject"],
 }
 PLACE = r"(?P<layer>[^/]+)/t=(?P<t>\d+)"
