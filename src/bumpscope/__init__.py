@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bumpscope.store.experiment import Experiment
+    from torch import nn
+
+    from bumpscope.store.results import Results
+    from bumpscope.store.run import Run
 
 __version__ = "0.1.0"
 # Not `open`, which `from bumpscope import *` would put over Python's own.
 __all__ = ["__version__"]
 
+# Functions import what they need: every command imports this module, and pandas and torch take long to load.
 
-def open(folder: str | Path = "results") -> Experiment:
-    """The results of an experiment, for a notebook; nothing is read yet but the table of its runs.
+
+def open(folder: str | Path = "results") -> Results:
+    """Open the results of an experiment; only the table of its runs is read.
 
     Args:
         folder: the output folder of the experiment.
@@ -22,7 +27,36 @@ def open(folder: str | Path = "results") -> Experiment:
     Raises:
         bumpscope.store.tables.TableError: when there are no results in it.
     """
-    # Here, since every command imports this module and few need tables.
-    from bumpscope.store.experiment import Experiment
+    from bumpscope.store.results import Results
 
-    return Experiment(folder)
+    return Results(folder)
+
+
+def network(run: Run, step: int, weights: str = "ema") -> nn.Module:
+    """The denoiser of a run after ``step`` optimiser steps, on the CPU and in evaluation mode.
+
+    Args:
+        run: a run of :func:`open`, such as ``runs["balanced-seed0"]``.
+        step: a step of ``run.checkpoints``.
+        weights: ``ema`` for the moving average of the weights, ``raw`` for the weights themselves.
+
+    Raises:
+        bumpscope.store.selection.UnknownName: when this step is not kept, or there are no such weights.
+        bumpscope.store.tables.TableError: when the weights do not fit the denoiser of the current code.
+    """
+    from bumpscope.denoise.references import new_denoiser
+    from bumpscope.store.checkpoints import load_weights
+    from bumpscope.store.selection import UnknownName, unknown
+    from bumpscope.store.tables import TableError
+
+    path = run.checkpoint(step)
+    if weights not in ("ema", "raw"):
+        raise UnknownName(unknown("weights", weights, ("ema", "raw")))
+    lattice, model, diffusion = run.settings.lattice, run.settings.model, run.settings.diffusion
+    assert lattice is not None and model is not None and diffusion is not None
+    denoiser = new_denoiser(lattice, model, diffusion, run.seed)
+    try:
+        denoiser.load_state_dict(load_weights(path, weights))
+    except RuntimeError:  # its message has a line for each tensor
+        raise TableError(f"{path}: is of another denoiser than the code describes; train the run again") from None
+    return denoiser.eval()

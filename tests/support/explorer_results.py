@@ -24,22 +24,18 @@ def write_explored(root: Path, samples: int = 60, steps=FEW_STEPS, without=(), *
     """
     write_results(root, samples=samples, steps=steps, without=without, **other)
     results = Results(root)
-    for run in results.having("samples"):
-        asked = results.table(run.run, "samples")
-        images = results.block(run.run, "samples", "image").reshape(-1, run.image_size, run.image_size)
-        margin = 0.0 if run.boundary == "torus" else 2.0
-        lattice = Lattice(image_size=run.image_size, margin=margin, boundary=run.boundary)
-        found = classify(images.astype(float), asked["mu_x"], asked["mu_y"], lattice, 1.0, 0.25)
+    for run in results:
+        if not run.has("samples"):
+            continue
+        asked, boundary = run.samples, run.info["boundary"]
+        margin = 0.0 if boundary == "torus" else 2.0
+        lattice = Lattice(image_size=run.info["image_size"], margin=margin, boundary=boundary)
+        found = classify(run.images().astype(float), asked["mu_x"], asked["mu_y"], lattice, 1.0, 0.25)
         table = asked[["step", "sample", "mu_x", "mu_y", "split"]].join(found)
-        write_table("behaviour", _path(results, run.run, "behaviour"), table, METADATA)
+        write_table("behaviour", run.path("behaviour"), table, METADATA)
         if "effects" not in without:
-            write_table("effects", _path(results, run.run, "effects"), _effects(), METADATA)
+            write_table("effects", run.path("effects"), _effects(), METADATA)
     return results
-
-
-def _path(results: Results, run: str, name: str) -> Path:
-    path = results.runs.set_index("run").loc[run, "path"]
-    return results.root / TABLES[name].path.format(path=path)
 
 
 def _effects() -> pd.DataFrame:

@@ -5,10 +5,22 @@ import pandas as pd
 
 from bumpscope.judge.claims import claims
 from bumpscope.store.tables import TABLES
+from synthetic_results import metrics_table
 
 STEPS = np.array([0, *range(50, 1501, 50)])
-NAME = "r2/down3/t=239/pca3"
 EMPTY = {name: pd.DataFrame(columns=TABLES[name].names) for name in ("metrics", "runs", "coupling")}
+
+
+def metric(quantity, **where):
+    """A key for the values of a metric: its quantity, and the qualifying columns of table ``metrics`` that it has."""
+    return (("quantity", quantity), *where.items())
+
+
+CORRECT = {split: metric("share_correct", split=split) for split in ("seen", "heldout", "between")}
+R2 = {
+    label: metric("r2", layer="down3", t=239, space="pca3", noise="own", label=label)
+    for label in ("requested", "shuffled")
+}
 
 
 def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
@@ -32,15 +44,15 @@ class Experiment:
         self.runs, self.metrics, self.phases = [], [], []
 
     def add(self, dataset, seed, curves=None, latent=None, behaviour=None, **other):
-        """``curves`` maps a metric to its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
+        """``curves``: :func:`metric` -> its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
 
         In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part.
         """
         run = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed}
         self.runs.append(run_row(dataset, seed, **other))
-        for name, values in (curves or {}).items():
+        for key, values in (curves or {}).items():
             pairs = zip(STEPS, np.broadcast_to(values, STEPS.shape), strict=True)
-            self.metrics += [run | {"step": s, "metric": name, "value": v} for s, v in pairs]
+            self.metrics += [run | dict(key) | {"step": s, "value": v} for s, v in pairs]
         latent = latent or "A" * len(STEPS)
         for s, a, b in zip(STEPS, latent, behaviour or latent, strict=True):
             a, order = ("?", "partial") if a == "p" else (a, {"C": "full", "?": None}.get(a, "none"))
@@ -49,7 +61,7 @@ class Experiment:
         return self
 
     def judge(self, claim):
-        metrics = pd.DataFrame(self.metrics) if self.metrics else EMPTY["metrics"]
+        metrics = metrics_table(self.metrics)
         return only(claims(metrics, pd.DataFrame(self.runs), pd.DataFrame(self.phases), EMPTY["coupling"]), claim)
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
-from bumpscope.measure.factorisation import METRICS
+from bumpscope.measure.metrics import COLUMNS
 from bumpscope.store.schemas import TABLES
+from bumpscope.store.selection import matching
 from bumpscope.store.tables import write_table
 from bumpscope.worlds.bumps import BINS
 
@@ -22,6 +23,13 @@ STEPS = (0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
 LAYERS = ("down3", "up1")
 TIMES = (239, 39)
 EFFECT_TIMES = (300, 450, 600)
+FACTORISATION = (
+    ("additive_share", None),
+    ("parallelism", "x"),
+    ("parallelism", "y"),
+    ("orthogonality", None),
+    ("tangent_cosine", None),
+)
 SIZE = 16
 BALANCED = {"dx": 1.0, "dy": 1.0}
 DATASETS: dict[str, dict] = {
@@ -73,13 +81,13 @@ def write_results(
     layers: Sequence[str] = LAYERS,
     samples: int = 512,
     without: Sequence[str] = (),
-    undefined: Sequence[str] = (),
+    undefined: Sequence[dict] = (),
 ) -> Path:
     """Write the tables of an experiment.
 
     Args:
         without: names of tables to leave out.
-        undefined: beginnings of metric names whose values are made NaN.
+        undefined: metrics whose values are made NaN, each a dict of column -> value.
     """
     runs, metrics = [], []
     for number, (dataset, keys) in enumerate(datasets.items()):
@@ -108,10 +116,11 @@ def write_results(
                 if name not in without and (name != "topology" or boundary == "torus" or number == 0):
                     write_table(name, root / TABLES[name].path.format(path=path), table, METADATA)
             for step in steps:
-                values = _metrics(random, step, layers, middle, keys, taus)
-                metrics += [(run, dataset, seed, step, name, value) for name, value in values.items()]
-    frame = pd.DataFrame(metrics, columns=TABLES["metrics"].names)
-    frame.loc[frame["metric"].str.startswith(tuple(undefined) or ("no such",)), "value"] = np.nan
+                rows = _metrics(random, step, layers, middle, keys, taus)
+                metrics += [{"run": run, "dataset": dataset, "seed": seed, "step": step} | row for row in rows]
+    frame = metrics_table(metrics)
+    for where in undefined:
+        frame.loc[matching(frame, **where).index, "value"] = np.nan
     frames = {"runs": pd.DataFrame(runs, columns=TABLES["runs"].names), "metrics": frame, "claims": claims()}
     frames["evidence"] = evidence()
     frames["coupling"] = coupling(frame, frames["runs"])
@@ -226,67 +235,83 @@ def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.Da
     return pd.DataFrame(rows, columns=TABLES["phases"].names)
 
 
+def metrics_table(rows: Sequence[dict]) -> pd.DataFrame:
+    """Table ``metrics`` of rows that have the columns that apply to them."""
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
+
+
 def _metrics(
     random: np.random.Generator, step: int, layers: Sequence[str], middle: float, keys: dict, taus: np.ndarray
-) -> dict:
+) -> list[dict]:
+    rows = []
+
+    def add(quantity: str, value: float, **where: object) -> None:
+        rows.append({"quantity": quantity, "value": value} | where)
+
     correct = float(0.98 * rise(step, middle * 1.2))
     multiple = 0.9 * float(1 - rise(step, middle * 0.4)) * (1 - correct)
     none = 0.3 * (1 - multiple - correct)
-    values = {
-        "outcome/correct/seen": correct,
-        "outcome/correct/all": correct,
-        "outcome/multiple/seen": multiple,
-        "outcome/none/seen": none,
-        "outcome/misplaced/seen": 1 - correct - multiple - none,
-        "latent_phase": 0.0,
-        "behaviour_phase": float(np.searchsorted([0.8 * middle, 1.25 * middle], step)),
-    }
+    add("share_correct", correct, split="seen")
+    add("share_correct", correct, split="all")
+    add("share_multiple", multiple, split="seen")
+    add("share_none", none, split="seen")
+    add("share_misplaced", 1 - correct - multiple - none, split="seen")
+    add("latent_phase", 0.0)
+    add("behaviour_phase", float(np.searchsorted([0.8 * middle, 1.25 * middle], step)))
     for number, layer in enumerate([*layers, "image"]):
         for t in TIMES if layer in layers else (0,):
+            place = {"layer": layer, "t": t}
             phase = np.searchsorted([0.75 * middle, 0.95 * middle, 1.2 * middle], step)
             if phase != 1:  # between A and B the verdict is open
-                values[f"latent_phase/{layer}/t={t}"] = float(max(phase - 1, 0))
+                add("latent_phase", float(max(phase - 1, 0)), **place)
             order = float(rise(step, middle * (1 - 0.1 * number)))
             spread = 0.02 * random.normal(size=3)
-            values[f"r2/{layer}/t={t}/pca3/requested"] = 0.05 + 0.92 * order + spread[0]
-            values[f"r2/{layer}/t={t}/pca3/realised"] = 0.04 + 0.9 * float(rise(step, middle * 0.8)) + spread[1]
-            values[f"r2/{layer}/t={t}/pca3/shuffled"] = -0.02 + spread[2]
-            values[f"r2/{layer}/t={t}/pca3/requested/shared noise"] = 0.9 * float(rise(step, middle * 0.6))
-            values[f"trustworthiness_denoised/{layer}/t={t}/raw/requested"] = 0.5 + 0.45 * order
-            values[f"participation_ratio/{layer}/t={t}/raw"] = 3.0
+            pca3, raw = place | {"space": "pca3", "noise": "own"}, place | {"space": "raw", "noise": "own"}
+            add("r2", 0.05 + 0.92 * order + spread[0], **pca3, label="requested")
+            add("r2", 0.04 + 0.9 * float(rise(step, middle * 0.8)) + spread[1], **pca3, label="realised")
+            add("r2", -0.02 + spread[2], **pca3, label="shuffled")
+            add("r2", 0.9 * float(rise(step, middle * 0.6)), **pca3 | {"noise": "shared"}, label="requested")
+            add("trustworthiness_denoised", 0.5 + 0.45 * order, **raw, label="requested")
+            add("participation_ratio", 3.0, **raw)
             built = 0.4 if layer == "image" else 0.3 + 0.6 * order
-            for place, metric in enumerate(METRICS):
-                values[f"{metric}/{layer}/t={t}/raw/requested"] = built - 0.05 * place + 0.02 * random.normal()
+            for rank, (quantity, factor) in enumerate(FACTORISATION):
+                value = built - 0.05 * rank + 0.02 * random.normal()
+                add(quantity, value, **raw, label="requested", factor=factor)
     for t in EFFECT_TIMES:
         for weights in ("ema", "raw"):
-            values[f"effect_x/t={t}/{weights}"] = 0.95 * float(rise(step, taus[0])) + 0.01 * random.normal()
-            values[f"effect_y/t={t}/{weights}"] = 0.92 * float(rise(step, taus[1])) + 0.01 * random.normal()
-            values[f"effect_xy/t={t}/{weights}"] = 0.9 * float(rise(step, middle * 1.1))
+            where = {"t": t, "weights": weights}
+            add("effect", 0.95 * float(rise(step, taus[0])) + 0.01 * random.normal(), factor="x", **where)
+            add("effect", 0.92 * float(rise(step, taus[1])) + 0.01 * random.normal(), factor="y", **where)
+            add("effect", 0.9 * float(rise(step, middle * 1.1)), factor="xy", **where)
             residual = 0.1 * t / 300 + 3.0 * np.exp(-step / 200)
-            values[f"residual/t={t}/{weights}"] = residual
-            values[f"excess/t={t}/{weights}"] = residual + 1 - 0.9 * float(rise(step, middle))
-            values[f"condition/t={t}/{weights}"] = 2.0
+            add("residual", residual, **where)
+            add("excess", residual + 1 - 0.9 * float(rise(step, middle)), **where)
+            add("condition", 2.0, **where)
     for axis, tau in zip("xy", taus, strict=True):
-        values[f"accuracy_{axis}/between"] = 0.1 + 0.85 * float(rise(step, 1.1 * tau))
+        add("accuracy", 0.1 + 0.85 * float(rise(step, 1.1 * tau)), factor=axis, split="between")
     if keys.get("skew_axis", "none") != "none" or keys.get("bins"):
-        values |= _by_bin(random, step, keys.get("skew_axis", "none"), taus)
-    return values
+        rows += _by_bin(random, step, keys.get("skew_axis", "none"), taus)
+    return rows
 
 
-def _by_bin(random: np.random.Generator, step: int, skewed: str, taus: np.ndarray) -> dict:
+def _by_bin(random: np.random.Generator, step: int, skewed: str, taus: np.ndarray) -> list[dict]:
     """A rare position takes longer, each axis at its own pace, if its axis is skewed."""
     late = {"common": 0.9, "middle": 1.1, "rare": 1.4}
-    values = {}
+    rows = []
     for x in (*BINS, "all"):
         for y in (*BINS, "all"):
             pair, shares = f"x={x},y={y}", []
             for axis, name, tau in (("x", x, taus[0]), ("y", y, taus[1])):
                 factor = late.get(name, 1.0) if skewed in (axis, "both") else 1.0
                 shares.append(float(rise(step, factor * tau)))
-                for t in EFFECT_TIMES:
-                    values[f"use_{axis}/t={t}/ema/{pair}"] = shares[-1] + 0.01 * random.normal()
-            values[f"outcome/correct/seen/{pair}"] = shares[0] * shares[1]
-    return values
+                rows += [
+                    {"quantity": "use", "factor": axis, "t": t, "weights": "ema", "bin": pair}
+                    | {"value": shares[-1] + 0.01 * random.normal()}
+                    for t in EFFECT_TIMES
+                ]
+            where = {"split": "seen", "bin": pair}
+            rows.append({"quantity": "share_correct", "value": shares[0] * shares[1]} | where)
+    return rows
 
 
 def claims() -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.judge.claims import METRICS_READ, claims_table, evidence_table, judge
+from bumpscope.judge.claims import QUANTITIES, claims_table, evidence_table, judge
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance, read_table, write_table
 
@@ -21,9 +21,9 @@ def claims(
     metrics, coupling = folder / "metrics.parquet", folder / "coupling.parquet"
     metadata = provenance({}, metrics, coupling)
     judged = judge(
-        results.metrics_like(METRICS_READ),
+        results.table("metrics", quantity=QUANTITIES),
         results.runs,
-        results.phases_of_all_runs(),
+        results.phases,
         read_table("coupling", coupling),
     )
     write_table("claims", output, claims_table(judged), metadata)

@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.judge.coupling import METRICS_READ as LEARNING
+from bumpscope.judge import side_by_side as geometry
+from bumpscope.judge.coupling import QUANTITIES
 from bumpscope.judge.coupling import coupling as compare
 from bumpscope.judge.onset_table import onset_table
-from bumpscope.judge.side_by_side import METRICS_READ as GEOMETRY
-from bumpscope.judge.side_by_side import side_by_side
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance, write_table
+
+READS = ("runs", "metrics")
+WRITES = ("coupling", "onsets", "factorisation")
 
 
 def coupling(
@@ -25,11 +27,11 @@ def coupling(
     inputs = [folder / "metrics.parquet", folder / "runs.parquet"]
     metadata = provenance({}, *inputs)
     results = Results(folder)
-    metrics, runs = results.metrics_like(f"{LEARNING}|{GEOMETRY}"), results.runs
+    metrics, runs = results.table("metrics", quantity=[*QUANTITIES, *geometry.QUANTITIES]), results.runs
     found, times = compare(metrics, runs), onset_table(metrics, runs)
     write_table("coupling", output, found, metadata)
     write_table("onsets", onsets, times, metadata)
-    write_table("factorisation", factorisation, side_by_side(metrics, found, times), metadata)
+    write_table("factorisation", factorisation, geometry.side_by_side(metrics, found, times), metadata)
 
 
 if __name__ == "__main__":

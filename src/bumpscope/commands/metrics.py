@@ -1,4 +1,4 @@
-"""Collect the numbers of every checkpoint of every run into one tidy table."""
+"""Collect the numbers of every checkpoint of every run into one table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,9 @@ from bumpscope.measure.metrics import run_metrics
 from bumpscope.store.results import Results
 from bumpscope.store.tables import open_table, provenance
 
-TABLES_OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
+OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
+READS = ("runs", "losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
+WRITES = ("metrics",)
 
 
 def metrics(
@@ -19,23 +21,15 @@ def metrics(
     output: Annotated[Path, typer.Option(help="table to write")],
     tolerance: Annotated[float, typer.Option(help="largest distance from the request on one axis, px")] = 1.0,
 ) -> None:
-    """Collect the numbers of every checkpoint of every run into one tidy table."""
+    """Collect the numbers of every checkpoint of every run into one table."""
     results = Results(folder)
-    inputs = [results.path(run, name) for run in results.runs["run"] for name in TABLES_OF_A_RUN]
+    inputs = [run.path(name) for run in results for name in OF_A_RUN]
     metadata = provenance({"tolerance": tolerance}, folder / "runs.parquet", *inputs)
     with open_table("metrics", output, metadata) as table:
-        for run in results.runs.to_dict("records"):
-            tables = {name: results.table(run["run"], name) for name in TABLES_OF_A_RUN}
-            table.append(
-                run_metrics(
-                    run["run"],
-                    run["dataset"],
-                    run["seed"],
-                    **tables,
-                    lattice=lattice_of(run),
-                    tolerance=tolerance,
-                )
-            )
+        for run in results:
+            tables = {name: run.table(name) for name in OF_A_RUN}
+            lattice = lattice_of(run.info)
+            table.append(run_metrics(run.name, run.dataset, run.seed, **tables, lattice=lattice, tolerance=tolerance))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bumpscope.commands.interface import CommandError, execute, log
 from bumpscope.config.readings import CONFIGURED, Readings
 from bumpscope.config.settings import run_path
-from bumpscope.judge.claims import METRICS_READ
+from bumpscope.judge.claims import QUANTITIES
 from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdicts_text
 from bumpscope.judge.sensitivity import places as places_of
 from bumpscope.store.files import atomic_path
@@ -37,11 +37,11 @@ def sensitivity(
     results = Results(folder)
     own = {name: folder / TABLES[name].path for name in ("metrics", "coupling", "claims")}
     experiment = Experiment(
-        metrics=results.metrics_like(METRICS_READ),
+        metrics=results.table("metrics", quantity=QUANTITIES),
         runs=results.runs,
-        phases=results.phases_of_all_runs(),
-        coupling=read_table("coupling", own["coupling"]),
-        claims=read_table("claims", own["claims"]),
+        phases=results.phases,
+        coupling=results.coupling,
+        claims=results.claims,
     )
     rows = []
     paths = {reading.variant: _paths(folder, wanted, reading.variant) for reading in wanted.readings}

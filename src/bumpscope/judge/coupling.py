@@ -20,13 +20,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bumpscope.judge.comparisons import Comparison, comparisons
 from bumpscope.judge.intervals import fieller_interval, t_interval
-from bumpscope.judge.onsets import Key, Onset, curves, onset
+from bumpscope.judge.onsets import Onset, curves, onset
+from bumpscope.probe.frequency import ALL
+from bumpscope.store.selection import matching
 
 # Below this many seeds an interval is too wide, and too dependent on normality, for a verdict.
 FEWEST_SEEDS = 5
@@ -35,8 +38,14 @@ SIMULTANEOUS = math.log(1.1)
 LATER = 10.0
 # The measure that asks whether a rare x is learnt at the pace of a common y; for skewed frequencies only.
 RARE = "rare"
-# The metrics that the index and the times of the axes rest on, as a regular expression.
-METRICS_READ = r"effect_[xy]/t=\d+/ema|use_x/t=\d+/ema/x=rare,y=all|use_y/t=\d+/ema/x=all,y=rare|accuracy_[xy]/between"
+# The quantities of table ``metrics`` that the index and the times of the axes are computed from.
+QUANTITIES = ("effect", "use", "accuracy")
+# The rows of table ``metrics`` that :func:`effect_timestep` looks at.
+EFFECTS = {"quantity": "effect", "factor": "x", "weights": "ema", "bin": None}
+# The condition on a row of table ``metrics``: column -> value; None for an empty cell.
+Where = dict[str, Any]
+# A curve: dataset, seed, axis.
+Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,6 @@ class CouplingRow:
     matched: str | None
 
 
-# The metrics that :func:`effect_timestep` looks at, as a regular expression.
-EFFECTS = r"effect_x/t=\d+/ema"
-
-
 def effect_timestep(metrics: pd.DataFrame) -> int | None:
     """The one t at which the effects are compared: the middle of those measured in every dataset that has effects.
 
@@ -80,34 +85,44 @@ def effect_timestep(metrics: pd.DataFrame) -> int | None:
     """
     if metrics.empty:
         return None
-    pairs = metrics[["dataset", "metric"]].drop_duplicates()
-    pairs = pairs.assign(t=pairs["metric"].str.extract(r"^effect_x/t=(\d+)/ema$")[0]).dropna(subset="t")
-    sets = [set(part["t"].astype(int)) for _, part in pairs.groupby("dataset")]
+    rows = matching(metrics, **EFFECTS)
+    sets = [set(part.astype(int)) for _, part in rows.groupby("dataset")["t"]]
     shared = sorted(set.intersection(*sets)) if sets else []
     return shared[(len(shared) - 1) // 2] if shared else None
 
 
-def measures(metrics: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """measure -> metric of x, metric of y: ``effects``, ``rare`` and ``accuracy``.
+def measures(metrics: pd.DataFrame) -> dict[str, dict[str, Where]]:
+    """measure -> axis -> the rows of table ``metrics`` with its learning curve: ``effects``, ``rare``, ``accuracy``.
 
     Effects are those of the EMA weights at :func:`effect_timestep`; rare is how far each axis' label is obeyed at its
     rare positions. Accuracy is that of centres ``between`` lattice points, which all datasets are asked for.
     """
     t = effect_timestep(metrics)
-    found = {}
+    found: dict[str, dict[str, Where]] = {}
     if t is not None:
-        found = {
-            "effects": (f"effect_x/t={t}/ema", f"effect_y/t={t}/ema"),
-            RARE: (f"use_x/t={t}/ema/x=rare,y=all", f"use_y/t={t}/ema/x=all,y=rare"),
+        rare = {"x": f"x=rare,y={ALL}", "y": f"x={ALL},y=rare"}
+        found["effects"] = {axis: EFFECTS | {"factor": axis, "t": t} for axis in "xy"}
+        found[RARE] = {
+            axis: {"quantity": "use", "factor": axis, "t": t, "weights": "ema", "bin": rare[axis]} for axis in "xy"
         }
-    return found | {"accuracy": ("accuracy_x/between", "accuracy_y/between")}
+    accuracy = {"quantity": "accuracy", "split": "between", "bin": None}
+    return found | {"accuracy": {axis: accuracy | {"factor": axis} for axis in "xy"}}
+
+
+def crossings(metrics: pd.DataFrame, measure: dict[str, Where]) -> dict[Key, Onset | None]:
+    """(dataset, seed, axis) -> when the learning curve of a measure of :func:`measures` crosses one half."""
+    return {
+        (*run, axis): onset(*curve)
+        for axis, where in measure.items()
+        for run, curve in curves(matching(metrics, **where)).items()
+    }
 
 
 def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The table ``coupling``: a row for each imbalanced dataset and measure.
 
     Args:
-        metrics: table ``metrics`` of all runs.
+        metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
         runs: table ``runs``.
 
     Returns:
@@ -127,38 +142,35 @@ def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(metrics: pd.DataFrame, found: Sequence[Comparison], references: Mapping[str, str]) -> Iterator[CouplingRow]:
-    for measure, names in measures(metrics).items() if found else ():
-        onsets = {key: onset(*curve) for key, curve in curves(metrics, names).items()}
-        known = {key: value for key, value in onsets.items() if value is not None}
+    for measure, of_axes in measures(metrics).items() if found else ():
+        known = {key: value for key, value in crossings(metrics, of_axes).items() if value is not None}
         seeds_of: dict[str, set[int]] = {}
         for dataset, seed, _ in known:
             seeds_of.setdefault(dataset, set()).add(seed)
         for comparison in found:
             if measure != RARE or comparison.kind == "frequency":
                 seeds = sorted(seeds_of.get(comparison.dataset, ()))
-                yield _compare(comparison, references[comparison.dataset], measure, seeds, known, *names)
+                yield _compare(comparison, references[comparison.dataset], measure, seeds, known)
 
 
-# Two crossings whose times are compared, as (dataset, seed, metric): the first's ln tau minus the second's.
+# Two crossings whose times are compared: the first's ln tau minus the second's.
 Pair = tuple[Key, Key]
 Onsets = Mapping[Key, Onset]
 
 
-def _compare(
-    comparison: Comparison, reference: str, measure: str, own: Sequence[int], onsets: Onsets, x: str, y: str
-) -> CouplingRow:
-    """The row of one dataset, which has the seeds ``own``, and measure; ``x`` and ``y`` name the metrics compared."""
+def _compare(comparison: Comparison, reference: str, measure: str, own: Sequence[int], onsets: Onsets) -> CouplingRow:
+    """The row of one dataset, which has the seeds ``own``, and one measure."""
     name, swapped, null_x, null_y = comparison.dataset, comparison.swapped, comparison.null_x, comparison.null_y
 
     def run_pairs(seed: int) -> list[Pair]:
-        pairs = [((name, seed, x), (name, seed, y))]
-        return pairs if swapped is None else [*pairs, ((swapped, seed, y), (swapped, seed, x))]
+        pairs = [((name, seed, "x"), (name, seed, "y"))]
+        return pairs if swapped is None else [*pairs, ((swapped, seed, "y"), (swapped, seed, "x"))]
 
     def null_pairs(seed: int) -> list[Pair]:
         if null_x is None or null_y is None:
             return []
         # The swapped run has its nulls swapped; it enters negated, as it does in the gap.
-        return [((null_x, seed, x), (null_y, seed, y)), ((null_x, seed, y), (null_y, seed, x))]
+        return [((null_x, seed, "x"), (null_y, seed, "y")), ((null_x, seed, "y"), (null_y, seed, "x"))]
 
     def complete(seed: int, pairs: Sequence[Pair]) -> bool:
         return all(key in onsets for pair in pairs for key in pair)
@@ -180,7 +192,7 @@ def _compare(
     if len(with_nulls) >= FEWEST_SEEDS and _comparable([*numerator, *denominator], onsets):
         verdict = _agreed({_verdict(low, high) for _, low, high in indices})
     keys = {key for pairs in [*gap_pairs, *denominator] for pair in pairs for key in pair}
-    delay, delay_low, delay_high = t_interval(_delays(comparison, own, onsets, x, y))
+    delay, delay_low, delay_high = t_interval(_delays(comparison, own, onsets))
     return CouplingRow(
         dataset=name,
         kind=comparison.kind,
@@ -209,13 +221,13 @@ def _compare(
     )
 
 
-def _delays(comparison: Comparison, seeds: Sequence[int], onsets: Onsets, x: str, y: str) -> list[float]:
+def _delays(comparison: Comparison, seeds: Sequence[int], onsets: Onsets) -> list[float]:
     """Per seed, the mean over both axes of ln tau minus that in the count-matched dataset; timed crossings only."""
     if comparison.matched is None:
         return []
     found = []
     for seed in seeds:
-        pairs = [((comparison.dataset, seed, axis), (comparison.matched, seed, axis)) for axis in (x, y)]
+        pairs = [((comparison.dataset, seed, axis), (comparison.matched, seed, axis)) for axis in "xy"]
         known = [onsets[key] for pair in pairs for key in pair if key in onsets]
         if len(known) == 4 and all(crossing.timed for crossing in known):
             found.append(float(_gaps([pairs], onsets)[0]))

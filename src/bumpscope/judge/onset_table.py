@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bumpscope.judge.coupling import measures
+from bumpscope.judge.coupling import crossings, measures
 from bumpscope.judge.intervals import t_interval
-from bumpscope.judge.onsets import Onset, curves, onset
+from bumpscope.judge.onsets import Onset
 from bumpscope.store.schemas import TABLES
 
 # A correlation of fewer pairs has an interval as wide as all that it can be.
@@ -23,18 +23,18 @@ def onset_table(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     Times are geometric means over the seeds in which both crossings can be timed, with Student t intervals of ln tau.
 
     Args:
-        metrics: table ``metrics`` of all runs.
+        metrics: table ``metrics`` of all runs, or the quantities that :mod:`bumpscope.judge.coupling` reads.
         runs: table ``runs``.
     """
     rows = []
-    for measure, names in measures(metrics).items() if len(runs) else ():
-        crossings = {key: onset(*curve) for key, curve in curves(metrics, names).items()}
+    for measure, of_axes in measures(metrics).items() if len(runs) else ():
+        found = crossings(metrics, of_axes)
         seeds_of: dict[str, set[int]] = {}
-        for name, seed, _ in crossings:
+        for name, seed, _ in found:
             seeds_of.setdefault(name, set()).add(seed)
         for dataset in runs["dataset"].drop_duplicates():
             seeds = sorted(seeds_of.get(dataset, ()))
-            both = [[crossings.get((dataset, seed, name)) for name in names] for seed in seeds]
+            both = [[found.get((dataset, seed, axis)) for axis in "xy"] for seed in seeds]
             known = [(x, y) for x, y in both if x is not None and y is not None]
             if known:
                 rows.append({"dataset": dataset, "measure": measure} | _row(known))

@@ -1,11 +1,11 @@
-"""When a learning curve crosses a level: the time that densities, axes and phases are compared by."""
+"""Learning curves, and when they cross a level: the time that densities, axes and phases are compared by."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,6 @@ import pandas as pd
 LEVEL = 0.5
 # A crossing known only to lie between steps further apart than this cannot be timed.
 WIDEST_BRACKET = math.log(1.5)
-
-# A curve: dataset, seed, metric.
-Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,17 @@ def onset_time(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.n
     return math.nan if found is None else found.time
 
 
-def curves(metrics: pd.DataFrame, names: Sequence[str]) -> dict[Key, tuple[np.ndarray, np.ndarray]]:
-    """The named metrics as (dataset, seed, metric) -> (steps, values), in the order of the steps."""
+def curves(metrics: pd.DataFrame, by: Sequence[str] = ()) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
+    """Learning curves: (dataset, seed, and the columns ``by``) -> (steps, values), in the order of the steps.
+
+    Args:
+        metrics: rows of table ``metrics``, selected so that a run has one value at each step and each value of ``by``.
+            Undefined values are kept.
+        by: qualifying columns that tell the curves of a run apart.
+    """
     if metrics.empty:
         return {}
-    rows = metrics[metrics["metric"].isin(list(names))].sort_values("step", kind="stable")
+    rows = metrics.sort_values("step", kind="stable")
     return {
-        cast("Key", key): (part["step"].to_numpy(), part["value"].to_numpy())
-        for key, part in rows.groupby(["dataset", "seed", "metric"])
+        key: (part["step"].to_numpy(), part["value"].to_numpy()) for key, part in rows.groupby(["dataset", "seed", *by])
     }

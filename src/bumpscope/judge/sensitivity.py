@@ -15,16 +15,19 @@ import pandas as pd
 
 from bumpscope.config.readings import Reading
 from bumpscope.config.settings import LAYERS
-from bumpscope.judge.claims import METRICS_READ, claims
+from bumpscope.judge.claims import QUANTITIES, claims
 from bumpscope.judge.comparisons import lattice_of
 from bumpscope.judge.histories import histories
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
+from bumpscope.store.selection import matching
 from bumpscope.worlds.behaviour import outcomes
 
 # A cloud follows the drawn centre rather than the requested one when its kNN R² is this much higher, and at least so.
 FOLLOWS_MARGIN, FOLLOWS_LEAST = 0.1, 0.4
+# Columns of table ``metrics`` that say which number of a checkpoint a row is.
+QUALIFIERS = [name for name in TABLES["metrics"].names if name not in ("run", "dataset", "seed", "step", "value")]
 VERDICT_WIDTH = 14
 LINE_WIDTH = 120
 
@@ -100,13 +103,14 @@ class Experiment:
         read = []
         for probing in probings:
             metrics, phases = probing.read(reading)
-            # Of a run's thousands of numbers claims rest on a few.
-            read.append((metrics[metrics["metric"].str.fullmatch(METRICS_READ)], phases))
+            # Claims need few of a run's thousands of numbers.
+            read.append((matching(metrics, quantity=QUANTITIES), phases))
         metrics = pd.concat([metrics for metrics, _ in read], ignore_index=True)
         phases = pd.concat([phases for _, phases in read], ignore_index=True)
         again = set(phases["run"])
-        # What the reading does not measure, label effects above all, stays.
-        kept = ~(self.metrics["run"].isin(again) & self.metrics["metric"].isin(set(metrics["metric"])))
+        # Numbers that the reading does not measure stay.
+        measured = self.metrics.merge(metrics[QUALIFIERS].drop_duplicates(), how="left", indicator=True)["_merge"]
+        kept = ~(self.metrics["run"].isin(again).to_numpy() & (measured == "both").to_numpy())
         verdicts = claims(
             pd.concat([self.metrics[kept], metrics], ignore_index=True),
             self.runs,

@@ -1,6 +1,6 @@
-"""How the axes were learnt beside how the representation that came of it is built, for the same runs.
+"""How the axes of a dataset were learnt, beside how the representation that was learnt is built.
 
-Learning may be coupled while the representation that it ends in is factorised: one speaks of when, the other of what.
+Learning may be coupled while the representation that it ends in is factorised.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import math
 import pandas as pd
 
 from bumpscope.judge.intervals import t_interval
-from bumpscope.measure.factorisation import METRICS
 from bumpscope.store.schemas import TABLES
+from bumpscope.store.selection import matching
 
-# The metrics that the table has, as a regular expression with the groups name, layer and t.
-METRICS_READ = rf"({'|'.join(METRICS)})/([^/]+)/t=(\d+)/raw/requested"
+# The quantities of table ``metrics`` that the table is computed from.
+QUANTITIES = ("additive_share", "parallelism", "orthogonality", "tangent_cosine")
 
 
 def side_by_side(metrics: pd.DataFrame, coupling: pd.DataFrame, onsets: pd.DataFrame) -> pd.DataFrame:
@@ -24,17 +24,18 @@ def side_by_side(metrics: pd.DataFrame, coupling: pd.DataFrame, onsets: pd.DataF
     step 0. Learning is that of the label effects.
 
     Args:
-        metrics, coupling, onsets: tables of these names.
+        metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
+        coupling, onsets: tables of these names.
     """
-    parts = metrics["metric"].str.extract(f"^{METRICS_READ}$")
-    found = metrics.assign(name=parts[0], layer=parts[1], t=parts[2]).dropna(subset=["name"])
+    found = matching(metrics, quantity=QUANTITIES, space="raw", label="requested", noise="own")
     if found.empty:
         return pd.DataFrame(columns=TABLES["factorisation"].names)
-    found = found.astype({"t": int})
+    of_factor = "_" + found["factor"].astype("str")
+    found = found.assign(metric=found["quantity"] + of_factor.fillna("")).astype({"t": int})
     learnt = {row["dataset"]: row for row in coupling[coupling["measure"] == "effects"].to_dict("records")}
     gaps = onsets[onsets["measure"] == "effects"].set_index("dataset")["gap"]
     rows = []
-    for (dataset, layer, t, name), part in found.groupby(["dataset", "layer", "t", "name"], sort=False):
+    for (dataset, layer, t, name), part in found.groupby(["dataset", "layer", "t", "metric"], sort=False):
         last = part[part["step"] == part["step"].max()]["value"].dropna()
         value, low, high = t_interval(last)
         row = {"dataset": dataset, "layer": layer, "t": t, "metric": name, "value": value, "low": low, "high": high}

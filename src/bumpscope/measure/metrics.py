@@ -1,23 +1,25 @@
-"""The numbers of a run in one tidy table: a row a number of a checkpoint, its qualifiers in its name.
+"""The numbers of a run in one table: a row for each number of a checkpoint, with its qualifiers in columns.
 
-Names, with ``split`` one of seen, heldout, between, all:
+Quantities, by the columns that qualify them:
 
-- ``outcome/{outcome}/{split}``: share of the generated images that are none, multiple, misplaced, correct;
-- ``accuracy/{0.5px, 1px, 2px}/{split}``: share with exactly one bump, within this distance of the request;
-- ``accuracy_x/{split}``, ``accuracy_y/{split}``: among the images with one bump, share within the tolerance on
-  this axis. Divided by the images with one bump and not by all: a factor common to both axes would make them
-  rise together whatever the network learns;
-- ``error``, ``amplitude``, ``width`` ``/{split}``: medians over the images with one bump, px, intensity, px;
-- ``{column}/t={t}/{weights}`` for every column of the table ``effects``;
-- ``{column}/t={t}/ema/x={bin},y={bin}`` for every column of the table ``frequency``, where that was measured, and
-  ``accuracy_x``, ``accuracy_y``, ``outcome/correct`` ``/seen/x={bin},y={bin}`` beside them; a bin is common, middle,
-  rare or all;
-- ``{metric}/{layer}/t={t}/{space}/{label}`` for every geometry number, without the label where none is used; of the
-  control with shared noise ``.../shared noise`` at the end;
-- ``betti_{dimension}/{layer}/t={t}``: number of significant bars;
-- ``latent_phase``, ``behaviour_phase``: 0, 1, 2 for A, B, C, empty for ?; ``latent_phase/{layer}/t={t}`` for every
-  place that was read, the generated images among them;
-- ``loss``: at the last logged step up to the checkpoint.
+- split (seen, heldout, between or all): ``share_none``, ``share_multiple``, ``share_misplaced``, ``share_correct``:
+  share of the generated images with this outcome; ``accuracy_0.5px``, ``accuracy_1px``, ``accuracy_2px``: share with
+  exactly one bump, within this distance of the request; ``error``, ``amplitude``, ``width``: medians over the images
+  with one bump, px, intensity, px.
+- factor (x, y), split: ``accuracy``: among the images with one bump, share within the tolerance on this axis. Divided
+  by the images with one bump and not by all: a factor common to both axes would make them rise together whatever the
+  network learns.
+- t, weights, and factor where there is one: the columns of table ``effects``; ``effect_x_low`` is quantity
+  ``effect_low`` of factor x.
+- t, weights (ema), bin, and factor where there is one: the columns of table ``frequency``. A bin such as
+  ``x=rare,y=all`` names common, middle, rare or all for each axis. ``accuracy`` and ``share_correct`` of the seen
+  centres are given by bin as well where this table is.
+- layer, t, space, label, noise: the metrics of table ``geometry``; ``r2_x`` is quantity ``r2`` of factor x, ``r2``
+  without a factor is the mean of both.
+- layer, t: ``betti_0``, ``betti_1``, ``betti_2``: number of significant bars. ``latent_phase``: 0, 1, 2 for A, B, C,
+  empty for ?, at every place that was read and for the images.
+- none: ``latent_phase``, ``behaviour_phase``: the run's verdicts. ``loss``: at the last logged step up to the
+  checkpoint.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from pandas.api.typing import DataFrameGroupBy
 from bumpscope.config.settings import Lattice
 from bumpscope.measure.phases import latent_phases
 from bumpscope.probe.frequency import ALL
+from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.bumps import frequency_bins
 
 OUTCOMES = ("none", "multiple", "misplaced", "correct")
@@ -39,7 +42,10 @@ DISTANCES = (0.5, 1.0, 2.0)
 # With fewer images of a single bump their share on an axis is chance: of 16, guessing reaches one half in 1 of 400.
 FEWEST_SINGLE_BUMPS = 16
 PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
-COLUMNS = ["run", "dataset", "seed", "step", "metric", "value"]
+FACTORS = ("x", "y", "xy")
+DTYPES = {"text": "str", "int": "int64", "float": "float64"}
+# t is empty for many numbers.
+COLUMNS = {column.name: DTYPES[column.kind] for column in TABLES["metrics"].columns} | {"t": "Int64"}
 
 
 def run_metrics(
@@ -63,10 +69,10 @@ def run_metrics(
         losses, behaviour, geometry, topology, effects, phases, frequency: the run's tables of these names, or None
             where one was not made; its numbers are then left out.
         lattice: of the run's dataset. On a torus the distance on an axis is the shorter way round.
-        tolerance: largest distance from the request on one axis, px, for ``accuracy_x`` and ``accuracy_y``.
+        tolerance: largest distance from the request on one axis, px, for ``accuracy``.
 
     Returns:
-        Columns run, dataset, seed, step, metric, value; ordered by step and name. Undefined numbers are NaN.
+        The columns of table ``metrics``, sorted by step, quantity and qualifiers. Undefined numbers are NaN.
     """
     parts: list[pd.DataFrame] = []
     if _given(behaviour):
@@ -88,26 +94,23 @@ def run_metrics(
         parts.extend(_rows(phases["step"], column, phases[column].map(PHASES)) for column in verdicts)
     if _given(losses) and parts:
         parts.append(_loss(losses, np.unique(np.concatenate([part["step"].to_numpy() for part in parts]))))
-    if not parts:
-        empty = {"run": "str", "dataset": "str", "seed": "int64", "step": "int64", "metric": "str", "value": "float64"}
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in empty.items()})
-    table = pd.concat(parts, ignore_index=True).astype({"step": "int64", "value": "float64"})
-    table = table.assign(run=run, dataset=dataset, seed=seed)[COLUMNS]
-    return table.sort_values(["step", "metric"], kind="stable", ignore_index=True)
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    table = table.assign(run=run, dataset=dataset, seed=seed).reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values([name for name in COLUMNS if name != "value"], kind="stable", ignore_index=True)
 
 
 def _given(table: pd.DataFrame | None) -> TypeGuard[pd.DataFrame]:
     return table is not None and len(table) > 0
 
 
-def _rows(step: object, metric: object, value: object) -> pd.DataFrame:
-    return pd.DataFrame({"step": step, "metric": metric, "value": value})
+def _rows(step: object, quantity: str, value: object) -> pd.DataFrame:
+    return pd.DataFrame({"step": step, "quantity": quantity, "value": value})
 
 
 def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) -> Iterator[pd.DataFrame]:
     single = behaviour["bumps"] == 1
-    shares = {f"outcome/{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
-    shares |= {f"accuracy/{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
+    shares = {f"share_{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
+    shares |= {f"accuracy_{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
     shares_of_single = _near_on_axis(behaviour, period, tolerance)
     shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
 
@@ -117,38 +120,38 @@ def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) 
         placed = [values.assign(step=behaviour["step"], split=split) for split in (behaviour["split"], "all")]
         return pd.concat(placed, ignore_index=True).groupby(["step", "split"])
 
-    yield _melt(by_split(shares).mean())
+    yield _melt(by_split(shares).mean(), "quantity")
     on_axis = by_split(shares_of_single, single)
-    yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS))
-    yield _melt(by_split(shape, single).median())
+    yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS), "factor").assign(quantity="accuracy")
+    yield _melt(by_split(shape, single).median(), "quantity")
 
 
 def _near_on_axis(behaviour: pd.DataFrame, period: float | None, tolerance: float) -> dict[str, pd.Series]:
     """Whether each image's bump lies within the tolerance of the request on an axis."""
-    return {
-        f"accuracy_{axis}": _axis_distance(behaviour[axis] - behaviour[f"mu_{axis}"], period) <= tolerance
-        for axis in ("x", "y")
-    }
+    return {axis: _axis_distance(behaviour[axis] - behaviour[f"mu_{axis}"], period) <= tolerance for axis in ("x", "y")}
 
 
 def _behaviour_by_bin(
     behaviour: pd.DataFrame, period: float | None, tolerance: float, lattice: Lattice
 ) -> Iterator[pd.DataFrame]:
-    """Accuracy on each axis and outcomes of the seen centres, in every frequency bin of x, of y and every pair."""
+    """Accuracy on each axis and share of correct images of the seen centres, in every pair of frequency bins."""
     seen = behaviour[behaviour["split"] == "seen"]
     if seen.empty:
         return
     values = pd.DataFrame(_near_on_axis(seen, period, tolerance)).astype("float64").where(seen["bumps"] == 1)
-    values["outcome/correct"] = (seen["outcome"] == "correct").astype("float64")
+    values["share_correct"] = (seen["outcome"] == "correct").astype("float64")
     bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
     for x in (bins["x"], ALL):
         for y in (bins["y"], ALL):
-            table = values.assign(step=seen["step"], split="seen/" + _pair(seen.index, x, y))
-            grouped = table.groupby(["step", "split"])
-            yield _melt(grouped.mean().where(grouped.count() >= FEWEST_SINGLE_BUMPS))
+            table = values.assign(step=seen["step"], split="seen", bin=_pair(seen.index, x, y))
+            grouped = table.groupby(["step", "split", "bin"])
+            shares = grouped.mean().where(grouped.count() >= FEWEST_SINGLE_BUMPS)
+            yield _melt(shares[["x", "y"]], "factor").assign(quantity="accuracy")
+            yield _melt(shares[["share_correct"]], "quantity")
 
 
 def _pair(index: pd.Index, x: object, y: object) -> pd.Series:
+    """The names of pairs of bins, such as ``x=rare,y=all``."""
     return "x=" + pd.Series(x, index, dtype="str") + ",y=" + pd.Series(y, index, dtype="str")
 
 
@@ -158,52 +161,50 @@ def _axis_distance(difference: pd.Series, period: float | None) -> pd.Series:
     return difference.abs()
 
 
-def _melt(table: pd.DataFrame) -> pd.DataFrame:
-    """A table indexed by (step, split) with a column a metric, as rows named metric/split."""
-    long = table.reset_index().melt(["step", "split"], var_name="metric")
-    return _rows(long["step"], long["metric"].astype(str) + "/" + long["split"], long["value"])
+def _melt(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A row for each number of a table that is indexed by step and qualifiers; its column names go to ``name``."""
+    return table.reset_index().melt(list(table.index.names), var_name=name)
+
+
+def _apart(names: pd.Series) -> pd.DataFrame:
+    """Columns quantity and factor of names such as ``effect_x_low``: effect_low of factor x."""
+    found = {}
+    for name in names.unique():
+        parts = str(name).split("_")
+        factor = next((part for part in parts if part in FACTORS), None)
+        found[name] = "_".join(part for part in parts if part != factor), factor
+    return pd.DataFrame(
+        {"quantity": names.map(lambda name: found[name][0]), "factor": names.map(lambda name: found[name][1])}
+    )
 
 
 def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
-    name = geometry["metric"] + "/" + geometry["layer"] + "/t=" + geometry["t"].astype(str)
-    for column in ("space", "label"):
-        qualifier = geometry[column].fillna("").astype(str)
-        name = name + ("/" + qualifier).where(qualifier != "", "")
-    name = name + pd.Series("/shared noise", index=name.index).where(geometry["noise"] == "shared", "")
-    return _rows(geometry["step"], name, geometry["value"])
+    qualifiers = geometry[["step", "layer", "t", "space", "label", "noise", "value"]]
+    label = qualifiers["label"].where(qualifiers["label"] != "")
+    return qualifiers.assign(label=label).join(_apart(geometry["metric"]))
 
 
 def _latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None) -> pd.DataFrame:
     verdicts = latent_phases(geometry, topology)
-    name = "latent_phase/" + verdicts["layer"] + "/t=" + verdicts["t"].astype(str)
-    return _rows(verdicts["step"], name, verdicts["latent_phase"].map(PHASES))
+    return verdicts[["step", "layer", "t"]].assign(quantity="latent_phase", value=verdicts["latent_phase"].map(PHASES))
 
 
 def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:
     counts = topology.groupby(["step", "layer", "t", "dimension"])["significant"].sum()
     # A dimension without a bar has Betti number 0, which is a finding and not a gap.
-    table = counts.unstack("dimension").reindex(columns=[0, 1, 2]).fillna(0).reset_index()
-    long = table.melt(["step", "layer", "t"], var_name="dimension")
-    name = "betti_" + long["dimension"].astype(str) + "/" + long["layer"] + "/t=" + long["t"].astype(str)
-    return _rows(long["step"], name, long["value"])
+    table = counts.unstack("dimension").reindex(columns=[0, 1, 2]).fillna(0)
+    return _melt(table.rename(columns="betti_{}".format), "quantity")
 
 
 def _effects(effects: pd.DataFrame) -> pd.DataFrame:
-    long = effects.melt(["step", "t", "weights"], var_name="column")
-    name = long["column"].astype(str) + "/t=" + long["t"].astype(str) + "/" + long["weights"]
-    return _rows(long["step"], name, long["value"])
+    long = effects.melt(["step", "t", "weights"], var_name="name")
+    return long.drop(columns="name").join(_apart(long["name"]))
 
 
 def _frequency(frequency: pd.DataFrame) -> pd.DataFrame:
-    long = frequency.drop(columns="probes").melt(["step", "t", "bin_x", "bin_y"], var_name="column")
-    name = (
-        long["column"].astype(str)
-        + "/t="
-        + long["t"].astype(str)
-        + "/ema/"
-        + _pair(long.index, long["bin_x"], long["bin_y"])
-    )
-    return _rows(long["step"], name, long["value"])
+    long = frequency.drop(columns="probes").melt(["step", "t", "bin_x", "bin_y"], var_name="name")
+    pairs = _pair(long.index, long["bin_x"], long["bin_y"])
+    return long[["step", "t", "value"]].assign(weights="ema", bin=pairs).join(_apart(long["name"]))
 
 
 def _loss(losses: pd.DataFrame, steps: np.ndarray) -> pd.DataFrame:

@@ -1,25 +1,26 @@
-"""Where a run's latents are looked at. A module of its own, since what imports it reads the verdicts."""
+"""The layer and timestep of a run that figures look at; a module of its own, since its importers read the verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bumpscope.store.results import Results, in_network_order
+from bumpscope.store.results import in_network_order
+from bumpscope.store.run import Run
 
 
-def judged_place(results: Results, run: str, present: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
-    """Layer and timestep of a run to look at: where its last latent verdict was read.
+def judged_place(run: Run, present: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
+    """The layer and timestep at which the run's last latent verdict was read.
 
     Args:
-        present: the (layer, t) there are; of these the first layer of the network at its noisiest timestep where
-            no verdict was read at any of them.
+        present: the (layer, t) to choose from. If the verdict was read at none of them, the first layer of the network
+            at its noisiest timestep is taken.
 
     Returns:
-        None without any.
+        None if ``present`` is empty.
     """
     places = set(present)
-    if results.has(run, "phases"):
-        last = results.table(run, "phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
+    if run.has("phases"):
+        last = run.table("phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
         if (last["layer"], last["t"]) in places:
             return str(last["layer"]), int(last["t"])
     if not places:

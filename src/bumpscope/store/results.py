@@ -1,186 +1,229 @@
-"""What a finished experiment left in its output folder, read when it is first asked for."""
+"""The reader of results: the tables of an experiment's output folder, read when they are asked for."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bumpscope.config.settings import IMAGE_LAYER, LAYERS
+from bumpscope.store.run import KEYS, Run, missing
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import read_block, read_matching, read_table
-
-
-class Run(NamedTuple):
-    """What tells a run from the others: a few columns of table ``runs``."""
-
-    run: str
-    dataset: str
-    seed: int
-    boundary: str
-    image_size: int
+from bumpscope.store.selection import UnknownName, as_list, chosen_columns, condition, unknown
+from bumpscope.store.summary import as_html, as_text
+from bumpscope.store.tables import TableError, read_table
 
 
 class Results:
     """The tables under an output folder.
 
-    Tables over all runs are read once and kept; the tables of a single run are read at each call and never kept, so
-    that memory does not grow with the number of runs. Of ``metrics``, which has every number of every run, ask for what
-    is needed: :meth:`select`, :meth:`metrics_like`.
+    ``results.claims`` is a whole table, ``results.table(...)`` part of one, ``results["balanced-seed0"]`` one run.
+    Iterating goes through the runs in the order of the configuration. Only tables of the whole experiment are kept in
+    memory, until their file changes; tables of a run are read at each call.
     """
 
-    def __init__(self, root: str | Path):
-        self.root = Path(root)
-
-    @cached_property
-    def runs(self) -> pd.DataFrame:
-        """Table ``runs``, in the order of the configuration.
+    def __init__(self, folder: str | Path):
+        """Open an output folder; only table ``runs`` is read.
 
         Raises:
-            TableError: when it is missing or broken; without it nothing else can be found.
+            TableError: when the folder has no table ``runs``, or a broken one.
         """
-        return read_table("runs", self._global("runs"))
+        self.folder = Path(folder).absolute()
+        self._kept: dict[str, tuple[int, pd.DataFrame]] = {}
+        if not (self.folder / TABLES["runs"].path).exists():
+            raise TableError(
+                f"{folder}: holds no results (no {TABLES['runs'].path}); run the workflow, or open the folder that its "
+                "key output names"
+            )
+        self._whole("runs")
 
-    @cached_property
-    def metrics(self) -> pd.DataFrame | None:
-        """Table ``metrics``, or None where the file is missing."""
-        path = self._global("metrics")
-        return read_table("metrics", path) if path.exists() else None
+    def __len__(self) -> int:
+        return len(self._whole("runs"))
 
-    def metrics_like(self, pattern: str) -> pd.DataFrame:
-        """Rows of table ``metrics`` whose name fits a regular expression whole; none where the file is missing.
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.select())
 
-        Unlike :attr:`metrics` this keeps nothing, and never holds the numbers of all runs but those that fit.
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str | tuple[str, int]) -> Run:
+        """A run by its id, ``"balanced-seed0"``, or by dataset and seed, ``"balanced", 0``.
+
+        Raises:
+            UnknownName: when there is no such run.
         """
-        path = self._global("metrics")
-        if not path.exists():
-            return pd.DataFrame(columns=TABLES["metrics"].names)
-        return read_matching("metrics", path, "metric", pattern)
+        if isinstance(name, tuple) and len(name) == 2:
+            return self.select(dataset=name[0], seed=name[1])[0]
+        if name not in self.names:
+            raise UnknownName(unknown("run", name, self.names))
+        return self.select(run=name)[0]
 
-    @cached_property
-    def claims(self) -> pd.DataFrame | None:
-        """Table ``claims``, or None where the file is missing."""
-        path = self._global("claims")
-        return read_table("claims", path) if path.exists() else None
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name.startswith("_"):  # Python and notebooks probe for such names
+            raise AttributeError(name)
+        if name not in TABLES:
+            raise AttributeError(unknown("table", name, TABLES))
+        return self.table(name)
 
-    @cached_property
-    def evidence(self) -> pd.DataFrame | None:
-        """Table ``evidence``, or None where the file is missing."""
-        path = self._global("evidence")
-        return read_table("evidence", path) if path.exists() else None
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.tables})
 
-    @cached_property
-    def coupling(self) -> pd.DataFrame | None:
-        """Table ``coupling``, or None where the file is missing."""
-        path = self._global("coupling")
-        return read_table("coupling", path) if path.exists() else None
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.names
 
-    @cached_property
-    def onsets(self) -> pd.DataFrame | None:
-        """Table ``onsets``, or None where the file is missing."""
-        path = self._global("onsets")
-        return read_table("onsets", path) if path.exists() else None
+    def __repr__(self) -> str:
+        return as_text(self.folder, self._whole("runs"), self.tables)
 
-    @cached_property
-    def factorisation(self) -> pd.DataFrame | None:
-        """Table ``factorisation``, or None where the file is missing."""
-        path = self._global("factorisation")
-        return read_table("factorisation", path) if path.exists() else None
+    def _repr_html_(self) -> str:
+        return as_html(self.folder, self._whole("runs"), self.tables)
 
-    @cached_property
-    def by_dataset(self) -> pd.DataFrame:
-        """Table ``runs`` with the first run of each dataset, indexed by the dataset's name."""
-        return self.runs.drop_duplicates("dataset").set_index("dataset")
-
-    def of_dataset(self, name: str) -> dict[str, Any]:
-        """What table ``runs`` says of the first run of a dataset."""
-        return {str(column): value for column, value in self.by_dataset.loc[name].items()}
+    @property
+    def names(self) -> list[str]:
+        """Ids of all runs, in the order of the configuration."""
+        return [str(name) for name in self._whole("runs")["run"]]
 
     @property
     def datasets(self) -> list[str]:
         """Names of the datasets, in the order of the configuration."""
-        return list(self.runs["dataset"].unique())
+        return [str(name) for name in self._whole("runs")["dataset"].unique()]
 
-    def path(self, run: str, name: str) -> Path:
-        """Where table ``name`` of a run lies.
+    @property
+    def tables(self) -> dict[str, int]:
+        """The tables that exist, and how many runs have each; a table of the whole experiment counts for all runs."""
+        runs = self.select()
+        counts = {
+            name: sum(run.has(name) for run in runs) if "{" in table.path else len(runs) * self.has(name)
+            for name, table in TABLES.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def has(self, name: str) -> bool:
+        """Whether a table exists: for the whole experiment, or for any run.
 
         Raises:
-            KeyError: when there is no such run or table.
+            UnknownName: when there is no table of this name.
         """
-        if run not in self._folders:
-            raise KeyError(f"no run {run!r} in {self._global('runs')}")
-        return self.root / TABLES[name].path.format(path=self._folders[run])
+        if name not in TABLES:
+            raise UnknownName(unknown("table", name, TABLES))
+        if "{" in TABLES[name].path:
+            return any(run.has(name) for run in self)
+        return (self.folder / TABLES[name].path).exists()
 
-    @cached_property
-    def _folders(self) -> dict[str, str]:
-        return dict(zip(self.runs["run"], self.runs["path"], strict=True))
+    def of_dataset(self, name: str) -> dict[str, Any]:
+        """The row of table ``runs`` of the first run of a dataset.
 
-    def has(self, run: str, name: str) -> bool:
-        """Whether table ``name`` of a run is there; some are made for some runs only."""
-        return self.path(run, name).exists()
+        Raises:
+            UnknownName: when there is no such dataset.
+        """
+        return self.select(dataset=name)[0].info
 
-    def having(self, name: str) -> list[Run]:
-        """Runs that have table ``name``, in the order of the configuration."""
-        return [run for run in self._listed() if self.has(run.run, name)]
+    def select(self, run: Any = None, dataset: Any = None, seed: Any = None) -> list[Run]:
+        """The runs with any of these ids, datasets and seeds (one value or several), in the configuration's order.
 
-    def _listed(self) -> list[Run]:
-        rows = self.runs[list(Run._fields)].itertuples(index=False, name=None)
-        return list(map(Run._make, rows))
+        Raises:
+            UnknownName: when one of these does not exist, or no run has them all.
+        """
+        rows = self._whole("runs")
+        asked = {"run": run, "dataset": dataset, "seed": seed}
+        given = {key: as_list(wanted) for key, wanted in asked.items() if wanted is not None}
+        for key, wanted in given.items():
+            there = set(rows[key])
+            for value in wanted:
+                if value not in there:
+                    raise UnknownName(unknown(key, value, rows[key].unique()))
+        for key, wanted in given.items():
+            rows = rows[rows[key].isin(wanted)]
+        if given and rows.empty:
+            raise UnknownName(f"no run has {' and '.join(f'{key} {_listed(wanted)}' for key, wanted in given.items())}")
+        return [Run(self.folder, {str(key): value for key, value in row.items()}) for row in rows.to_dict("records")]
 
-    def table(self, run: str, name: str, columns: Sequence[str] | None = None, filters: Any = None) -> pd.DataFrame:
-        """Plain columns of a run's table, as :func:`bumpscope.store.tables.read_table`."""
-        return read_table(name, self.path(run, name), columns, filters, run)
-
-    def block(self, run: str, name: str, column: str, filters: Any = None) -> np.ndarray:
-        """An image or vector column of a run's table, (rows, numbers), as :func:`bumpscope.store.tables.read_block`."""
-        return read_block(name, self.path(run, name), column, filters, run)
-
-    def phases_of_all_runs(self) -> pd.DataFrame:
-        """Tables ``phases`` of all runs but for their reasons, with the columns run, dataset and seed besides."""
-        columns = [name for name in TABLES["phases"].names if name != "reason"]
-        parts = [
-            self.table(run.run, "phases", columns).assign(run=run.run, dataset=run.dataset, seed=run.seed)
-            for run in self._listed()
-        ]
-        return pd.concat(parts, ignore_index=True)
-
-    def select(self, pattern: str) -> pd.DataFrame:
-        """Metrics whose name fits a pattern, its fields as columns.
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        run: Any = None,
+        dataset: Any = None,
+        seed: Any = None,
+        filters: Any = None,
+        **where: Any,
+    ) -> pd.DataFrame:
+        """A table of all runs, or part of it, as one frame.
 
         Args:
-            pattern: a metric name with fields in braces, such as ``r2/{layer}/t={t}/pca3/{label}``; a field stands for
-                any text without a slash. Columns named t are made whole numbers.
+            name: name of the table, as in docs/tables.md.
+            columns: columns to read; images and activations come from :meth:`Run.images` and :meth:`Run.vectors`.
+            run, dataset, seed: the runs to read, one value or several each.
+            filters: rows to read, as a pyarrow filter such as ``[("step", ">=", 800)]``.
+            where: rows to read, as column = value or column = [values]; None selects empty cells.
 
         Returns:
-            Columns run, dataset, seed, step, the fields, value; undefined values are left out, and without metrics
-            there are no rows.
-        """
-        fields = re.findall(r"{(\w+)}", pattern)
-        columns = ["run", "dataset", "seed", "step", *fields, "value"]
-        if not self._global("metrics").exists():
-            return pd.DataFrame(columns=columns)
-        # The odd pieces of the split are the fields, the even ones stand for themselves.
-        pieces = re.split(r"{(\w+)}", pattern)
-        text = "".join(f"(?P<{p}>[^/]+)" if k % 2 else re.escape(p) for k, p in enumerate(pieces))
-        found = self.metrics_like(text)
-        rows = found[found["value"].notna()]
-        matches = {name: re.fullmatch(text, name) for name in rows["metric"].unique()}
-        fitting = {name: match.groupdict() for name, match in matches.items() if match}
-        for field in fields:
-            rows = rows.assign(**{field: rows["metric"].map({name: values[field] for name, values in fitting.items()})})
-        if "t" in fields:
-            rows = rows.assign(t=rows["t"].astype("int64"))
-        return rows[columns].reset_index(drop=True)
+            The table; if each run has one, those of the runs below each other, with columns run, dataset and seed in
+            front. Runs without it are left out with a warning.
 
-    def _global(self, name: str) -> Path:
-        return self.root / TABLES[name].path
+        Raises:
+            UnknownName: for a table, column, run, dataset or seed that does not exist.
+            ValueError: for a value that does not fit its column.
+            TableError: when the table is missing or broken.
+        """
+        if name not in TABLES:
+            raise UnknownName(unknown("table", name, TABLES))
+        asked = {"run": run, "dataset": dataset, "seed": seed}
+        given = {key: wanted for key, wanted in asked.items() if wanted is not None}
+        if "{" in TABLES[name].path:
+            return self._put_together(name, columns, self.select(**given), filters, where)
+        if given:
+            self.select(**given)  # so that a run that does not exist is an error and not an empty table
+        if columns is None and filters is None and not given and not where:
+            return self._whole(name)
+        path, rows = self.folder / TABLES[name].path, condition(name, given | where, filters)
+        if not path.exists():
+            raise missing(self.folder, name)
+        return read_table(name, path, chosen_columns(name, columns), rows)
+
+    def _put_together(
+        self, name: str, columns: Sequence[str] | None, runs: Sequence[Run], filters: Any, where: Mapping[str, Any]
+    ) -> pd.DataFrame:
+        """A table that every run, or every dataset, has a file of."""
+        of_dataset = "{dataset}" in TABLES[name].path
+        if of_dataset:
+            runs = list({run.dataset: run for run in runs}.values())
+        there = [run for run in runs if run.has(name)]
+        if not there:
+            raise missing(self.folder, name)
+        if len(there) < len(runs):
+            left_out = [run.name for run in runs if run not in there]
+            warnings.warn(f"table {name} is missing for {_listed(left_out)}; left out", stacklevel=3)
+        keys = {"dataset": "str"} if of_dataset else KEYS
+        wanted = None if columns is None else [column for column in as_list(columns) if column not in keys]
+        frames = []
+        for run in there:
+            frame = run.table(name, wanted, filters=filters, **where)
+            for place, (key, kind) in enumerate(keys.items()):
+                frame.insert(place, key, pd.Series(run.info[key], frame.index, dtype=kind))
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    def _whole(self, name: str) -> pd.DataFrame:
+        """A table of the whole experiment; read again when its file has changed."""
+        path = self.folder / TABLES[name].path
+        if not path.exists():
+            raise missing(self.folder, name)
+        stamp = path.stat().st_mtime_ns
+        if name not in self._kept or self._kept[name][0] != stamp:
+            self._kept[name] = stamp, read_table(name, path)
+        # pandas copies columns on write, so what the caller changes does not change the kept frame.
+        return self._kept[name][1].copy(deep=False)
 
 
 def in_network_order(layers: Iterable[str]) -> list[str]:
     """Different layers in the order in which the denoiser computes them, the images last."""
     return sorted(set(layers), key=[*LAYERS, IMAGE_LAYER].index)
+
+
+def _listed(values: Sequence[object], shown: int = 5) -> str:
+    more = f" and {len(values) - shown} more" if len(values) > shown else ""
+    return ", ".join(str(value) for value in values[:shown]) + more

@@ -226,12 +226,21 @@ TABLES: dict[str, Table] = {
     ),
     "metrics": Table(
         "metrics.parquet",
-        "a number of a checkpoint of a run",
+        "a number of a checkpoint of a run; columns from factor to bin are empty where they do not apply",
         _columns(
             "run | text | – | run id\n"
             "dataset | text | – | name of the dataset\n"
-            "seed | int | – | random seed\n" + _STEP + "metric | text | – | name, with its qualifiers separated by /\n"
-            "value | float | see the metric | its value; empty where it is not defined"
+            "seed | int | – | random seed\n" + _STEP + "quantity | text | – | name of the number\n"
+            "factor | text | – | label or axis that it is about: x, y, or xy for both at once\n"
+            "layer | text | – | as in table geometry\n"
+            "t | int | – | diffusion timestep; 0 for images\n"
+            "space | text | – | as in table geometry\n"
+            "label | text | – | as in table geometry\n"
+            "split | text | – | split of the requested centres, or all\n"
+            "noise | text | – | own or shared, as in table geometry\n"
+            "weights | text | – | ema or raw\n"
+            "bin | text | – | frequency bins of the positions, such as x=rare,y=all\n"
+            "value | float | see the quantity | its value; empty where it is not defined"
         ),
     ),
     "coupling": Table(

@@ -1,4 +1,4 @@
-"""Which rows and columns of a table a reader asked for, checked against what the table has."""
+"""Selecting rows and columns of a table, with names and values checked against its schema."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from operator import and_, or_
 from typing import Any
 
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -19,14 +20,14 @@ _SHOWN = 24
 
 
 class UnknownName(KeyError):
-    """A name that is not there; one line that says what is."""
+    """A name that does not exist; the message is one line and lists those that do."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 def unknown(what: str, name: object, there: Iterable[object]) -> str:
-    """One line: there is no such thing, the closest names, and what there is."""
+    """The message of an unknown name: the closest names, and all that exist."""
     names = [str(known) for known in there]
     close = get_close_matches(name, names, n=3) if isinstance(name, str) else []
     guess = f" (did you mean {' or '.join(close)}?)" if close else ""
@@ -40,7 +41,7 @@ def plain_columns(table: str) -> list[str]:
 
 
 def chosen_columns(table: str, columns: Sequence[str] | None) -> list[str]:
-    """The columns asked for; all plain ones where nothing is said.
+    """The columns asked for; all plain ones by default.
 
     Raises:
         UnknownName: for a column that the table does not have, and for images and vectors.
@@ -55,15 +56,15 @@ def chosen_columns(table: str, columns: Sequence[str] | None) -> list[str]:
 
 
 def condition(table: str, where: Mapping[str, Any], filters: Any = None) -> pc.Expression | None:
-    """A filter that a Parquet reader applies before rows are in memory; None for all rows.
+    """A filter for the Parquet reader, which applies it before rows are in memory; None for all rows.
 
     Args:
-        where: column -> the value that it must have, or several of which it must have one; None for an empty cell.
-        filters: one more filter of pyarrow's own, which must hold as well.
+        where: column -> value or values; None selects empty cells.
+        filters: a pyarrow filter that must hold as well.
 
     Raises:
         UnknownName: for a column that the table does not have.
-        ValueError: for a value that a column of this kind cannot have.
+        ValueError: for a value that does not fit its column.
     """
     parts = []
     if filters is not None:
@@ -80,6 +81,21 @@ def condition(table: str, where: Mapping[str, Any], filters: Any = None) -> pc.E
     return reduce(and_, parts) if parts else None
 
 
+def matching(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Rows of a frame in memory, selected as by :meth:`bumpscope.store.results.Results.table`.
+
+    Args:
+        where: column = value or column = [values]; None selects empty cells.
+    """
+    for column, wanted in where.items():
+        values = as_list(wanted)
+        fits = frame[column].isin([value for value in values if value is not None])
+        if None in values:
+            fits |= frame[column].isna()
+        frame = frame[fits]
+    return frame
+
+
 def as_list(wanted: Any) -> list[Any]:
     """One value or several, as a list of plain Python values."""
     several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
@@ -88,7 +104,7 @@ def as_list(wanted: Any) -> list[Any]:
 
 def _check_value(table: str, column: str, value: Any) -> None:
     kind = next(known.kind for known in TABLES[table].columns if known.name == column)
-    # A truth value passes for a number elsewhere; here it would find step 1.
+    # Python takes True for 1, so that step=True would select step 1.
     fits = isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "bool")
     if value is not None and not fits:
         raise ValueError(f"{column}: holds {value!r}; column {column} of {table} has values of kind {kind}")

@@ -6,7 +6,6 @@ version, the run it belongs to and a fingerprint of just the settings that it de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -221,31 +220,10 @@ def read_table(
         TableError: when the file is missing or broken, or is not this table.
     """
     plain = [c.name for c in TABLES[name].columns if c.kind not in (IMAGE, VECTOR)]
-    return _read(name, path, plain if columns is None else list(columns), filters, run).to_pandas()
-
-
-def read_matching(name: str, path: str | Path, column: str, pattern: str) -> pd.DataFrame:
-    """The rows of a table of plain columns whose text in ``column`` fits a pattern whole, in the order of the file.
-
-    Row groups are read one after another, so that memory grows with what fits and not with the file.
-
-    Args:
-        pattern: a regular expression.
-
-    Raises:
-        TableError: as :func:`read_table`.
-    """
-    wanted, fits = re.compile(pattern), dict[str, bool]()
-    with _readable(name, path) as schema:
-        parts = [schema.empty_table()]
-        with pq.ParquetFile(path, read_dictionary=[column], page_checksum_verification=True) as file:
-            for number in range(file.num_row_groups):
-                group = file.read_row_group(number)
-                texts = group.column(column).unique().to_pylist()
-                fits |= {text: wanted.fullmatch(text) is not None for text in texts if text not in fits}
-                chosen = pc.is_in(group.column(column), pa.array([text for text in texts if fits[text]], pa.string()))
-                parts.append(group.filter(chosen).cast(schema))
-        return pa.concat_tables(parts).to_pandas()
+    table = _read(name, path, plain if columns is None else list(columns), filters, run)
+    # pandas would make floats of whole numbers beside empty cells.
+    gaps = [field.name for field in table.schema if field.type == pa.int64() and table[field.name].null_count]
+    return table.to_pandas().astype(dict.fromkeys(gaps, "Int64"))
 
 
 def read_block(name: str, path: str | Path, column: str, filters: Any = None, run: str = "") -> np.ndarray:

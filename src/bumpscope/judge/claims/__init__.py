@@ -30,8 +30,8 @@ from bumpscope.judge.histories import histories
 from bumpscope.judge.verdicts import Claim, Judged
 from bumpscope.store.schemas import TABLES
 
-# The metrics that claims rest on, as a regular expression.
-METRICS_READ = r"outcome/correct/(?:seen|heldout|between)|r2/[^/]+/t=\d+/pca3/(?:requested|shuffled)|latent_phase/.+"
+# The quantities of table ``metrics`` that claims are judged by.
+QUANTITIES = ("share_correct", "r2", "latent_phase")
 
 
 def judge(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coupling: pd.DataFrame) -> list[Judged]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.claims.phases import ACCURATE
+from bumpscope.judge.claims.phases import ACCURATE, PCA3_R2
 from bumpscope.judge.coupling import FEWEST_SEEDS, LATER
 from bumpscope.judge.density import Ladder, longest_ladders
 from bumpscope.judge.histories import History, RunKey, by_seed
@@ -26,6 +26,7 @@ from bumpscope.judge.verdicts import (
     judged,
     told,
 )
+from bumpscope.store.selection import matching
 
 # C4: slope of ln onset against ln spacing; below it, halving the spacing saves less than 7% of the steps.
 FLAT_SLOPE = 0.1
@@ -42,9 +43,9 @@ def density_hastens(metrics: pd.DataFrame, planes: pd.DataFrame, passed: Mapping
     cannot time, the verdict is undetermined. Steps count, which at a fixed batch is as images seen; per epoch the slope
     is greater by what a denser lattice adds to the length of an epoch, told and never counted.
     """
-    names = {key: f"r2/{history.layer}/t={history.t}/pca3/requested" for key, history in passed.items()}
-    known = curves(metrics, list(set(names.values())))
-    found = {key: onset(*known[*key, name]) for key, name in names.items() if (*key, name) in known}
+    known = curves(matching(metrics, **PCA3_R2, label="requested"), by=["layer", "t"])
+    places = {key: (*key, history.layer, history.t) for key, history in passed.items()}
+    found = {key: onset(*known[place]) for key, place in places.items() if place in known}
     ladders = longest_ladders(planes, found)
     if not ladders:
         none = [Number("seeds", 0)]
@@ -137,12 +138,12 @@ def new_centres_are_right(metrics: pd.DataFrame, planes: pd.DataFrame) -> Judged
     not half right on seen centres say nothing and are left out.
     """
     kinds = {"heldout": "withheld combinations", "between": "between lattice points"}
-    names = {split: f"outcome/correct/{split}" for split in ("seen", *kinds)}
-    last = {key: float(values[-1]) for key, (_, values) in curves(metrics, list(names.values())).items()}
-    seen = {key[:2]: value for key, value in last.items() if key[2] == names["seen"] and key[0] in planes.index}
+    rows = matching(metrics, quantity="share_correct", split=["seen", *kinds], bin=None)
+    last = {key: float(values[-1]) for key, (_, values) in curves(rows, by=["split"]).items()}
+    seen = {key[:2]: value for key, value in last.items() if key[2] == "seen" and key[0] in planes.index}
     able = {key: value for key, value in seen.items() if value >= ACCURATE}
     falls = {
-        split: {key: last[*key, names[split]] - value for key, value in able.items() if (*key, names[split]) in last}
+        split: {key: last[*key, split] - value for key, value in able.items() if (*key, split) in last}
         for split in kinds
     }
     intervals = {split: t_interval(by_seed(differences)) for split, differences in falls.items() if differences}
@@ -161,7 +162,7 @@ def new_centres_are_right(metrics: pd.DataFrame, planes: pd.DataFrame) -> Judged
         reasons.append(few(seeds) if seeds else "")
         evidence.append(Number("seeds", seeds, subject=split))
         if split in intervals:
-            accuracy = {key: last[*key, names[split]] for key in falls[split]}
+            accuracy = {key: last[*key, split] for key in falls[split]}
             evidence.append(Number("accuracy", *t_interval(by_seed(accuracy)), subject=split))
             evidence.append(Number("difference", *intervals[split], subject=split))
     worst = min(intervals.values(), key=lambda interval: interval[0], default=UNKNOWN)

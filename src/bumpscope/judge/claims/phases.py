@@ -26,6 +26,7 @@ from bumpscope.judge.verdicts import (
     judged,
     told,
 )
+from bumpscope.store.selection import matching
 
 # C1: a share of seeds is a majority, or a minority, when a one-sided binomial test against one half says so.
 SIGNIFICANCE = 0.05
@@ -33,6 +34,7 @@ SIGNIFICANCE = 0.05
 TOGETHER = math.log(1.5)
 # C3: R² this far above both controls is more than they explain; C3, C6: accuracy from which a run is accurate.
 R2_MARGIN = 0.1
+PCA3_R2 = {"quantity": "r2", "factor": None, "space": "pca3", "noise": "own"}
 ACCURATE = 0.5
 
 
@@ -93,16 +95,15 @@ def _elsewhere(finished: Mapping[RunKey, History], metrics: pd.DataFrame) -> dic
     """Every other place that was read -> in how many of the runs its verdicts pass A, B, C in order, of how many."""
     if metrics.empty:
         return {}
-    judged_at = {f"latent_phase/{history.layer}/t={history.t}" for history in finished.values()}
-    names = metrics["metric"].drop_duplicates()
-    places = [name for name in names[names.str.startswith("latent_phase/")] if name not in judged_at]
-    verdicts = {key: values for key, (_, values) in curves(metrics, places).items() if key[:2] in finished}
+    judged_at = {(history.layer, history.t) for history in finished.values()}
+    verdicts = curves(matching(metrics, quantity="latent_phase"), by=["layer", "t"])
     parts = {}
-    for place in places:
-        found = [in_order(values) for (*_, name), values in verdicts.items() if name == place]
-        where = place.removeprefix("latent_phase/").replace("/", " at ").replace(f"{IMAGE_LAYER} at t=0", "the images")
-        if found:
-            parts[where] = (sum(found), len(found))
+    for layer, t in dict.fromkeys(key[2:] for key in verdicts):
+        found = [
+            in_order(values) for key, (_, values) in verdicts.items() if key[2:] == (layer, t) and key[:2] in finished
+        ]
+        if found and (layer, t) not in judged_at:
+            parts["the images" if layer == IMAGE_LAYER else f"{layer} at t={t}"] = (sum(found), len(found))
     return parts
 
 
@@ -184,20 +185,20 @@ def order_is_necessary(metrics: pd.DataFrame, passed: Mapping[RunKey, History]) 
     labels at the same checkpoint and the untrained network, and none counts as less than 0. Supported when R² is 0.1
     above both in every run and the interval lies above zero; contradicted when the interval lies below 0.1.
     """
-    names = {key: f"r2/{history.layer}/t={history.t}/pca3" for key, history in passed.items()}
-    wanted = [f"{name}/{label}" for name in set(names.values()) for label in ("requested", "shuffled")]
-    known = curves(metrics, ["outcome/correct/seen", *wanted])
+    correct = curves(matching(metrics, quantity="share_correct", split="seen", bin=None))
+    scores = curves(matching(metrics, **PCA3_R2), by=["layer", "t", "label"])
     excess: dict[RunKey, float] = {}
     r2: dict[RunKey, float] = {}
     controls: dict[RunKey, float] = {}
     reached = 0
-    for (dataset, seed), name in names.items():
-        steps, accuracy = known.get((dataset, seed, "outcome/correct/seen"), (np.array([]), np.array([])))
+    for (dataset, seed), history in passed.items():
+        steps, accuracy = correct.get((dataset, seed), (np.array([]), np.array([])))
         accurate = steps[accuracy >= ACCURATE]
         if len(accurate) == 0:
             continue
         reached += 1
-        requested, shuffled = (known.get((dataset, seed, f"{name}/{label}")) for label in ("requested", "shuffled"))
+        place = dataset, seed, history.layer, history.t
+        requested, shuffled = (scores.get((*place, label)) for label in ("requested", "shuffled"))
         read = _value_at(requested, accurate[0])
         control = np.clip((_value_at(shuffled, accurate[0]), _value_at(requested, 0)), 0, None).max()
         if not math.isnan(read - control):
