@@ -10,12 +10,16 @@ from scipy import stats
 from bumpscope.judge.comparisons import comparisons
 from bumpscope.judge.coupling import coupling, effect_timestep
 from bumpscope.judge.intervals import fieller_interval, proportion_interval, t_interval
-from bumpscope.judge.onsets import onset, onset_time
+from bumpscope.judge.onsets import curves, onset, onset_time
 from bumpscope.store.tables import TABLES
 from made_up_runs import run_row
+from synthetic_results import metrics_table
 
 STEPS = np.array([0, 100, *range(200, 3001, 50)])
 FAST, SLOW = 600.0, 1200.0
+# The metrics of x and of y.
+EFFECTS = [{"quantity": "effect", "factor": axis, "t": 450, "weights": "ema"} for axis in "xy"]
+ACCURACY = [{"quantity": "accuracy", "factor": axis, "split": "between"} for axis in "xy"]
 
 
 def curve(tau, steps=STEPS):
@@ -24,12 +28,10 @@ def curve(tau, steps=STEPS):
         return np.clip(0.5 + 2 * (np.log(steps) - math.log(tau)), 0, 1)
 
 
-def experiment(
-    times, kinds, seeds=range(6), steps=STEPS, noise=0.03, names=("effect_x/t=450/ema", "effect_y/t=450/ema")
-):
+def experiment(times, kinds, seeds=range(6), steps=STEPS, noise=0.03, measure=EFFECTS):
     """Runs of the datasets in ``kinds`` (name -> properties) with onsets ``times`` (name -> tau_x, tau_y).
 
-    Every run of a seed is slower or faster by one common factor, far larger than the noise of a single onset.
+    ``measure`` says which metrics of x and of y have these onsets. Every run of a seed is slower or faster by one common factor, far larger than the noise of a single onset.
     """
     rows, runs = [], []
     for seed in seeds:
@@ -37,11 +39,11 @@ def experiment(
         factor = math.exp(0.2 * generator.standard_normal())
         for dataset, kind in kinds.items():
             runs.append(run_row(dataset, seed, **kind))
-            for name, tau in zip(names, times[dataset], strict=True):
+            for metric, tau in zip(measure, times[dataset], strict=True):
                 values = curve(tau * factor * math.exp(noise * generator.standard_normal()), steps)
-                row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "metric": name}
+                row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed} | metric
                 rows += [row | {"step": s, "value": v} for s, v in zip(steps, values, strict=True)]
-    return pd.DataFrame(rows)[TABLES["metrics"].names], pd.DataFrame(runs)
+    return metrics_table(rows), pd.DataFrame(runs)
 
 
 LATTICE = {
@@ -55,6 +57,10 @@ NULLS = {"fine": (FAST, FAST), "coarse": (SLOW, SLOW)}
 
 def imbalanced(tau_x, tau_y):
     return NULLS | {"wide": (tau_x, tau_y), "tall": (tau_y, tau_x)}
+
+
+def of_axis(metrics, axis):
+    return (metrics.quantity == "effect") & (metrics.factor == axis)
 
 
 def row_of(table, dataset="wide", measure="effects"):
@@ -147,7 +153,7 @@ def test_simultaneity_is_yes_no_or_open():
 
 def test_a_time_never_reached_is_counted_and_kept_and_leaves_no_verdict_it_could_change():
     metrics, runs = experiment(imbalanced(MIDDLE, MIDDLE), LATTICE)
-    never = (metrics.dataset == "wide") & (metrics.seed == 2) & (metrics.metric == "effect_y/t=450/ema")
+    never = (metrics.dataset == "wide") & (metrics.seed == 2) & of_axis(metrics, "y")
     full = row_of(coupling(metrics, runs))
     metrics.loc[never, "value"] = 0.1
     row = row_of(coupling(metrics, runs))
@@ -158,8 +164,8 @@ def test_a_time_never_reached_is_counted_and_kept_and_leaves_no_verdict_it_could
 
 def test_times_never_reached_do_not_upset_a_verdict_that_they_can_only_strengthen():
     metrics, runs = experiment(imbalanced(SLOW, FAST), LATTICE, noise=0.0)
-    slow = (metrics.dataset == "wide") & (metrics.metric == "effect_x/t=450/ema")
-    slow |= (metrics.dataset == "tall") & (metrics.metric == "effect_y/t=450/ema")
+    slow = (metrics.dataset == "wide") & of_axis(metrics, "x")
+    slow |= (metrics.dataset == "tall") & of_axis(metrics, "y")
     metrics.loc[slow, "value"] = 0.1
     row = row_of(coupling(metrics, runs))
     assert row.censored == 12 and row.verdict == "reversed" and row.simultaneous == "no"
@@ -211,15 +217,16 @@ def test_a_dataset_that_differs_in_anything_else_is_no_control(difference):
 
 
 def test_accuracy_is_a_measure_of_its_own():
-    names = ("accuracy_x/between", "accuracy_y/between")
-    table = coupling(*experiment(imbalanced(FAST, SLOW), LATTICE, names=names))
+    table = coupling(*experiment(imbalanced(FAST, SLOW), LATTICE, measure=ACCURACY))
     assert set(table.measure) == {"accuracy"}
     assert row_of(table, measure="accuracy").verdict == "factorised"
 
 
 def test_effects_are_compared_at_the_middle_timestep_that_all_datasets_have():
     rows = [("a", t) for t in (100, 300, 450, 600)] + [("b", t) for t in (300, 450, 600, 900)]
-    metrics = pd.DataFrame([{"dataset": d, "metric": f"effect_x/t={t}/ema", "value": 0.0} for d, t in rows])
+    metrics = metrics_table(
+        [{"run": d, "dataset": d, "seed": 0, "step": 0, "value": 0.0} | EFFECTS[0] | {"t": t} for d, t in rows]
+    )
     assert effect_timestep(metrics) == 450
     assert effect_timestep(metrics[metrics.dataset == "nothing"]) is None
 
@@ -243,6 +250,21 @@ def test_an_imbalanced_dataset_without_metrics_has_a_row_without_numbers():
 
 
 # --- onsets ---
+
+
+def test_curves_are_told_apart_by_run_and_by_the_columns_asked_for():
+    rows = [
+        {"run": "d", "dataset": "d", "seed": 0, "step": step, "value": value, "quantity": "use", "factor": axis, "t": 9}
+        for step, value in ((200, np.nan), (100, 0.25))
+        for axis in "xy"
+    ]
+    found = curves(metrics_table(rows), by=["factor", "t"])
+    assert list(found) == [("d", 0, "x", 9), ("d", 0, "y", 9)]
+    steps, values = found["d", 0, "x", 9]
+    np.testing.assert_array_equal(steps, [100, 200])
+    np.testing.assert_array_equal(values, [0.25, np.nan])
+    assert list(curves(metrics_table(rows[::2]))) == [("d", 0)]
+    assert curves(metrics_table([])) == {}
 
 
 def test_a_crossing_is_interpolated_linearly_in_log_step():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced, row_of
+from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced, of_axis, row_of
 
 from bumpscope.config import sweep
 from bumpscope.judge.claims import claims
@@ -16,6 +16,7 @@ from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
 from bumpscope.store.tables import TABLES
 from made_up_runs import EMPTY, run_row
+from synthetic_results import metrics_table
 
 SKEW = {
     "x": {"skew_axis": "x", "skew_alpha": 2.0},
@@ -85,9 +86,10 @@ def test_delay_is_that_against_the_count_matched_lattice():
 
 def test_a_rare_x_at_the_pace_of_rare_positions_is_factorised_though_the_effects_say_nothing():
     """The frequent positions, which the effects mostly show, are learnt alike everywhere; the rare ones are not."""
-    names = ("use_x/t=450/ema/x=rare,y=all", "use_y/t=450/ema/x=all,y=rare")
+    bins = {"x": "x=rare,y=all", "y": "x=all,y=rare"}
+    use = [{"quantity": "use", "factor": f, "t": 450, "weights": "ema", "bin": name} for f, name in bins.items()]
     slow_both = {"x": (SLOW, FAST), "y": (FAST, SLOW), "both": (SLOW, SLOW), "neither": (FAST, FAST)}
-    rare, runs = experiment(slow_both, SKEW, names=names)
+    rare, runs = experiment(slow_both, SKEW, measure=use)
     effects, _ = experiment(dict.fromkeys(SKEW, (FAST, FAST)), SKEW)
     table = coupling(pd.concat([rare, effects]), runs)
     assert row_of(table, "x", "rare").verdict == "factorised"
@@ -134,7 +136,7 @@ def test_seeds_that_are_late_on_both_axes_correlate_and_independent_ones_do_not(
     row = onset_table(metrics, runs).set_index("dataset").loc["wide"]
     assert row.correlation > 0.9 and row.correlation_low > 0.7
     shuffled = metrics.copy()
-    of_x = shuffled.metric.str.startswith("effect_x")
+    of_x = of_axis(shuffled, "x")
     # The x curve of another seed.
     shuffled.loc[of_x, "seed"] = (shuffled.loc[of_x, "seed"] * 5 + 3) % 12
     row = onset_table(shuffled, runs).set_index("dataset").loc["wide"]
@@ -152,7 +154,7 @@ def test_the_correlation_is_pearsons_of_the_logarithms():
 
 def test_a_curve_that_never_rises_is_counted_and_left_out():
     metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE)
-    low = (metrics.dataset == "wide") & (metrics.seed == 0) & (metrics.metric == "effect_y/t=450/ema")
+    low = (metrics.dataset == "wide") & (metrics.seed == 0) & of_axis(metrics, "y")
     metrics.loc[low, "value"] = 0.1
     row = onset_table(metrics, runs).set_index("dataset").loc["wide"]
     assert (row.runs, row.censored) == (5, 1)
@@ -167,22 +169,27 @@ def test_without_metrics_there_are_no_times():
 # --- geometry beside learning ---
 
 
-def shares(values, steps=(0, 1600), name="additive_share/down3/t=239/raw/requested", dataset="wide"):
+def shares(values, steps=(0, 1600), dataset="wide", **metric):
     """``values`` at each step, a number a seed."""
+    metric = {"quantity": "additive_share", "layer": "down3", "t": 239, "space": "raw", "noise": "own"} | metric
     rows = [
-        {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "step": step, "metric": name, "value": value}
+        {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "step": step, "value": value}
+        | {"label": "requested"}
+        | metric
         for step, at_step in zip(steps, values, strict=True)
         for seed, value in enumerate(at_step)
     ]
-    return pd.DataFrame(rows)
+    return metrics_table(rows)
 
 
 def test_geometry_of_the_last_checkpoint_stands_beside_how_it_was_learnt():
     metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE)
     geometry = shares([[0.3, 0.4, 0.5], [0.8, 0.9, 1.0]])
-    other = shares([[0.0], [0.5]], name="additive_share/down3/t=239/raw/shuffled")
+    others = [
+        shares([[0.0], [0.5]], **other) for other in ({"label": "shuffled"}, {"noise": "shared"}, {"space": "pca3"})
+    ]
     table = side_by_side(
-        pd.concat([metrics, geometry, other]), found := coupling(metrics, runs), onset_table(metrics, runs)
+        pd.concat([metrics, geometry, *others]), found := coupling(metrics, runs), onset_table(metrics, runs)
     )
     assert len(table) == 1
     row, learnt = table.iloc[0], row_of(found)
@@ -194,10 +201,10 @@ def test_geometry_of_the_last_checkpoint_stands_beside_how_it_was_learnt():
 
 def test_a_balanced_dataset_has_geometry_and_no_index():
     metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE)
-    geometry = shares([[0.3], [np.nan]], dataset="fine", name="orthogonality/image/t=0/raw/requested")
+    geometry = shares([[0.3], [np.nan]], dataset="fine", quantity="parallelism", factor="y", layer="image", t=0)
     table = side_by_side(pd.concat([metrics, geometry]), coupling(metrics, runs), onset_table(metrics, runs))
     row = table.iloc[0]
-    assert (row.layer, row.runs, row.verdict) == ("image", 0, None)
+    assert (row.metric, row.layer, row.runs, row.verdict) == ("parallelism_y", "image", 0, None)
     assert math.isnan(row.value) and math.isnan(row.coupling)
 
 

@@ -10,6 +10,7 @@ from bumpscope.config.readings import Reading
 from bumpscope.config.settings import Lattice
 from bumpscope.judge.claims import claims
 from bumpscope.judge.sensitivity import (
+    QUALIFIERS,
     Experiment,
     Probing,
     follows_the_drawn,
@@ -19,15 +20,20 @@ from bumpscope.judge.sensitivity import (
     where_disorder_lives,
 )
 from bumpscope.store.schemas import TABLES
+from bumpscope.store.selection import matching
 from bumpscope.worlds.behaviour import classify
 from bumpscope.worlds.bumps import render
 from made_up_runs import EMPTY, run_row
+from synthetic_results import metrics_table
 
 STEPS = np.array([0, 200, 250, 300, 350, 400, 450, 500])
 SEEDS = range(5)
 # A cloud's numbers by phase: order by the requested centre (all measures alike), by the drawn one, and dimension.
 CLOUDS = {"A": (0.0, 0.0, 9.0), "B": (0.05, 0.8, 2.0), "C": (0.95, 0.95, 2.0)}
 CONFIGURED = {"factor": "configured", "level": "as configured", "variant": "configured", "tolerance": 1.0}
+
+
+EFFECT = {"quantity": "effect", "factor": "x", "t": 300, "weights": "ema"}
 
 
 def reading(**changed):
@@ -81,8 +87,10 @@ def experiment(probings):
     """What these runs' own tables say; besides a label effect of theirs, and a dense lattice that is not read again."""
     dense = probing(0, {("down3", 239): letters("ABBCCCCC")}, dict.fromkeys(STEPS, 0.2), "dense", dx=0.5, dy=0.5)
     read = [one.read(reading()) for one in [*probings, dense]]
-    effect = pd.DataFrame([{"run": "balanced-seed0", "dataset": "balanced", "seed": 0, "step": 0, "value": 0.5}])
-    metrics = pd.concat([*(m for m, _ in read), effect.assign(metric="effect_x/t=300/ema")], ignore_index=True)
+    effect = metrics_table(
+        [EFFECT | {"run": "balanced-seed0", "dataset": "balanced", "seed": 0, "step": 0, "value": 0.5}]
+    )
+    metrics = pd.concat([*(m for m, _ in read), effect], ignore_index=True)
     phases = pd.concat([p for _, p in read], ignore_index=True)
     runs = pd.DataFrame([one.run for one in [*probings, dense]])
     verdicts = claims(metrics, runs, phases, EMPTY["coupling"])
@@ -133,8 +141,11 @@ def test_what_is_not_read_again_stays(experiment, probings):
         patch.setattr("bumpscope.judge.sensitivity.claims", spy)
         experiment.judge(reading(factor="place", level="there", layer="up1", t=239), probings)
     metrics, phases = kept["metrics"], kept["phases"]
-    assert not metrics.duplicated(["run", "step", "metric"]).any()
-    assert (metrics.metric == "effect_x/t=300/ema").sum() == 1
+    assert not metrics.duplicated(["run", "step", *QUALIFIERS]).any()
+    assert len(matching(metrics, **EFFECT)) == 1
+    # Numbers of the place that is read again are replaced, those of other places stay.
+    r2 = matching(metrics, quantity="r2", factor=None, space="pca3", label="requested", dataset="balanced")
+    assert set(r2.layer) == {"down3", "up1"} and (r2.groupby("layer").size() == len(STEPS) * len(probings)).all()
     assert set(phases[phases.dataset == "dense"].layer) == {"down3"}
     assert set(phases[phases.dataset == "balanced"].layer) == {"up1"}
     assert len(phases) == len(experiment.phases)

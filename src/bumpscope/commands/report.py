@@ -56,7 +56,7 @@ def _facts(results: Results) -> dict[str, str]:
         if len(different):
             facts[name] = ", ".join(str(value) for value in sorted(different))
     seconds = {}
-    for step in sorted((results.root / "benchmarks").glob("*/")):
+    for step in sorted((results.folder / "benchmarks").glob("*/")):
         seconds[step.name] = sum(_seconds(file) for file in step.glob("*.tsv"))
     if seconds:
         each = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
@@ -68,7 +68,7 @@ def _disk(results: Results) -> str:
     """What the runs hold on disk, by kind of file."""
     sizes: Counter[str] = Counter()
     for path in results.runs.path:
-        for file in (results.root / path).rglob("*"):
+        for file in (results.folder / path).rglob("*"):
             if file.is_file() and not file.name.startswith("."):
                 sizes["checkpoints" if file.suffix == ".safetensors" else file.stem] += file.stat().st_size
     each = ", ".join(f"{name} {size / 1e6:.0f}" for name, size in sizes.most_common() if size >= 1e6)
