@@ -31,7 +31,8 @@ def curve(tau, steps=STEPS):
 def experiment(times, kinds, seeds=range(6), steps=STEPS, noise=0.03, measure=EFFECTS):
     """Runs of the datasets in ``kinds`` (name -> properties) with onsets ``times`` (name -> tau_x, tau_y).
 
-    ``measure`` says which metrics of x and of y have these onsets. Every run of a seed is slower or faster by one common factor, far larger than the noise of a single onset.
+    ``measure`` has the metrics of x and of y that have these onsets. Every run of a seed is slower or faster by one
+    common factor, far larger than the noise of a single onset.
     """
     rows, runs = [], []
     for seed in seeds:

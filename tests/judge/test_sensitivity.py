@@ -87,9 +87,8 @@ def experiment(probings):
     """What these runs' own tables say; besides a label effect of theirs, and a dense lattice that is not read again."""
     dense = probing(0, {("down3", 239): letters("ABBCCCCC")}, dict.fromkeys(STEPS, 0.2), "dense", dx=0.5, dy=0.5)
     read = [one.read(reading()) for one in [*probings, dense]]
-    effect = metrics_table(
-        [EFFECT | {"run": "balanced-seed0", "dataset": "balanced", "seed": 0, "step": 0, "value": 0.5}]
-    )
+    run = {"run": "balanced-seed0", "dataset": "balanced", "seed": 0, "step": 0}
+    effect = metrics_table([run | EFFECT | {"value": 0.5}])
     metrics = pd.concat([*(m for m, _ in read), effect], ignore_index=True)
     phases = pd.concat([p for _, p in read], ignore_index=True)
     runs = pd.DataFrame([one.run for one in [*probings, dense]])

@@ -15,6 +15,7 @@ import torch
 import bumpscope
 from bumpscope.config.settings import Lattice, Model, StepSettings
 from bumpscope.denoise.references import new_network
+from bumpscope.store import tables
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.results import Results, in_network_order
 from bumpscope.store.schemas import TABLES
@@ -83,13 +84,13 @@ def runs(folder: Path) -> Results:
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the Parquet files whose rows were read."""
-    files, whole = [], pq.read_table
+    files, read = [], tables._read
 
-    def counted(path: Path, **options: object) -> pa.Table:
-        files.append(Path(path).name)
-        return whole(path, **options)
+    def counted(name: str, path: Path, *options: object) -> pa.Table:
+        files.append(path.name)
+        return read(name, path, *options)
 
-    monkeypatch.setattr(pq, "read_table", counted)
+    monkeypatch.setattr(tables, "_read", counted)
     return files
 
 
@@ -162,19 +163,13 @@ def test_memory_does_not_grow_with_the_runs_that_are_gone_through(tmp_path: Path
     assert pool.bytes_allocated() - start >= len(runs) * size
 
 
-def test_only_the_row_groups_that_fit_are_read(folder: Path, runs: Results) -> None:
-    """Rows are chosen before they are in memory: the filter reaches the Parquet reader."""
-    seen = []
-    reader = pq.read_table
-
-    def watched(path: Path, **options: object) -> pa.Table:
-        seen.append(str(options["filters"]))
-        return reader(path, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pq, "read_table", watched)
-        runs["torus-seed0"].images(step=900)
-    assert len(seen) == 1 and "step" in seen[0] and "900" in seen[0]
+def test_conditions_reach_the_parquet_reader(runs: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are selected before they are in memory."""
+    seen, read = [], tables._read
+    monkeypatch.setattr(tables, "_read", lambda *given: seen.append(given) or read(*given))
+    assert runs["torus-seed0"].images(step=900).shape[0] == SAMPLES
+    ((_, _, columns, filters, run),) = seen
+    assert columns == ["image"] and run == "torus-seed0" and "900" in str(filters)
 
 
 # Frames
@@ -414,7 +409,7 @@ def test_the_folder_may_be_left_after_opening(folder: Path, monkeypatch: pytest.
         (lambda runs: runs.table("claims", dataset="torus"), UnknownName, "no column of claims 'dataset'"),
         (lambda runs: runs["torus", 0].images("losses"), UnknownName, "'losses'; there are: dataset, samples"),
         (lambda runs: bumpscope.network(runs["torus", 1], 800), UnknownName, "no checkpoint of torus-seed1 800; there"),
-        (lambda runs: bumpscope.network(runs["torus", 1], 900, "mean"), UnknownName, "no weights 'mean'; there are: ema"),
+        (lambda runs: bumpscope.network(runs["torus", 1], 900, "mean"), UnknownName, "no weights 'mean'; there"),
         (lambda runs: bumpscope.open("no/such"), TableError, r"no/such: holds no results \(no runs\.parquet\)"),
     ],
 )  # fmt: skip

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 from safetensors import SafetensorError, safe_open
 
 from bumpscope import __version__
@@ -31,6 +33,9 @@ _PLAIN: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     VECTOR: pa.list_(pa.float32()),
 }
+_PARQUET = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
+)
 
 
 class TableError(FileError):
@@ -243,7 +248,15 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None, ru
 def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
     with _readable(name, path) as schema:
         _check_run(path, _own(schema.metadata or {}).get("run", ""), run)
-        return pq.read_table(path, columns=columns, filters=filters, partitioning=None, page_checksum_verification=True)
+        if filters is not None and not isinstance(filters, pc.Expression):
+            filters = pq.filters_to_expression(filters)
+        file = _PARQUET.make_fragment(str(path), LocalFileSystem())
+        # One row group after another, since Arrow would read far ahead and hold rows that the filter drops.
+        groups = [
+            group.to_table(columns=columns, filter=filters, schema=schema)
+            for group in file.split_by_row_group(filters, schema)
+        ]
+        return pa.concat_tables([schema.empty_table().select(columns), *groups])
 
 
 @contextmanager
