@@ -1,6 +1,5 @@
 """Many runs are brought together without holding all that they have at once."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,17 +8,11 @@ import pandas as pd
 import pytest
 
 from benchmark_modules import module
-from bumpscope.judge.claims import METRICS_READ, claims
-from bumpscope.judge.coupling import METRICS_READ as LEARNING
-from bumpscope.judge.coupling import coupling
+from bumpscope.judge import coupling, side_by_side
+from bumpscope.judge.claims import QUANTITIES, claims
 from bumpscope.judge.onset_table import onset_table
-from bumpscope.judge.side_by_side import METRICS_READ as GEOMETRY
-from bumpscope.judge.side_by_side import side_by_side
-from bumpscope.show import gallery
-from bumpscope.store.provenance import tables_of_runs
 from bumpscope.store.results import Results
-from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import TableError, read_matching, read_table
+from bumpscope.store.tables import read_table
 from many_runs import write_one_run
 from synthetic_results import DATASETS, IMBALANCED, write_results
 
@@ -75,55 +68,20 @@ def results(request, tmp_path_factory) -> Results:
 
 def test_claims_rest_on_just_the_metrics_that_they_read(results):
     def judged(metrics: pd.DataFrame) -> pd.DataFrame:
-        return claims(metrics, results.runs, results.phases_of_all_runs(), results.coupling)
+        return claims(metrics, results.runs, results.phases, results.coupling)
 
-    read = results.metrics_like(METRICS_READ)
+    read = results.table("metrics", quantity=QUANTITIES)
     assert 0 < len(read) < len(results.metrics) / 2
     pd.testing.assert_frame_equal(judged(read), judged(results.metrics))
 
 
 def test_so_do_coupling_onsets_and_factorisation(results):
     def compared(metrics: pd.DataFrame) -> list[pd.DataFrame]:
-        found, times = coupling(metrics, results.runs), onset_table(metrics, results.runs)
-        return [found, times, side_by_side(metrics, found, times)]
+        found, times = coupling.coupling(metrics, results.runs), onset_table(metrics, results.runs)
+        return [found, times, side_by_side.side_by_side(metrics, found, times)]
 
-    read = results.metrics_like(f"{LEARNING}|{GEOMETRY}")
+    read = results.table("metrics", quantity=[*coupling.QUANTITIES, *side_by_side.QUANTITIES])
     assert 0 < len(read) < len(results.metrics)
     for few, whole in zip(compared(read), compared(results.metrics), strict=True):
         assert len(whole) or not results.runs["dx"].ne(results.runs["dy"]).any()
         pd.testing.assert_frame_equal(few, whole)
-
-
-def test_rows_that_fit_are_those_of_the_whole_table(results):
-    path = results.root / "metrics.parquet"
-    whole = results.metrics
-    expected = whole[whole["metric"].str.fullmatch(r"outcome/\w+/seen")].reset_index(drop=True)
-    pd.testing.assert_frame_equal(read_matching("metrics", path, "metric", r"outcome/\w+/seen"), expected)
-    none = read_matching("metrics", path, "metric", "no such")
-    assert none.empty and list(none.columns) == TABLES["metrics"].names
-    assert none.dtypes.tolist() == whole.dtypes.tolist()
-
-
-def test_a_table_that_cannot_be_read_is_told(tmp_path):
-    with pytest.raises(TableError, match="is missing"):
-        read_matching("metrics", tmp_path / "metrics.parquet", "metric", ".*")
-    (tmp_path / "metrics.parquet").write_bytes(b"PAR1 and nothing more")
-    with pytest.raises(TableError, match="not a readable Parquet file"):
-        read_matching("metrics", tmp_path / "metrics.parquet", "metric", ".*")
-
-
-@pytest.mark.parametrize("name", gallery.names())
-def test_a_figure_reads_just_the_tables_that_the_workflow_makes_for_it(name, results, monkeypatch):
-    asked, path = set(), Results.path
-    monkeypatch.setattr(Results, "path", lambda self, run, table: asked.add(table) or path(self, run, table))
-    importlib.import_module(f"bumpscope.show.figures.{name}").draw(results)
-    assert asked <= set(tables_of_runs(f"show.figures.{name}"))
-
-
-def test_a_table_whose_name_is_not_written_out_is_told(tmp_path, monkeypatch):
-    from bumpscope.store import provenance
-
-    (tmp_path / "mine.py").write_text("def draw(results, name):\n    return results.table('a-seed0', name)\n")
-    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    with pytest.raises(ValueError, match="line 2: the name of a table must be written out"):
-        tables_of_runs("mine")
