@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from bumpscope.config.experiment import load
 from bumpscope.config.variants import readings
-from bumpscope.judge.sensitivity import Probing
+from bumpscope.judge.sensitivity import QUALIFIERS, Probing
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_metadata, read_table
 from interrupted_runs import checksums, kill_and_restart
@@ -393,9 +393,9 @@ def test_read_as_configured_a_run_shows_exactly_what_it_shows_in_the_experiment(
     own = read_table("phases", results / "runs/plane/seed=0/phases.parquet")
     pd.testing.assert_frame_equal(phases[own.columns], own)
     own = read_table("metrics", results / "metrics.parquet", filters=[("run", "==", "plane-seed0")])
-    own = own.set_index(["step", "metric"]).value.loc[list(zip(metrics.step, metrics.metric, strict=True))]
-    assert len(metrics) > 150
-    np.testing.assert_array_equal(own.to_numpy(), metrics.value.to_numpy())
+    both = metrics.merge(own, on=["step", *QUALIFIERS], suffixes=("", "_own"))
+    assert len(both) == len(metrics) > 150
+    np.testing.assert_array_equal(both.value_own.to_numpy(), both.value.to_numpy())
     own = read_table("claims", results / "claims.parquet")
     judged = read_table("sensitivity", results / "sensitivity.parquet", filters=[("factor", "==", "configured")])
     shared = [name for name in own.columns if name in judged.columns]

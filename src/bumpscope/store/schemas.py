@@ -230,7 +230,9 @@ TABLES: dict[str, Table] = {
         _columns(
             "run | text | – | run id\n"
             "dataset | text | – | name of the dataset\n"
-            "seed | int | – | random seed\n" + _STEP + "quantity | text | – | name of the number\n"
+            "seed | int | – | random seed\n"
+            + _STEP
+            + "quantity | text | – | name of the number; src/bumpscope/measure/metrics.py lists all\n"
             "factor | text | – | label or axis that it is about: x, y, or xy for both at once\n"
             "layer | text | – | as in table geometry\n"
             "t | int | – | diffusion timestep; 0 for images\n"
