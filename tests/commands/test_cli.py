@@ -17,8 +17,9 @@ from bumpscope import __version__
 from bumpscope.commands import behaviour, cli, effects, generate, runs, settings, train
 from bumpscope.commands.dataset import dataset
 from bumpscope.commands.interface import CommandError, execute, read_settings
-from bumpscope.config.experiment import ConfigError, load, step_settings, validate
-from bumpscope.config.settings import canonical_json
+from bumpscope.config.loading import ConfigError, load, validate
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import step_settings
 from bumpscope.store.checkpoints import load_weights
 from bumpscope.store.files import FileError
 from bumpscope.store.tables import read_block, read_metadata, read_table

@@ -9,18 +9,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bumpscope.config.experiment import (
-    STEP_KEYS,
-    Config,
-    ConfigError,
-    Sensitivity,
-    load,
-    merge,
-    read_yaml,
-    step_settings,
-    validate,
-)
-from bumpscope.config.settings import LAYERS
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import ConfigError, load, merge, read_yaml, validate
+from bumpscope.config.model import LAYERS
+from bumpscope.config.sensitivity import Sensitivity
+from bumpscope.config.steps import STEP_KEYS, step_settings
 from bumpscope.config.variants import readings
 
 # Written out, so that these tests do not depend on what the default experiment happens to be.

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bumpscope.config.experiment import Config, validate
+from bumpscope.config.experiment import Config
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.loading import validate
+from bumpscope.config.model import Model
 from bumpscope.config.plan import binned_probes, describe, multiply_adds, planned_cost, run_seconds, sensitivity_seconds
-from bumpscope.config.settings import Lattice, Model
 from bumpscope.denoise.unet import UNet
 from bumpscope.probe.frequency import make_binned_probe
 

@@ -21,9 +21,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bumpscope.config.dataset import Dataset
-from bumpscope.config.experiment import STEP_KEYS, Config, ConfigError, step_settings, validate
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import ConfigError, validate
 from bumpscope.config.plan import describe, planned_cost, run_seconds
-from bumpscope.config.settings import StepSettings, canonical_json, fingerprint
+from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.config.steps import STEP_KEYS, StepSettings, step_settings
 from bumpscope.config.variants import readings, variants
 from workflow import ROOT, snakemake
 

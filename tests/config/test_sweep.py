@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bumpscope.config.dataset import NAME_PATTERN
-from bumpscope.config.experiment import Config, ConfigError, from_command_line, load, merge, validate
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import ConfigError, from_command_line, load, merge, validate
 from bumpscope.config.plan import describe, planned_cost
-from bumpscope.config.settings import canonical_json, fingerprint
+from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.judge.coupling import comparisons
 from bumpscope.worlds.bumps import lattice_points
 from made_up_runs import run_row

@@ -10,7 +10,7 @@ from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced, row_of
 
 from bumpscope.config import sweep
 from bumpscope.judge.claims import claims
-from bumpscope.judge.comparisons import COUNT_TOLERANCE, comparisons, lattice_of
+from bumpscope.judge.controls import COUNT_TOLERANCE, comparisons, lattice_of
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side

@@ -8,9 +8,17 @@ import jsonschema
 import pytest
 import yaml
 
-from bumpscope.config.experiment import Config, SamplerChoice, Sensitivity, load, merge, read_yaml
-from bumpscope.config.settings import Analysis, Diffusion, Lattice, Model, Probe, Training
-from bumpscope.config.sweep import Common, Ratios, Skews, Spacings, Sweep
+from bumpscope.config.analysis import Analysis
+from bumpscope.config.dataset import Common
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.experiment import Config
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.loading import load, merge, read_yaml
+from bumpscope.config.model import Model
+from bumpscope.config.probe import Probe
+from bumpscope.config.sensitivity import SamplerChoice, Sensitivity
+from bumpscope.config.sweep import Ratios, Skews, Spacings, Sweep
+from bumpscope.config.training import Training
 from bumpscope.store.schemas import TABLES
 from reference import PAGES
 

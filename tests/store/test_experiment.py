@@ -13,7 +13,9 @@ import pytest
 import torch
 
 import bumpscope
-from bumpscope.config.settings import Lattice, Model, StepSettings
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.steps import StepSettings
 from bumpscope.denoise.references import new_network
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.experiment import Experiment

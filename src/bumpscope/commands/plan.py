@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.config.experiment import load
+from bumpscope.config.loading import load
 from bumpscope.config.plan import describe
 
 

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.config.experiment import STEP_KEYS, load, step_settings
-from bumpscope.config.settings import canonical_json
+from bumpscope.config.loading import load
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import STEPS, step_settings
 
 
 def settings(
-    step: Annotated[str, typer.Argument(help=f"one of {', '.join(STEP_KEYS)}")],
+    step: Annotated[str, typer.Argument(help=f"one of {', '.join(STEPS)}")],
     run: Annotated[str, typer.Argument(help="run id, such as balanced-seed0")],
     config: Annotated[list[Path] | None, typer.Option(help="configuration, then presets laid over it")] = None,
 ) -> None:
@@ -20,8 +21,8 @@ def settings(
     runs = {one.id: one for one in load(files[0], *files[1:]).runs()}
     if run not in runs:
         raise CommandError(f"run: holds {run}; allowed: one of {', '.join(runs)}")
-    if step not in STEP_KEYS:
-        raise CommandError(f"step: holds {step}; allowed: one of {', '.join(STEP_KEYS)}")
+    if step not in STEPS:
+        raise CommandError(f"step: holds {step}; allowed: one of {', '.join(STEPS)}")
     print(canonical_json(step_settings(runs[run], step)))
 
 

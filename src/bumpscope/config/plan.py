@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
 
-from bumpscope.config.experiment import Config, Run
-from bumpscope.config.settings import Lattice, Model
+from bumpscope.config.experiment import Config
+from bumpscope.config.model import Model
+from bumpscope.config.run import Run
 from bumpscope.config.variants import readings, variants
 
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
@@ -60,12 +62,6 @@ def multiply_adds(image_size: int, model: Model) -> int:
     return total
 
 
-def lattice_size(lattice: Lattice) -> int:
-    """Points of a lattice, withheld ones among them."""
-    length = lattice.image_size - 2 * lattice.free_margin
-    return round(length / lattice.dx) * round(length / lattice.dy)
-
-
 def binned_probes(samples: int) -> int:
     """Noised images of a probe by frequency bin, as in :func:`bumpscope.probe.frequency.make_binned_probe`.
 
@@ -83,7 +79,7 @@ def run_seconds(run: Run) -> dict[str, float]:
     probe, training = run.probe, run.training
     images = len(probe.checkpoints) * probe.samples
     # The control with shared noise draws each seen centre once more: at most three eighths of the samples.
-    control = len(probe.checkpoints) * min(lattice_size(run.lattice), 0.375 * probe.samples)
+    control = len(probe.checkpoints) * min(math.prod(run.lattice.counts), 0.375 * probe.samples)
     # Of every place that is read, and of the images.
     clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + 1)
     # Both weights; by frequency bin one of them, with the labels as they are and those of either axis permuted.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bumpscope.config.settings import LayerName, Section
+from bumpscope.config.model import LayerName
+from bumpscope.config.section import Section
 
 # The variant that generates as the experiment did, and keeps activations at more places.
 CONFIGURED = "configured"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bumpscope.config.experiment import Config, Run
+from bumpscope.config.experiment import Config
 from bumpscope.config.readings import CONFIGURED, Reading, Readings
+from bumpscope.config.run import Run
 
 
 def variants(config: Config) -> dict[str, list[Run]]:

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.comparisons import Comparison, comparisons
+from bumpscope.judge.controls import Comparison, comparisons
 from bumpscope.judge.intervals import fieller_interval, t_interval
 from bumpscope.judge.onsets import Key, Onset, curves, onset
 

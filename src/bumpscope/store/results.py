@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bumpscope.config.settings import IMAGE_LAYER, LAYERS
+from bumpscope.config.model import IMAGE_LAYER, LAYERS
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_block, read_matching, read_table
 

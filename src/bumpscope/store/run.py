@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.config.settings import StepSettings
+from bumpscope.config.steps import Train
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 from bumpscope.store.selection import UnknownName, chosen_columns, condition, unknown
 from bumpscope.store.tables import TableError, read_block, read_checkpoint_metadata, read_table
@@ -130,7 +130,7 @@ class Run:
         return sorted(int(path.stem.removeprefix("step=")) for path in files)
 
     @cached_property
-    def settings(self) -> StepSettings:
+    def settings(self) -> Train:
         """What it was trained with: sections lattice, model, diffusion and training.
 
         Raises:
@@ -139,7 +139,7 @@ class Run:
         if not self.checkpoints:
             raise TableError(f"{self.folder}/checkpoints: holds no checkpoint; train the run first")
         metadata = read_checkpoint_metadata(self._checkpoint(self.checkpoints[-1]))
-        return StepSettings.model_validate_json(metadata["config"])
+        return Train.model_validate_json(metadata["config"])
 
     def network(self, step: int, weights: str = "ema") -> nn.Module:
         """Its denoiser after ``step`` optimiser steps, on the CPU and in evaluation mode, for probes of your own.
@@ -161,9 +161,8 @@ class Run:
         from bumpscope.denoise.references import new_denoiser
         from bumpscope.store.checkpoints import load_weights
 
-        lattice, model, diffusion = self.settings.lattice, self.settings.model, self.settings.diffusion
-        assert lattice is not None and model is not None and diffusion is not None
-        network = new_denoiser(lattice, model, diffusion, self.seed)
+        trained = self.settings
+        network = new_denoiser(trained.lattice, trained.model, trained.diffusion, self.seed)
         path = self._checkpoint(step)
         tensors = load_weights(path, weights)
         try:

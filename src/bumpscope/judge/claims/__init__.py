@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-import numpy as np
 import pandas as pd
 
+from bumpscope.config.lattice import is_balanced_plane
 from bumpscope.judge.claims.data import axes_are_coupled, density_hastens, new_centres_are_right
 from bumpscope.judge.claims.phases import order_is_necessary, passes_in_order, phases_coincide
-from bumpscope.judge.comparisons import datasets
+from bumpscope.judge.controls import datasets
 from bumpscope.judge.histories import histories
 from bumpscope.judge.verdicts import Claim, Judged
 from bumpscope.store.schemas import TABLES
@@ -96,5 +96,6 @@ def _balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
     if runs.empty:
         return pd.DataFrame()
     table = datasets(runs)
-    plain = (table["skew_axis"] == "none") & (table["boundary"] == "plane") & (table["reference"] == "none")
-    return table[np.isclose(table["dx"], table["dy"]) & plain]
+    rows = table[["boundary", "dx", "dy", "skew_axis"]].itertuples(index=False)
+    balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
+    return table[balanced & (table["reference"] == "none")]

@@ -5,7 +5,6 @@ Two datasets are compared only if they differ in spacing and skew and in nothing
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
+from bumpscope.config.lattice import Lattice
 
 # What datasets that are compared must share.
 SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
@@ -22,9 +22,6 @@ SHARED += ["batch_size", "training_steps", "n_parameters", "reference", "withhel
 # metadata of checkpoints (:func:`bumpscope.store.machine.described`). Runs of several machines are compared.
 MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
 MACHINE += ["version", "code"]
-# A balanced lattice with as many points as an imbalanced one, up to this share of them.
-COUNT_TOLERANCE = 0.02
-SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}
 
 
 def datasets(runs: pd.DataFrame) -> pd.DataFrame:
@@ -61,39 +58,28 @@ class Comparison:
     dataset: str
     kind: str
     swapped: str | None
-    null_x: str | None
-    null_y: str | None
-    matched: str | None
+    null_x: str | None = None
+    null_y: str | None = None
+    matched: str | None = None
 
 
 def comparisons(runs: pd.DataFrame) -> list[Comparison]:
-    """Every imbalanced dataset among the runs, with its controls, found by their properties.
+    """Every imbalanced dataset among the runs, with its controls (:func:`bumpscope.config.controls.controls`).
 
-    Unequal spacings have for nulls the balanced lattices at dx and at dy; a skewed axis has both axes skewed, the
-    other axis neither. A dataset with both kinds of imbalance has no nulls. Of several datasets that would do, the
-    one that has the most of the dataset's own seeds is taken.
+    Of several datasets that could be a control, the one that has the most of the dataset's own seeds is taken.
     """
     if runs.empty:
         return []
     table = datasets(runs)
     found = []
     for name, row in table.iterrows():
-        lattice, skewed = not math.isclose(row["dx"], row["dy"]), row["skew_axis"] in ("x", "y")
-        if not lattice and not skewed:
+        pattern = Pattern(row["dx"], row["dy"], row["skew_axis"], row["skew_alpha"])
+        if pattern.kind is None:
             continue
-        axis, alpha = row["skew_axis"], row["skew_alpha"]
-        null_x = null_y = None
-        matched = _matched(table, row)
-        if lattice and not skewed:
-            null_x = _find(table, row, row["dx"], row["dx"], axis, alpha)
-            null_y = _find(table, row, row["dy"], row["dy"], axis, alpha)
-        elif skewed and not lattice:
-            both = _find(table, row, row["dx"], row["dy"], "both", alpha)
-            neither = matched = _find(table, row, row["dx"], row["dy"], "none", 0.0)
-            null_x, null_y = (both, neither) if axis == "x" else (neither, both)
-        swapped = _find(table, row, row["dy"], row["dx"], SWAPPED_AXIS[axis], alpha)
-        kind = "both" if lattice and skewed else "lattice" if lattice else "frequency"
-        found.append(Comparison(str(name), kind, swapped, null_x, null_y, matched))
+        there = {role: _find(table, row, wanted) for role, wanted in controls(pattern).items()}
+        if "matched" not in there:
+            there["matched"] = _matched(table, row)
+        found.append(Comparison(str(name), pattern.kind, **there))
     return found
 
 
@@ -115,10 +101,11 @@ def in_words(run: Mapping[Any, Any]) -> str:
     return f"{axes} skewed, α {run['skew_alpha']:.3g}" + ("" if run["dx"] == run["dy"] else f"; {spacing}")
 
 
-def _find(table: pd.DataFrame, like: pd.Series, dx: float, dy: float, axis: str, alpha: float) -> str | None:
+def _find(table: pd.DataFrame, like: pd.Series, wanted: Pattern) -> str | None:
     """The dataset that differs from ``like`` only in spacing and skew, and has these."""
-    fits = np.isclose(table["dx"], dx) & np.isclose(table["dy"], dy)
-    return _best(table[fits & (table["skew_axis"] == axis) & np.isclose(table["skew_alpha"], alpha)], like)
+    fits = np.isclose(table["dx"], wanted.dx) & np.isclose(table["dy"], wanted.dy)
+    fits &= (table["skew_axis"] == wanted.skew_axis) & np.isclose(table["skew_alpha"], wanted.skew_alpha)
+    return _best(table[fits], like)
 
 
 def _matched(table: pd.DataFrame, like: pd.Series) -> str | None:
