@@ -15,7 +15,7 @@ import torch
 import bumpscope
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
-from bumpscope.config.steps import StepSettings
+from bumpscope.config.steps import Train
 from bumpscope.denoise.references import new_network
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.experiment import Experiment
@@ -61,7 +61,7 @@ MODEL = Model(base_width=8, attention_resolutions=[], embedding_width=8)
 
 
 def write_checkpoint(path: Path, seed: int) -> None:
-    settings = StepSettings.model_validate(
+    settings = Train.model_validate(
         {
             "run": f"torus-seed{seed}",
             "seed": seed,
