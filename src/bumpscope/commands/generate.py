@@ -1,7 +1,7 @@
 """Generate images at each probed checkpoint of a run, and keep activations on the way."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -50,7 +50,7 @@ def generate(
             alike = generate_images(network, process, probe, control, shared)
             for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
                 for (layer, t), vectors in found.activations.items():
-                    where = {"step": step, "layer": layer, "t": t, "noise": noise}
+                    where: dict[str, Any] = {"step": step, "layer": layer, "t": t, "noise": noise}
                     rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
                     latent_table.append(rows.to_dict("series") | {"vector": vectors})
             log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(paths), step)

@@ -21,9 +21,9 @@ from bumpscope.config.training import Training
 # These keys give the datasets; a preset that has one of them replaces both.
 GRID = ("datasets", "sweep")
 
-# The datasets beside the balanced plane, those of the sweep among them, have light probes and, but for three, one seed:
-# enough to see what they are for, within fifty core-minutes. Verdicts need five seeds (docs/science.md); the other two
-# densities and the withheld block have them, so that the claims on density and on new combinations have a verdict.
+# To take no more than fifty core-minutes, all datasets but the balanced plane have a light probe, and most have one seed.
+# Verdicts need five (docs/science.md); dense, sparse and withheld have them, for the claims on density and on new
+# combinations.
 _SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239]}
 _LADDER = {"checkpoints": [0, 200, 300, 400, 500, 600, 700, 800, 1600]} | _SPARING
 _LIGHT = {"checkpoints": [0, 600, 1600]} | _SPARING
@@ -33,16 +33,16 @@ _COURSE = {"checkpoints": [0, 200, 400, 600, 800, 1000, 1200, 1600]} | _SPARING
 def _default_datasets() -> dict[str, Dataset]:
     plane = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
     ladder, course = {"probe": _LADDER}, {"seeds": [0], "probe": _COURSE}
-    # At up1 the latents of a torus show that they are one, at down3 they do not (docs/findings.md).
+    # The latents of a torus look like one at up1, not at down3 (docs/findings.md).
     closed = {"seeds": [0], "probe": _LIGHT | {"samples": 512, "layers": ["down3", "up1"]}}
-    # What is asked of the withheld block is its last checkpoint.
+    # Only the last checkpoint counts for the withheld block.
     ends = {"training": {"checkpoints": [0, 400, 800, 1200, 1600]}, "probe": {"checkpoints": [0, 1600]} | _SPARING}
     lattices = {
         "balanced": plane | {"dx": 1.0, "dy": 1.0},
         "dense": plane | {"dx": 0.5, "dy": 0.5} | ladder,
         "sparse": plane | {"dx": 2.0, "dy": 2.0} | ladder,
         "withheld": plane | {"dx": 1.0, "dy": 1.0, "holdout": {"x": [5.0, 8.0], "y": [5.0, 8.0]}} | ends,
-        # Wider bumps, since images of narrow ones are all equally far apart and hide the torus they lie on.
+        # Wider bumps: images of narrow ones are all equally far apart, which hides the torus.
         "torus": {"image_size": 16, "sigma": 2.0, "margin": 0.0, "dx": 1.0, "dy": 1.0, "boundary": "torus"} | closed,
         "balanced_v": plane | {"dx": 1.0, "dy": 1.0, "diffusion": {"prediction": "v"}} | course,
     }

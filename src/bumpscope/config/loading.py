@@ -19,7 +19,7 @@ from bumpscope.config.sweep import Sweep
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be run; ``faults`` has one line for each thing that is wrong."""
+    """A configuration that cannot be run; ``faults`` has a line for each fault."""
 
     def __init__(self, faults: Sequence[str]):
         self.faults = list(faults)
@@ -27,11 +27,7 @@ class ConfigError(ValueError):
 
 
 def merge(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
-    """``preset`` over ``base``, key by key through the sections.
-
-    What says which datasets there are is replaced whole: a preset with `datasets` or with `sweep` has nothing of the
-    base's `datasets` and nothing of its `sweep`.
-    """
+    """``preset`` laid over ``base`` key by key; one with `datasets` or `sweep` replaces both."""
     replaces_grid = any(key in preset for key in GRID)
     return _laid_over({key: value for key, value in base.items() if not (replaces_grid and key in GRID)}, preset)
 
@@ -45,7 +41,7 @@ def _laid_over(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, 
 
 
 def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--config key=value`` gives; in lists and mappings Snakemake leaves numbers as text, which YAML reads."""
+    """What ``--config key=value`` gives; Snakemake leaves numbers in lists and mappings as text."""
 
     def read(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -63,11 +59,7 @@ def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(path: str | Path, *presets: str | Path | Mapping[str, Any]) -> Config:
-    """Read ``path`` and lay ``presets`` over it.
-
-    Raises:
-        ConfigError: with every fault that was found.
-    """
+    """Read ``path`` and lay ``presets`` over it; raises :class:`ConfigError` with every fault."""
     raw: dict[str, Any] = {}
     for source in (path, *presets):
         raw = merge(raw, read_yaml(source) if isinstance(source, (str, Path)) else source)
@@ -75,12 +67,12 @@ def load(path: str | Path, *presets: str | Path | Mapping[str, Any]) -> Config:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key given twice is a fault: the silent winner is rarely the one that was meant."""
+    """YAML in which a key given twice is an error, and not silently replaced."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor`, whose keys the anchor's own may override
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor`, whose keys may be overridden
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
@@ -94,11 +86,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises:
-        ConfigError: when the file is missing, is not YAML or is not a mapping.
-    """
+    """Read a YAML mapping; raises :class:`ConfigError` if there is none."""
     try:
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except OSError as error:
@@ -110,7 +98,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError([f"{path}:{where} is not valid YAML: {problem}"]) from None
-    except ValueError as error:  # a date or number in YAML's own form that does not exist, such as 2020-13-45
+    except ValueError as error:  # such as the date 2020-13-45
         raise ConfigError([f"{path}: holds a value that YAML cannot read ({error}); put it in quotes"]) from None
     if raw is None:
         return {}
@@ -123,8 +111,7 @@ def validate(raw: Mapping[str, Any]) -> Config:
     """Turn plain data into a :class:`Config`.
 
     Raises:
-        ConfigError: with every fault that was found. Keys that only make sense together are compared where all of them
-            are well-typed.
+        ConfigError: with every fault. Keys that depend on each other are compared only where all are well-typed.
     """
     lines, left_out = [], set[str]()
     try:

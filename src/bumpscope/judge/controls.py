@@ -1,6 +1,6 @@
-"""Which datasets stand beside an imbalanced one as its controls, found by their properties.
+"""Finds the controls of each imbalanced dataset (:mod:`bumpscope.config.controls`) among the runs.
 
-Two datasets are compared only if they differ in spacing and skew and in nothing else.
+Two datasets are compared only if they differ in nothing but spacing and skew.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
-from bumpscope.config.lattice import Lattice
+from bumpscope.config.lattice import Lattice, is_balanced_plane
 
-# What datasets that are compared must share.
+# Properties that compared datasets share.
 SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
 SHARED += ["batch_size", "training_steps", "n_parameters", "reference", "withheld"]
-# Columns of table ``runs`` that say what a run was trained on and with, and nothing of what it is: named as in the
-# metadata of checkpoints (:func:`bumpscope.store.machine.described`). Runs of several machines are compared.
+# Columns of table ``runs`` on the machine and the versions that trained a run, named as in the metadata of checkpoints
+# (:func:`bumpscope.store.machine.described`). Runs of different machines are compared.
 MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
 MACHINE += ["version", "code"]
 
 
 def datasets(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table ``runs`` with a row a dataset, indexed by its name.
+    """The table ``runs`` with one row per dataset, indexed by its name.
 
     Further columns: lattice ``points``, whether some of them are ``withheld``, and the set of ``seeds``.
     """
@@ -36,6 +36,16 @@ def datasets(runs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(points=points, withheld=table["n_images"] < points, seeds=seeds)
 
 
+def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
+    """The :func:`datasets` on balanced planes without a reference model."""
+    if runs.empty:
+        return pd.DataFrame()
+    table = datasets(runs)
+    rows = table[["boundary", "dx", "dy", "skew_axis"]].itertuples(index=False)
+    balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
+    return table[balanced & (table["reference"] == "none")]
+
+
 def lattice_of(run: Mapping[Any, Any]) -> Lattice:
     """The lattice of a run, a row of table ``runs``, without skew and withheld block."""
     names = ("image_size", "sigma", "margin", "dx", "dy", "boundary", "polarity")
@@ -44,15 +54,13 @@ def lattice_of(run: Mapping[Any, Any]) -> Lattice:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An imbalanced dataset and its controls; ``None`` where the experiment has no such dataset.
+    """An imbalanced dataset and its controls, each ``None`` if the experiment has no such dataset.
 
     Attributes:
         dataset: its name.
         kind: lattice (unequal spacing), frequency (one axis skewed) or both.
-        swapped: the same with its axes swapped.
-        null_x, null_y: the balanced datasets that stand for x and for y.
-        matched: the balanced lattice, skewed alike, with as many points up to 2%. For a skewed axis this is the same
-            lattice without skew.
+        swapped, null_x, null_y, matched: as in :func:`bumpscope.config.controls.controls`; ``matched`` of an unequal
+            lattice is balanced, with the same skew and as many points to within 2 %.
     """
 
     dataset: str
@@ -64,9 +72,9 @@ class Comparison:
 
 
 def comparisons(runs: pd.DataFrame) -> list[Comparison]:
-    """Every imbalanced dataset among the runs, with its controls (:func:`bumpscope.config.controls.controls`).
+    """Every imbalanced dataset among the runs, with its controls.
 
-    Of several datasets that could be a control, the one that has the most of the dataset's own seeds is taken.
+    Of several possible controls the one with the most of the dataset's own seeds is taken.
     """
     if runs.empty:
         return []
@@ -84,7 +92,7 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
 
 
 def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:
-    """Rows of table ``coupling`` without the datasets whose axis-swapped one came before: both tell the same."""
+    """Rows of table ``coupling``, of each pair of datasets with swapped axes only the first."""
     first: list[str] = []
     for row in coupling.drop_duplicates("dataset").to_dict("records"):
         if row["swapped"] not in first:
@@ -102,14 +110,14 @@ def in_words(run: Mapping[Any, Any]) -> str:
 
 
 def _find(table: pd.DataFrame, like: pd.Series, wanted: Pattern) -> str | None:
-    """The dataset that differs from ``like`` only in spacing and skew, and has these."""
+    """The dataset with this pattern that is otherwise like ``like``."""
     fits = np.isclose(table["dx"], wanted.dx) & np.isclose(table["dy"], wanted.dy)
     fits &= (table["skew_axis"] == wanted.skew_axis) & np.isclose(table["skew_alpha"], wanted.skew_alpha)
     return _best(table[fits], like)
 
 
 def _matched(table: pd.DataFrame, like: pd.Series) -> str | None:
-    """The balanced dataset, skewed like this one, whose lattice has nearest as many points."""
+    """The balanced dataset with the same skew and the nearest number of points."""
     off = (table["points"] / like["points"] - 1).abs()
     fits = np.isclose(table["dx"], table["dy"]) & (off <= COUNT_TOLERANCE + 1e-9)
     fits &= (table["skew_axis"] == like["skew_axis"]) & np.isclose(table["skew_alpha"], like["skew_alpha"])
@@ -117,7 +125,7 @@ def _matched(table: pd.DataFrame, like: pd.Series) -> str | None:
 
 
 def _best(table: pd.DataFrame, like: pd.Series) -> str | None:
-    """Of datasets that are like ``like`` in what must be shared, the first that has the most of its seeds."""
+    """Of the datasets that share the properties of ``like``, the first with the most of its seeds."""
     fits = np.logical_and.reduce([table[column] == like[column] for column in SHARED])
     shared = table.loc[fits, "seeds"].map(lambda seeds: len(seeds & like["seeds"]))
     return str(shared.idxmax()) if len(shared) else None
