@@ -21,8 +21,8 @@ from bumpscope.config.training import Training
 # These keys give the datasets; a preset that has one of them replaces both.
 GRID = ("datasets", "sweep")
 
-# To take no more than fifty core-minutes, all datasets but the balanced plane have a light probe, and most have one seed.
-# Verdicts need five (docs/science.md); dense, sparse and withheld have them, for the claims on density and on new
+# To take no more than fifty core-minutes, all datasets but the balanced plane have a light probe, and most have one
+# seed. Verdicts need five (docs/science.md); dense, sparse and withheld have them, for the claims on density and on new
 # combinations.
 _SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239]}
 _LADDER = {"checkpoints": [0, 200, 300, 400, 500, 600, 700, 800, 1600]} | _SPARING

@@ -39,8 +39,8 @@ def variants(config: Config) -> dict[str, list[Run]]:
     """Name of each variant -> the runs on balanced planes, with its probe.
 
     ``configured`` only keeps activations at more places: first where the experiment judges phases, then at all layers
-    and timesteps of `sensitivity`. The others keep them at the first place, and leave out runs whose own probe is already
-    the same.
+    and timesteps of `sensitivity`. The others keep them at the first place, and leave out runs whose own probe is
+    already the same.
     """
     runs = config.balanced_plane_runs()
     timesteps = _timesteps(config, runs)
