@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 from record import RESULTS, save, watched, with_slopes
 
-from bumpscope.config.settings import canonical_json, run_path
+from bumpscope.config.run import run_path
+from bumpscope.config.section import canonical_json
 from bumpscope.show.gallery import names as figure_names
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.schemas import TABLES

@@ -20,7 +20,7 @@ import torch
 import yaml
 from record import RESULTS, ROOT, save, watched, with_slopes
 
-from bumpscope.config.experiment import validate
+from bumpscope.config.loading import validate
 
 SEEDS_OF_A_CELL = 5
 ONE_DATASET, SWEEP = "seeds of one dataset", f"cells of a sweep, {SEEDS_OF_A_CELL} seeds each"

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bumpscope.config.settings import Lattice, Model
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
 from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer
 from bumpscope.worlds.bumps import lattice_points

@@ -18,7 +18,11 @@ import torch
 from peers import images
 from record import RESULTS, save, with_slopes
 
-from bumpscope.config.settings import Diffusion, Lattice, Model, Probe, Training
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.probe import Probe
+from bumpscope.config.training import Training
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData

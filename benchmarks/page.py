@@ -14,7 +14,7 @@ import pandas as pd
 from record import RESULTS, ROOT, load
 from writing import NOT_MEASURED, link, markdown, significant, write
 
-from bumpscope.config.experiment import read_yaml, validate
+from bumpscope.config.loading import read_yaml, validate
 from bumpscope.config.plan import multiply_adds
 
 PRESET = ROOT / "workflow" / "presets" / "paper.yaml"

@@ -24,7 +24,10 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bumpscope.config.settings import Diffusion, Lattice, Model, Training
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.training import Training
 from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.worlds.bumps import lattice_points, render, to_network

@@ -21,7 +21,11 @@ from peers import SIZES, diffusers_network, parameters
 from record import RESULTS, paired_seconds, save
 from torch import Tensor
 
-from bumpscope.config.settings import Diffusion, Lattice, Model, Probe, StepSettings
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.probe import Probe
+from bumpscope.config.steps import Train
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import new_network
 from bumpscope.probe.generation import generate, noise_seeds, requested_centres
@@ -100,11 +104,10 @@ def agreement(run: Path, steps: list[int], ddpm_images: int) -> pd.DataFrame:
     rows = []
     for step in steps:
         path = run / "checkpoints" / f"step={step}.safetensors"
-        config = StepSettings.model_validate_json(load_tensors(path)[1]["config"])
-        assert config.lattice is not None and config.model is not None and config.seed is not None
+        config = Train.model_validate_json(load_tensors(path)[1]["config"])
         network = new_network(config.lattice.image_size, config.model, config.seed).eval()
         network.load_state_dict(load_weights(path, "ema"))
-        rows += _agreement(network, config.lattice, config.model, config.diffusion or Diffusion(), step, ddpm_images)
+        rows += _agreement(network, config.lattice, config.model, config.diffusion, step, ddpm_images)
     return pd.DataFrame(rows)
 
 

@@ -22,7 +22,11 @@ import pandas as pd
 import torch
 
 from bumpscope.commands.effects import Model as Denoiser
-from bumpscope.config.settings import Diffusion, Lattice, Model, Probe, Training
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.probe import Probe
+from bumpscope.config.training import Training
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import new_network

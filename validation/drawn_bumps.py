@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 
 # Share of the bumps that are put at the very edge of where centres may lie.
 AT_THE_EDGE = 0.15

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.probe.generation import requested_centres
 from bumpscope.worlds.bumps import render
 from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radius, variances

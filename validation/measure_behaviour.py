@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from bumpscope.config.settings import Analysis, Lattice
+from bumpscope.config.analysis import Analysis
+from bumpscope.config.lattice import Lattice
 from bumpscope.worlds import behaviour
 from drawn_bumps import bound, drawn, places, random_bumps, shown
 from truth_tables import RESULTS, save

@@ -22,7 +22,9 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 
-from bumpscope.config.settings import Diffusion, Holdout, Lattice, Probe, Skew
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Holdout, Lattice, Skew
+from bumpscope.config.probe import Probe
 from bumpscope.denoise.process import Process
 from bumpscope.probe.effects import EffectProbe, decompose, make_probe
 from bumpscope.worlds.bumps import LatticePoints, lattice_points, render, to_network

@@ -19,7 +19,10 @@ import pandas as pd
 import torch
 
 from bumpscope.commands.effects import Model as At
-from bumpscope.config.settings import Diffusion, Lattice, Model, Skew, Training
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice, Skew
+from bumpscope.config.model import Model
+from bumpscope.config.training import Training
 from bumpscope.denoise.references import new_denoiser
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.judge.onsets import onset_time

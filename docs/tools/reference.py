@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import textwrap
 from typing import Any, get_args
@@ -11,35 +10,37 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bumpscope.config.dataset import Dataset
-from bumpscope.config.experiment import Config, SamplerChoice, Sensitivity
-from bumpscope.config.settings import Analysis, Diffusion, Holdout, Lattice, Model, Probe, Section, Skew, Training
-from bumpscope.config.sweep import Common, Ratios, Skews, Spacings, Sweep
+from bumpscope.config.dataset import Dataset, Overrides
+from bumpscope.config.experiment import Config
+from bumpscope.config.lattice import Holdout, Lattice, Skew
+from bumpscope.config.section import Section
+from bumpscope.config.sensitivity import SamplerChoice
+from bumpscope.config.sweep import Sweep
 from bumpscope.store.schemas import TABLES
 from figures_page import figures_page
 
 _WIDTH = 120
 _HEADER = """\
-# The default experiment: made for two cores and no GPU. Change one thing and run again: only what depends on it reruns.
-# Presets in workflow/presets/ are laid over this file key by key (one that gives `datasets` or `sweep` replaces both
-# whole: with datasets alone it has no cell of this sweep, with a sweep alone none of these datasets):
+# The default experiment: made for two cores and no GPU. After a change only what depends on it runs again.
+# Presets in workflow/presets/ are laid over this file key by key:
 #   snakemake --cores 2 --configfile workflow/presets/tiny.yaml
-# docs/config.md explains every key. This file was written from the package's own defaults (make reference).
+# A preset with `datasets` or `sweep` replaces both. docs/config.md explains every key. Written by `make reference`.
 """
-_SECTIONS: dict[str, type[Section]] = {
-    "model": Model,
-    "diffusion": Diffusion,
-    "training": Training,
-    "probe": Probe,
-    "analysis": Analysis,
-    "sensitivity": Sensitivity,
-}
 DATASET_NOTES = (
-    "Each dataset is a lattice of bump centres, trained once with every seed unless it names its own `seeds`; it may\n"
+    "Each dataset is a lattice of bump centres. It is trained once with every seed, or with its own `seeds`, and may\n"
     "override keys of model, diffusion, training and probe."
 )
+SWEEP_NOTES = "A new cell trains itself and those of its controls that are not there yet, and nothing else."
 
-SWEEP_NOTES = "A cell that is added trains itself and such controls as are not there yet, and nothing else."
+
+def _sections(model: type[Section]) -> dict[str, type[Section]]:
+    """The keys of a section that are sections themselves."""
+    fields = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Section)}
+
+
+# `sweep` has comments of its own.
+_SECTIONS = {name: section for name, section in _sections(Config).items() if name != "sweep"}
 
 
 def config_yaml() -> str:
@@ -95,34 +96,33 @@ def config_page() -> str:
     top = [name for name in Config.model_fields if name not in (*_SECTIONS, "datasets", "sweep")]
     parts = [
         "# Configuration reference",
-        "Made from the typed model in `src/bumpscope/config/` by `make reference`. Unknown keys,"
-        " wrong types and values that cannot work are told before any job starts, a line each, all at once.",
-        "A preset (`--configfile`) is laid over `config.yaml` key by key. What says which datasets there are is"
-        " replaced whole: one that gives `datasets` or `sweep` has nothing of the default's `datasets` and nothing of"
-        " its `sweep` (a preset may hold both). Further presets are laid over those before, and `--config key=value`"
-        " over all files, by the same rule.",
+        "Made from the typed model in `src/bumpscope/config/` by `make reference`. Unknown keys, wrong types and values"
+        " that cannot work are reported before any job starts, all at once, one per line.",
+        "A preset (`--configfile`) is laid over `config.yaml` key by key. Only `datasets` and `sweep` are replaced"
+        " whole, and together: a preset with one of them has nothing of the default's `datasets` and `sweep`. Further"
+        " presets are laid over the earlier ones, and `--config key=value` over all files, by the same rule.",
         "## Top level",
         _key_table(Config, top),
         "## `datasets.NAME`",
         DATASET_NOTES.replace("\n", " "),
         _key_table(Dataset, list(Lattice.model_fields)),
-        _key_table(Dataset, [name for name in Dataset.model_fields if name not in Lattice.model_fields]),
+        _key_table(Dataset, list(Overrides.model_fields)),
         "### `datasets.NAME.skew`",
         _key_table(Skew, list(Skew.model_fields)),
         "### `datasets.NAME.holdout`",
-        "`none`, or a block; the point is withheld where both its x and its y lie in the block.",
+        "`none`, or a block: a point is withheld if both its x and its y lie in it.",
         _key_table(Holdout, list(Holdout.model_fields)),
         "## `sweep`",
-        " ".join(inspect.cleandoc(Sweep.__doc__ or "").split()),
+        " ".join((Sweep.__doc__ or "").split()),
         SWEEP_NOTES,
         _key_table(Sweep, list(Sweep.model_fields)),
     ]
-    for key, part in (("common", Common), ("spacings", Spacings), ("ratios", Ratios), ("skews", Skews)):
+    for key, part in _sections(Sweep).items():
         parts += [f"### `sweep.{key}`", _key_table(part, list(part.model_fields))]
     for name, section in _SECTIONS.items():
         parts += [
             f"## `{name}`",
-            inspect.cleandoc(section.__doc__ or ""),
+            " ".join((section.__doc__ or "").split()),
             _key_table(section, list(section.model_fields)),
         ]
     parts += ["### `sensitivity.samplers`", _key_table(SamplerChoice, list(SamplerChoice.model_fields))]

@@ -53,7 +53,6 @@ def network(run: Run, step: int, weights: str = "ema") -> nn.Module:
     if weights not in ("ema", "raw"):
         raise UnknownName(unknown("weights", weights, ("ema", "raw")))
     lattice, model, diffusion = run.settings.lattice, run.settings.model, run.settings.diffusion
-    assert lattice is not None and model is not None and diffusion is not None
     denoiser = new_denoiser(lattice, model, diffusion, run.seed)
     try:
         denoiser.load_state_dict(load_weights(path, weights))

@@ -21,13 +21,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bumpscope.config.dataset import Dataset
-from bumpscope.config.experiment import STEP_KEYS, Config, ConfigError, step_settings, validate
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import ConfigError, validate
 from bumpscope.config.plan import describe, planned_cost, run_seconds
-from bumpscope.config.settings import StepSettings, canonical_json, fingerprint
+from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.config.steps import STEPS, step_settings
 from bumpscope.config.variants import readings, variants
 from workflow import ROOT, snakemake
 
-EXAMPLES, MANY_EXAMPLES = 200, 2000
+EXAMPLES, MANY_EXAMPLES = 120, 1000
 # Sizes of lists without a largest length; planning is what is tried, not patience.
 LONGEST = 3
 NAMES = ["a", "B", "long_name", "with-dash", "x1"]
@@ -232,10 +234,10 @@ def planned(plain: dict[str, Any]) -> Config | None:
         return None
     runs = list(config.runs())
     assert runs and len({run.path for run in runs}) == len(runs)
+    for run in runs[-2:]:
+        for step, kind in STEPS.items():
+            kind.model_validate_json(canonical_json(step_settings(run, step)))
     for run in runs:
-        for step in STEP_KEYS:
-            text = canonical_json(step_settings(run, step))
-            StepSettings.model_validate_json(text)
         assert all(math.isfinite(seconds) and seconds > 0 for seconds in run_seconds(run).values())
     assert fingerprint([step_settings(run, "train") for run in runs])
     assert set(planned_cost(runs).index) == set(config.all_datasets())
@@ -248,10 +250,17 @@ def planned(plain: dict[str, Any]) -> Config | None:
     return config
 
 
-@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-@given(configurations())
-def test_any_configuration_is_planned_or_told_to_be_wrong(plain):
-    planned(plain)
+def test_any_configuration_is_planned_or_told_to_be_wrong():
+    found = []
+
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+    @given(configurations())
+    def look(plain):
+        found.append(planned(plain) is not None)
+
+    look()
+    # If hardly any were sound, or all, half of what is asserted would not be tried.
+    assert 0.3 < sum(found) / len(found) < 0.9
 
 
 @pytest.mark.slow
@@ -261,33 +270,20 @@ def test_any_of_many_configurations_is_planned_or_told_to_be_wrong(plain):
     planned(plain)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(section(Config))
 def test_any_keys_from_anywhere_in_their_ranges_are_planned_or_told_to_be_wrong(plain):
     planned(plain)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(sound())
 def test_what_is_said_to_be_sound_is_planned(plain):
     assert planned(plain) is not None
 
 
-def test_about_half_of_the_configurations_are_sound():
-    """If hardly any were, or all, half of what is asserted would not be tried."""
-    found = []
-
-    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
-    @given(configurations())
-    def look(plain):
-        found.append(planned(plain) is not None)
-
-    look()
-    assert 0.3 < sum(found) / len(found) < 0.9
-
-
-@pytest.mark.slow  # a minute
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow  # half a minute
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(plain=sound())
 def test_snakemake_plans_what_is_sound(tmp_path_factory, plain):
     folder = tmp_path_factory.mktemp("planned")

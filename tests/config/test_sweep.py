@@ -1,5 +1,6 @@
 """Sweeps: each cell with the controls it is judged by, nothing twice, every fault told once."""
 
+import math
 import re
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bumpscope.config.dataset import NAME_PATTERN
-from bumpscope.config.experiment import Config, ConfigError, from_command_line, load, merge, validate
-from bumpscope.config.plan import describe, planned_cost
-from bumpscope.config.settings import canonical_json, fingerprint
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import ConfigError, from_command_line, load, merge, validate
+from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.judge.coupling import comparisons
 from bumpscope.worlds.bumps import lattice_points
 from made_up_runs import run_row
@@ -356,7 +357,7 @@ def runs_table(config):
     rows = []
     for run in config.runs():
         lattice = run.lattice
-        row = run_row(run.dataset, run.seed, lattice.dx, lattice.dy, n_images=len(lattice_points(lattice).mu_x))
+        row = run_row(run.dataset, run.seed, lattice.dx, lattice.dy, n_images=math.prod(lattice.counts))
         row |= {key: getattr(lattice, key) for key in ("image_size", "sigma", "margin", "boundary", "polarity")}
         row |= {"skew_axis": lattice.skew.axis, "skew_alpha": lattice.skew.alpha}
         row |= {"prediction": run.diffusion.prediction, "batch_size": run.training.batch_size}
@@ -407,51 +408,43 @@ named = st.dictionaries(
 )
 
 
-@settings(max_examples=200)
-@given(sweeps, named)
-def test_any_sweep_is_expanded_with_its_controls_or_told_to_be_wrong(sweep, datasets):
+def expanded(sweep, datasets):
+    """Whether a sweep is sound; what it is expanded to is checked."""
     try:
         config = validate({"datasets": datasets, "sweep": sweep, "seeds": [0, 1]})
     except ConfigError as error:
         assert error.faults
         assert all("\n" not in fault and ": " in fault for fault in error.faults)
         assert len(set(error.faults)) == len(error.faults)
-        return
+        return False
     expansion, everything = config.expansion(), config.all_datasets()
     assert len(everything) == len(config.datasets) + len(expansion.datasets)
     assert len({name.lower() for name in everything}) == len(everything)
     assert all(re.fullmatch(NAME_PATTERN, name) and len(name) < 100 for name in everything)
     contents = [canonical_json([d.model_dump(mode="json")]) for d in expansion.datasets.values()]
     assert len(set(contents)) == len(contents)
-    assert planned_cost(config.runs()).to_numpy().sum() > 0
-    assert "In all" in describe(config)
     if config.sweep.controls:
         found = {one.dataset: one for one in comparisons(runs_table(config))}
         for name in expansion.datasets:
             if name in found:
                 assert None not in (found[name].swapped, found[name].null_x, found[name].null_y), name
+    return True
 
 
-def test_the_property_test_sees_sound_sweeps():
-    """A strategy that makes hardly anything but faults would prove nothing."""
-    sound = []
+def test_any_sweep_is_expanded_with_its_controls_or_told_to_be_wrong():
+    found = []
 
-    @settings(max_examples=200)
+    @settings(max_examples=150)
     @given(sweeps, named)
     def look(sweep, datasets):
-        try:
-            validate({"datasets": datasets, "sweep": sweep, "seeds": [0, 1]})
-        except ConfigError:
-            sound.append(False)
-        else:
-            sound.append(bool(sweep))
+        found.append(expanded(sweep, datasets) and bool(sweep))
 
     look()
-    assert sum(sound) > 30
+    assert sum(found) > 25  # a strategy that makes hardly anything but faults would prove nothing
 
 
-def test_names_of_a_thousand_cells_differ():
-    counts = [12 / n for n in range(1, 32)]
+def test_names_of_hundreds_of_cells_differ():
+    counts = [12 / n for n in range(1, 20)]
     found = names(spacings=spacings(counts, counts), controls=False)
     assert len(set(found)) == len(found) == len(counts) ** 2
     assert max(map(len, found)) < 30

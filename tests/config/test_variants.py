@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from bumpscope.config.experiment import Config, validate
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import validate
+from bumpscope.config.model import LAYERS
 from bumpscope.config.readings import CONFIGURED, Readings
-from bumpscope.config.settings import LAYERS
 from bumpscope.config.variants import readings, variants
 
 SPARING = {"tolerances": [], "layers": [], "timesteps": [], "samples": [], "samplers": []}

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from bumpscope.commands.effects import Model as At
-from bumpscope.config.settings import Diffusion, Lattice, Model, Training
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.training import Training
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import GATE_OPENS, Gated, ProductOfStripes, new_denoiser, new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData, train

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bumpscope.config.settings import Diffusion
+from bumpscope.config.diffusion import Diffusion
 from bumpscope.denoise.process import Process, ancestral, ddim, trailing_timesteps, variance_schedule
 
 logging.getLogger("diffusers").setLevel(logging.ERROR)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bumpscope.config.settings import Model
+from bumpscope.config.model import Model
 from bumpscope.denoise.flat import flatten_parameters
 from bumpscope.denoise.references import new_network
 

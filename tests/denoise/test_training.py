@@ -16,8 +16,13 @@ import torch
 from scipy.stats import chisquare
 
 from bumpscope.commands import train as train_command
-from bumpscope.config.experiment import step_settings, validate
-from bumpscope.config.settings import Diffusion, Holdout, Lattice, Model, Skew, Training, canonical_json
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Holdout, Lattice, Skew
+from bumpscope.config.loading import validate
+from bumpscope.config.model import Model
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import step_settings
+from bumpscope.config.training import Training
 from bumpscope.denoise import trainer as module
 from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData, TrainingError, learning_rate, train

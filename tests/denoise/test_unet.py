@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bumpscope.config.settings import LAYERS, Model
+from bumpscope.config.model import LAYERS, Model
 from bumpscope.denoise.unet import ResidualBlock, UNet, group_norm, position_encoding, time_encoding
 
 SMALL = Model(base_width=8, channel_multipliers=[1, 2, 2], attention_resolutions=[2], embedding_width=8)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bumpscope.judge.comparisons import comparisons
+from bumpscope.judge.controls import comparisons
 from bumpscope.judge.coupling import coupling, effect_timestep
 from bumpscope.judge.intervals import fieller_interval, proportion_interval, t_interval
 from bumpscope.judge.onsets import curves, onset, onset_time

@@ -8,9 +8,8 @@ import pytest
 from scipy import stats
 from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced, of_axis, row_of
 
-from bumpscope.config import sweep
 from bumpscope.judge.claims import claims
-from bumpscope.judge.comparisons import COUNT_TOLERANCE, comparisons, lattice_of
+from bumpscope.judge.controls import comparisons, lattice_of
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
@@ -35,10 +34,6 @@ def test_the_count_matched_lattice_is_the_balanced_one_with_as_many_points():
     kinds = {name: dict(kind) for name, kind in LATTICE.items()} | {"square": {"dx": 1.0, "dy": 1.0}}
     assert controls_of(kinds, "wide").matched == "square"  # 24 x 6 and 12 x 12
     assert controls_of(kinds, "wide").kind == "lattice"
-
-
-def test_a_sweep_makes_the_count_matched_lattices_that_a_comparison_takes():
-    assert sweep.COUNT_TOLERANCE == COUNT_TOLERANCE
 
 
 @pytest.mark.parametrize(("count", "matched"), [(12, "square"), (13, None)])

@@ -6,8 +6,8 @@ import pytest
 
 from bumpscope.commands.interface import CommandError
 from bumpscope.commands.sensitivity import sensitivity
+from bumpscope.config.lattice import Lattice
 from bumpscope.config.readings import Reading
-from bumpscope.config.settings import Lattice
 from bumpscope.judge.claims import claims
 from bumpscope.judge.sensitivity import (
     QUALIFIERS,

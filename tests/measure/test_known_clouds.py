@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 
 import fresh_clouds
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.measure.geometry import decompose
 from bumpscope.probe.generation import requested_centres
 from bumpscope.worlds.bumps import render

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.measure.metrics import FEWEST_SINGLE_BUMPS, run_metrics
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching

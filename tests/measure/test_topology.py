@@ -6,7 +6,7 @@ import pytest
 from gudhi import RipsComplex
 from sklearn.metrics import euclidean_distances
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.measure.topology import betti_numbers, persistence, smoothed
 from bumpscope.worlds.bumps import render
 from synthetic_clouds import HARDER, KINDS, cloud

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from bumpscope.config.experiment import load
+from bumpscope.config.loading import load
 from bumpscope.config.variants import readings
 from bumpscope.judge.sensitivity import QUALIFIERS, Probing
 from bumpscope.store.schemas import TABLES

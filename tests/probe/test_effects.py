@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from bumpscope.config.settings import Holdout, Lattice, Skew
+from bumpscope.config.lattice import Holdout, Lattice, Skew
 from bumpscope.probe.effects import bayes_estimates, decompose, make_probe
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 from measure_effects import bayes_denoisers

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bumpscope.config.settings import Holdout, Lattice, Skew
+from bumpscope.config.lattice import Holdout, Lattice, Skew
 from bumpscope.probe.effects import bayes_estimates
 from bumpscope.probe.frequency import ALL, FEWEST_A_CELL, effects_by_bin, make_binned_probe
 from bumpscope.worlds.bumps import BINS, axis_positions, frequency_bins, lattice_points, render, to_network

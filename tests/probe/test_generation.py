@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from bumpscope.config.settings import Diffusion, Holdout, Lattice, Model, Probe
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Holdout, Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.probe import Probe
 from bumpscope.denoise.process import Process, ancestral, ddim, trailing_timesteps
 from bumpscope.denoise.references import new_network
 from bumpscope.probe import generation as module

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from benchmark_modules import module
-from bumpscope.config.experiment import validate
-from bumpscope.config.settings import Diffusion, Lattice, Model
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.loading import validate
+from bumpscope.config.model import Model
 from bumpscope.denoise.process import Process, ddim, trailing_timesteps
 from bumpscope.denoise.references import new_network
 from bumpscope.worlds.bumps import from_network

@@ -27,7 +27,8 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from bumpscope.config import experiment as config
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import load
 from bumpscope.store.results import Results
 from fenced_blocks import PAGES, ROOT, Block, Command, blocks, commands
 from workflow import copy_project, planned, snakemake
@@ -142,8 +143,8 @@ def test_duckdb_sees_the_rows_that_the_package_sees(place: Path, monkeypatch: py
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_yaml_on_a_page_is_a_configuration_or_a_profile(block: Block) -> None:
     plain = yaml.safe_load(block.text)
-    if plain.keys() <= config.Config.model_fields.keys():
-        assert list(config.load(ROOT / "config.yaml", plain).runs())
+    if plain.keys() <= Config.model_fields.keys():
+        assert list(load(ROOT / "config.yaml", plain).runs())
     else:
         options = {word for action in get_argument_parser()._actions for word in action.option_strings}
         assert {f"--{key}" for key in plain} <= options

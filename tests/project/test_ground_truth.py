@@ -9,7 +9,7 @@ import judgements
 import measure_behaviour
 import measure_clouds
 import measure_effects
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from known_values import ACCEPTED
 from truth_tables import DOCS, as_csv, frames, load, save
 

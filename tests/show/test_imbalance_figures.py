@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bumpscope.judge import comparisons
+from bumpscope.judge import controls
 from bumpscope.show import style
 from bumpscope.show.figures import (
     coupling_index,
@@ -118,7 +118,7 @@ def test_of_a_pair_with_swapped_axes_the_first_is_shown(full):
         _, data = module.draw(full)
         assert not {"fine-y", "skew-y", "fine-y-factorised"} & set(data["dataset"])
     table = pd.DataFrame({"dataset": ["b", "a", "c", "b"], "swapped": ["a", "b", None, "a"]})
-    assert comparisons.first_of_pairs(table)["dataset"].tolist() == ["b", "c", "b"]
+    assert controls.first_of_pairs(table)["dataset"].tolist() == ["b", "c", "b"]
 
 
 # Learning curves

@@ -30,8 +30,9 @@ from bumpscope.commands import (
     topology,
     train,
 )
-from bumpscope.config.experiment import step_settings, validate
-from bumpscope.config.settings import canonical_json
+from bumpscope.config.loading import validate
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import step_settings
 from bumpscope.store.checkpoints import load_tensors, save_tensors
 from bumpscope.store.files import CURE, FileError
 from bumpscope.store.provenance import PACKAGE

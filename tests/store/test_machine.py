@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from bumpscope.commands.runs import runs as list_runs
-from bumpscope.config.experiment import step_settings, validate
-from bumpscope.config.settings import canonical_json
-from bumpscope.judge.comparisons import MACHINE
+from bumpscope.config.loading import validate
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import step_settings
+from bumpscope.judge.controls import MACHINE
 from bumpscope.store import machine
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.tables import read_table

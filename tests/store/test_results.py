@@ -13,7 +13,9 @@ import pytest
 import torch
 
 import bumpscope
-from bumpscope.config.settings import Lattice, Model, StepSettings
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.steps import Train
 from bumpscope.denoise.references import new_network
 from bumpscope.store import tables
 from bumpscope.store.checkpoints import save_tensors
@@ -60,7 +62,7 @@ MODEL = Model(base_width=8, attention_resolutions=[], embedding_width=8)
 
 
 def write_checkpoint(path: Path, seed: int) -> None:
-    settings = StepSettings.model_validate(
+    settings = Train.model_validate(
         {
             "run": f"torus-seed{seed}",
             "seed": seed,
@@ -73,7 +75,7 @@ def write_checkpoint(path: Path, seed: int) -> None:
     network = new_network(16, MODEL, seed).state_dict()
     tensors = {f"raw.{name}": tensor for name, tensor in network.items()}
     tensors |= {f"ema.{name}": tensor + 1 for name, tensor in network.items()}
-    save_tensors(path, tensors, {"config": settings.model_dump_json(exclude_none=True)})
+    save_tensors(path, tensors, {"config": settings.model_dump_json()})
 
 
 @pytest.fixture
@@ -324,7 +326,7 @@ def test_weights_of_another_denoiser_are_one_line(folder: Path, runs: Results) -
     path = folder / "runs/torus/seed=0/checkpoints/step=900.safetensors"
     write_checkpoint(path, seed=0)
     tensors = {"ema.other": torch.zeros(3), "raw.other": torch.zeros(3)}
-    settings = runs["torus", 0].settings.model_dump_json(exclude_none=True)
+    settings = runs["torus", 0].settings.model_dump_json()
     save_tensors(path, tensors, {"config": settings})
     with pytest.raises(TableError, match=r"step=900\.safetensors: is of another denoiser") as told:
         bumpscope.network(runs["torus", 0], 900)

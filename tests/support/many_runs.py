@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bumpscope.config.experiment import Config, Run, step_settings, validate
-from bumpscope.config.settings import canonical_json
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import validate
+from bumpscope.config.run import Run
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import step_settings
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.schemas import TABLES

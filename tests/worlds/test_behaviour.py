@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, linear_sum_assignment
 
-from bumpscope.config.experiment import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.worlds import behaviour
 from drawn_bumps import drawn, random_bumps, shown
 from measure_behaviour import position_errors

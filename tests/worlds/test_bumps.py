@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bumpscope.config.settings import Holdout, Lattice, Skew
+from bumpscope.config.lattice import Holdout, Lattice, Skew
 from bumpscope.worlds.bumps import (
     axis_positions,
     axis_probability,

@@ -15,19 +15,14 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
-from bumpscope.config.experiment import (
-    STEP_KEYS,
-    ConfigError,
-    from_command_line,
-    load,
-    step_settings,
-)
-from bumpscope.store.files import atomic_path, knows_no_locks, unwritable
+from bumpscope.config.loading import ConfigError, from_command_line, load
 from bumpscope.config.plan import describe
+from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.config.steps import step_settings
+from bumpscope.config.variants import readings, variants
+from bumpscope.store.files import atomic_path, knows_no_locks, unwritable
 from bumpscope.store.provenance import code_fingerprint, module_path, tables_of_runs
 from bumpscope.store.schemas import TABLES
-from bumpscope.config.settings import canonical_json, fingerprint
-from bumpscope.config.variants import readings, variants
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.

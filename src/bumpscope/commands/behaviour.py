@@ -7,6 +7,7 @@ import numpy as np
 import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.config import steps
 from bumpscope.store.tables import open_table, provenance, read_block, read_table
 from bumpscope.worlds.behaviour import classify
 
@@ -17,11 +18,10 @@ def behaviour(
     output: Annotated[Path, typer.Option(help="table to write")],
 ) -> None:
     """Find the bumps in every generated image and say how the image meets its request."""
-    chosen, plain = read_settings(settings, "lattice", "analysis.tolerance", "analysis.faint")
-    assert chosen.lattice is not None and chosen.analysis is not None
+    chosen = read_settings(settings, steps.Behaviour)
     lattice, size = chosen.lattice, chosen.lattice.image_size
     requests = read_table("samples", samples)
-    with open_table("behaviour", output, provenance(plain, samples, run=chosen.run or "")) as table:
+    with open_table("behaviour", output, provenance(chosen.plain, samples, run=chosen.run)) as table:
         # A checkpoint at a time, so that memory does not grow with their number.
         for step in requests["step"].unique():
             request = requests[requests.step == step].reset_index(drop=True)

@@ -1,7 +1,6 @@
 """The command line: ``bumpscope [--log FILE] COMMAND [options]``.
 
-Each command is a module of its own, imported only when it is called: torch and UMAP take seconds to import, and a
-step should wait only for what it uses.
+Each command is a module, imported only when it is called, since torch and UMAP take seconds to import.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ def command_names() -> list[str]:
 
 
 def _summary(name: str) -> str:
+    """The first line of a command's docstring, read without importing what the command needs."""
     source = Path(commands.__path__[0], f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
 
@@ -37,31 +37,31 @@ def _usage() -> str:
         [
             "Usage: bumpscope [--log FILE] COMMAND [options]",
             "",
-            "Watches a diffusion model learn where things are. The workflow calls these; each can be run alone.",
+            "Commands of the workflow; each can be run alone.",
             "",
             *lines,
             "",
-            "bumpscope COMMAND --help tells a command's options; bumpscope --version the version.",
+            "bumpscope COMMAND --help prints the options of a command, bumpscope --version the version.",
         ]
     )
 
 
 class _LogFile(logging.FileHandler):
-    """A log that says once, in a line, that it cannot be written, where logging prints a traceback each time."""
+    """A log that warns once that it cannot be written, where logging prints a traceback each time."""
 
-    told = False
+    warned = False
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.told:
-            self.told = True
+        elif not self.warned:
+            self.warned = True
             print(f"warning: {unwritable(self.baseFilename, error)}", file=sys.stderr)
 
 
 def _start_log(path: Path | None) -> None:
-    """Tell progress on the terminal, and in ``path`` with times and details."""
+    """Log progress to the terminal, and with times and details to ``path``."""
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.setLevel(logging.INFO)

@@ -7,6 +7,7 @@ import numpy as np
 import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.config import steps
 from bumpscope.store.tables import open_table, provenance
 from bumpscope.worlds.bumps import lattice_points, render
 
@@ -18,11 +19,10 @@ def dataset(
     output: Annotated[Path, typer.Option(help="table to write: datasets/NAME.parquet")],
 ) -> None:
     """Draw the lattice of a dataset: its centres, how often each is drawn, and the images."""
-    chosen, plain = read_settings(settings, "lattice")
+    chosen = read_settings(settings, steps.Dataset)
     lattice = chosen.lattice
-    assert lattice is not None
     points = lattice_points(lattice)
-    with open_table("dataset", output, provenance(plain)) as table:
+    with open_table("dataset", output, provenance(chosen.plain)) as table:
         for start in range(0, len(points.mu_x), ROWS_AT_A_TIME):
             rows = slice(start, start + ROWS_AT_A_TIME)
             images = render(points.mu_x[rows], points.mu_y[rows], lattice)

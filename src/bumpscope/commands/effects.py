@@ -11,6 +11,7 @@ import typer
 from torch import nn
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.config import steps
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import new_denoiser
@@ -33,15 +34,9 @@ def effects(
     gpus: GpusOption = 1,
 ) -> None:
     """Measure how much of each label the denoiser uses at every checkpoint, against exact Bayes denoisers."""
-    probe_keys = (
-        *("probe.effect_timesteps", "probe.effect_samples", "probe.frequency_bins"),
-        "training.checkpoints",
-    )
-    chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", *probe_keys)
-    assert chosen.seed is not None and chosen.lattice is not None and chosen.model is not None
-    assert chosen.diffusion is not None and chosen.probe is not None and chosen.training is not None
+    chosen = read_settings(settings, steps.Effects)
     paths = {step: checkpoints / f"step={step}.safetensors" for step in chosen.training.checkpoints}
-    metadata = provenance(plain, *paths.values(), run=chosen.run or "")
+    metadata = provenance(chosen.plain, *paths.values(), run=chosen.run)
     with (
         hold_device(device, gpus) as place,
         open_table("effects", output, metadata) as table,
@@ -57,7 +52,7 @@ def effects(
             frequency_table.append(pd.DataFrame(columns=TABLES["frequency"].names))
         for step, path in paths.items():
             for weights in ("ema", "raw"):
-                restore_weights(network, path, weights, chosen.run or "")
+                restore_weights(network, path, weights, chosen.run)
                 models = {t: Model(network, process, t, place) for t in noise}
                 rows = [decompose(models[p.t](p.x_t, p.mu_x, p.mu_y), p) for p in probes]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)

@@ -1,13 +1,13 @@
 """Generate images at each probed checkpoint of a run, and keep activations on the way."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.config.settings import Probe
+from bumpscope.config import steps
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import new_denoiser
@@ -26,16 +26,14 @@ def generate(
     gpus: GpusOption = 1,
 ) -> None:
     """Generate images at each probed checkpoint of a run, and keep activations on the way."""
-    chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", "probe")
-    assert chosen.seed is not None and chosen.lattice is not None and chosen.model is not None
-    assert chosen.diffusion is not None and chosen.probe is not None
-    probe = Probe(**chosen.probe.model_dump(exclude_none=True))
+    chosen = read_settings(settings, steps.Generate)
+    probe = chosen.probe
     centres = requested_centres(chosen.lattice, probe.samples)
     seeds = noise_seeds(chosen.seed, len(centres))
     control = one_a_centre(centres)
     shared = shared_noise_seeds(chosen.seed, len(control))
     paths = {step: checkpoints / f"step={step}.safetensors" for step in probe.checkpoints}
-    metadata = provenance(plain, paths[probe.checkpoints[-1]], run=chosen.run or "")
+    metadata = provenance(chosen.plain, paths[probe.checkpoints[-1]], run=chosen.run)
     with (
         hold_device(device, gpus) as place,
         open_table("samples", samples, metadata) as image_table,
@@ -44,7 +42,7 @@ def generate(
         network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
         process = Process.from_config(chosen.diffusion, place)
         for number, (step, path) in enumerate(paths.items(), start=1):
-            restore_weights(network, path, probe.weights, chosen.run or "")
+            restore_weights(network, path, probe.weights, chosen.run)
             generated = generate_images(network, process, probe, centres, seeds)
             pixels = generated.images.reshape(len(centres), -1)
             request = centres.assign(step=step, noise_seed=seeds)[["step", *centres.columns, "noise_seed"]]
@@ -52,7 +50,7 @@ def generate(
             alike = generate_images(network, process, probe, control, shared)
             for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
                 for (layer, t), vectors in found.activations.items():
-                    where = {"step": step, "layer": layer, "t": t, "noise": noise}
+                    where: dict[str, Any] = {"step": step, "layer": layer, "t": t, "noise": noise}
                     rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
                     latent_table.append(rows.to_dict("series") | {"vector": vectors})
             log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(paths), step)

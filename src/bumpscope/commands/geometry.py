@@ -8,6 +8,7 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, log, read_settings
+from bumpscope.config import steps
 from bumpscope.measure.alignment import align
 from bumpscope.measure.geometry import decompose, embed, measure
 from bumpscope.seeding import derived_seed
@@ -25,12 +26,11 @@ def geometry(
     embedding: Annotated[Path, typer.Option(help="table of picture points to write")],
 ) -> None:
     """Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
-    chosen, plain = read_settings(settings, "seed", "lattice")
-    assert chosen.seed is not None and chosen.lattice is not None
+    chosen = read_settings(settings, steps.Geometry)
     seed = derived_seed(chosen.seed, "geometry") % 2**31
     lattice = chosen.lattice
     centres = read_table("behaviour", behaviour)
-    metadata = provenance(plain, latents, samples, behaviour, run=chosen.run or "")
+    metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run)
     pictures = {}
     with open_table("geometry", output, metadata) as table:
         for number, cloud in enumerate(clouds(latents, samples), start=1):

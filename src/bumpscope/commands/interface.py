@@ -1,4 +1,4 @@
-"""What all commands share: how settings arrive, how progress is told, how an error ends."""
+"""What all commands share: reading settings, logging, and how errors end."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 
-from bumpscope.config.settings import StepSettings
+from bumpscope.config.steps import Step
 from bumpscope.store.files import NO_ROOM, FileError, first_line, unwritable
 
+S = TypeVar("S", bound=Step)
 log = logging.getLogger("bumpscope")
 SECONDS_BETWEEN_LOOKS = 0.5
 
 SettingsOption = Annotated[
     str,
-    typer.Option(
-        help="JSON text, or a file that holds it, with just the keys this step depends on (see: bumpscope settings)"
-    ),
+    typer.Option(help="the keys this step depends on, as JSON or the path of a JSON file (see: bumpscope settings)"),
 ]
 DeviceOption = Annotated[str, typer.Option(envvar="BUMPSCOPE_DEVICE", help="auto, cpu or cuda")]
 GpusOption = Annotated[int, typer.Option(min=0, help="GPUs granted to this job; with device auto, 0 means the CPU")]
 
 
-# What the memory of a command grows with; of all others, as of train.
+# Keys on which the memory of a command depends; other commands are treated as train.
 KEYS_OF_MEMORY = {
     "train": "training.batch_size, model.base_width or image_size",
     "generate": "probe.samples, model.base_width or image_size",
@@ -46,43 +45,28 @@ CURES_OF_MEMORY = {"GPU": "set device to cpu", "machine": "give the job more (me
 
 
 class CommandError(RuntimeError):
-    """Something a user can mend; told in one line."""
+    """An error that the user can fix; printed on one line."""
 
 
-def read_settings(text: str, *needed: str) -> tuple[StepSettings, dict[str, Any]]:
-    """The settings of a step, checked, and as the plain data they arrived as.
-
-    Args:
-        needed: sections and keys (``section.key``) that the step cannot do without.
-    """
+def read_settings(text: str, step: type[S]) -> S:
+    """The settings of a step from its ``--settings`` option."""
     try:
         plain = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CommandError(f"--settings: is neither JSON nor a file that holds it ({error})") from None
+        raise CommandError(f"--settings: is neither JSON nor the path of a JSON file ({error})") from None
     try:
-        settings = StepSettings.model_validate(plain)
+        return step.model_validate(plain)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise CommandError(f"--settings: {where}: {first['msg']}") from None
-    missing = [name for name in needed if _at(settings, name) is None]
-    if missing:
-        raise CommandError(f"--settings: {', '.join(missing)} missing")
-    return settings, plain
-
-
-def _at(settings: StepSettings, name: str) -> Any:
-    """The value at ``section`` or ``section.key``, or None where either is missing."""
-    section, _, key = name.partition(".")
-    value = getattr(settings, section)
-    return getattr(value, key) if key and value is not None else value
 
 
 def leave_with_workflow() -> None:
     """End this process soon after the workflow that started it was killed.
 
-    A step that outlived its workflow could else write old results over those of the next one. The workflow names its
-    process in the environment; a step run alone watches nothing.
+    Otherwise a step could overwrite results of the next workflow. The workflow gives its process id in the environment;
+    without one nothing is watched.
     """
     workflow = os.environ.get("BUMPSCOPE_WORKFLOW_PID", "")
     if not workflow.isdecimal():
@@ -101,7 +85,7 @@ def leave_with_workflow() -> None:
 
 
 def _timed(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, which also leaves in its log how long it worked, and how long imports took before."""
+    """The command, which also logs how long it ran, and how long imports took before."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
@@ -113,7 +97,7 @@ def _timed(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _out_of(error: Exception) -> str | None:
-    """Whose memory an error says is used up: the GPU's or the machine's, or None where it says something else."""
+    """Whose memory has run out, the GPU's or the machine's; None for any other error."""
     text = str(error)
     # CUDA's libraries have messages of their own; on the machine's memory torch raises a plain error.
     if type(error).__name__ == "OutOfMemoryError" or "CUDA error: out of memory" in text or "_ALLOC_FAILED" in text:
@@ -122,15 +106,15 @@ def _out_of(error: Exception) -> str | None:
 
 
 def execute(command: Callable[..., None]) -> None:
-    """Run a command's function on the command line; an error that a user can mend is one line and exit status 1."""
-    # Heavy modules are imported by the command alone, so their errors are known by name only here.
-    mendable = {"CommandError", "ConfigError", "DeviceError", "TrainingError"}
+    """Run a command's function on the command line; an error that a user can fix is one line and exit status 1."""
+    # Compared by name, since importing the modules of these errors takes seconds.
+    fixable = {"CommandError", "ConfigError", "DeviceError", "TrainingError"}
     try:
         app = typer.Typer(add_completion=False)
         app.command()(_timed(command))
         app(prog_name=f"bumpscope {command.__name__}")
     except Exception as error:
-        if isinstance(error, FileError) or type(error).__name__ in mendable:
+        if isinstance(error, FileError) or type(error).__name__ in fixable:
             message = str(error)
         elif isinstance(error, OSError) and error.errno in NO_ROOM and error.filename:
             message = str(unwritable(error.filename, error))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.judge.comparisons import lattice_of
+from bumpscope.judge.controls import lattice_of
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.store.results import Results
 from bumpscope.store.tables import open_table, provenance

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.config import steps
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.tables import provenance, read_table, write_table
 
@@ -20,10 +21,10 @@ def phases(
     ] = None,
 ) -> None:
     """Give each probed checkpoint its latent phase and its behaviour phase."""
-    chosen, plain = read_settings(settings)
+    chosen = read_settings(settings, steps.Phases)
     holes = None if topology is None else read_table("topology", topology)
     read = [path for path in (geometry, behaviour, topology) if path is not None]
-    metadata = provenance(plain, *read, run=chosen.run or "")
+    metadata = provenance(chosen.plain, *read, run=chosen.run)
     verdicts = judge(read_table("geometry", geometry), read_table("behaviour", behaviour), holes)
     write_table("phases", output, verdicts, metadata)
 

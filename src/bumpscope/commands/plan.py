@@ -1,4 +1,4 @@
-"""Say what an experiment will cost, in core-minutes, before it runs."""
+"""Estimate what an experiment will cost, in core-minutes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,15 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import execute
-from bumpscope.config.experiment import load
+from bumpscope.config.loading import load
 from bumpscope.config.plan import describe
 
 
 def plan(
-    config: Annotated[list[Path] | None, typer.Option(help="configuration, then presets laid over it")] = None,
+    config: Annotated[list[Path] | None, typer.Option(help="configuration file, then presets")] = None,
 ) -> None:
-    """Say what an experiment will cost, in core-minutes, before it runs."""
-    files = config or [Path("config.yaml")]
-    print(describe(load(files[0], *files[1:])))
+    """Estimate what an experiment will cost, in core-minutes."""
+    print(describe(load(*(config or [Path("config.yaml")]))))
 
 
 if __name__ == "__main__":

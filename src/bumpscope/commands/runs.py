@@ -9,8 +9,11 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.config.settings import Lattice, StepSettings, canonical_json, run_path
-from bumpscope.judge.comparisons import MACHINE
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.run import run_path
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import Train
+from bumpscope.judge.controls import MACHINE
 from bumpscope.store.files import CURE, FileError
 from bumpscope.store.tables import provenance, read_checkpoint_metadata, write_table
 from bumpscope.worlds.bumps import lattice_points
@@ -47,9 +50,8 @@ def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
     metadata = read_checkpoint_metadata(checkpoint, "run", "config", "parameters")
     if metadata["run"] != run:
         raise FileError(f"{checkpoint}: belongs to run {metadata['run']}, not to {run}; {CURE}")
-    chosen = StepSettings.model_validate_json(metadata["config"])
-    lattice, model, diffusion, training = chosen.lattice, chosen.model, chosen.diffusion, chosen.training
-    assert lattice is not None and model is not None and diffusion is not None and training is not None
+    chosen = Train.model_validate_json(metadata["config"])
+    lattice, training = chosen.lattice, chosen.training
     return {
         "run": chosen.run,
         "dataset": dataset,
@@ -63,8 +65,8 @@ def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
         "polarity": lattice.polarity,
         "skew_axis": lattice.skew.axis,
         "skew_alpha": lattice.skew.alpha,
-        "prediction": diffusion.prediction,
-        "reference": model.reference,
+        "prediction": chosen.diffusion.prediction,
+        "reference": chosen.model.reference,
         "n_images": _images(canonical_json(lattice.model_dump(mode="json"))),
         "n_parameters": int(metadata["parameters"]),
         "batch_size": training.batch_size,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bumpscope.commands.interface import CommandError, execute, log
 from bumpscope.config.readings import CONFIGURED, Readings
-from bumpscope.config.settings import run_path
+from bumpscope.config.run import run_path
 from bumpscope.judge.claims import QUANTITIES
 from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdicts_text
 from bumpscope.judge.sensitivity import places as places_of

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.config import steps
 from bumpscope.measure.topology import persistence
 from bumpscope.seeding import derived_seed
 from bumpscope.store.clouds import clouds
@@ -20,9 +21,8 @@ def topology(
     output: Annotated[Path, typer.Option(help="table to write")],
 ) -> None:
     """Persistent homology of the activations at each probed checkpoint, layer and timestep, and of the images."""
-    chosen, plain = read_settings(settings, "seed")
-    assert chosen.seed is not None
-    with open_table("topology", output, provenance(plain, latents, samples, run=chosen.run or "")) as table:
+    chosen = read_settings(settings, steps.Topology)
+    with open_table("topology", output, provenance(chosen.plain, latents, samples, run=chosen.run)) as table:
         for cloud in clouds(latents, samples):
             if cloud.noise == "own":
                 bars = persistence(cloud.vectors, derived_seed(chosen.seed, "topology"))

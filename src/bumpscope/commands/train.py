@@ -11,7 +11,10 @@ import typer
 from filelock import FileLock, Timeout
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.config.settings import Lattice, Training, canonical_json, fingerprint
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.config.steps import Train
+from bumpscope.config.training import Training
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.denoise.references import new_denoiser
 from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData, learning_rate
@@ -33,16 +36,9 @@ def train(
     gpus: GpusOption = 1,
 ) -> None:
     """Train a denoiser, or go on where a killed training stopped."""
-    chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", "training")
-    assert (
-        chosen.seed is not None
-        and chosen.lattice is not None
-        and chosen.model is not None
-        and chosen.diffusion is not None
-    )
-    assert chosen.training is not None
-    training = Training(**chosen.training.model_dump(exclude_none=True))
-    metadata = provenance(plain, dataset, run=chosen.run or "")
+    chosen = read_settings(settings, Train)
+    plain, training = chosen.plain, chosen.training
+    metadata = provenance(plain, dataset, run=chosen.run)
     with hold_device(device, gpus) as place:
         data = _training_data(dataset, chosen.lattice)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
@@ -50,7 +46,7 @@ def train(
         key = fingerprint(plain, _digest(data), code, torch.__version__, place.type)
         folder = state / key
         log.info("%s: training on %s (%s)", chosen.run, place, machine["gpu"] or machine["processor"])
-        run_lock = _hold(state, chosen.run or "this run")
+        run_lock = _hold(state, chosen.run)
         network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
         trainer = Trainer(chosen.seed, data.to(place), network, chosen.diffusion, training, place)
         parameters = sum(parameter.numel() for parameter in trainer.network.parameters())

@@ -9,7 +9,8 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.config.settings import Lattice, Probe
+from bumpscope.config import steps
+from bumpscope.config.lattice import Lattice
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import new_denoiser
@@ -31,16 +32,13 @@ def vary(
     gpus: GpusOption = 1,
 ) -> None:
     """Probe each checkpoint of a run in another way, and measure at once: images and activations are not kept."""
-    chosen, plain = read_settings(settings, "seed", "lattice", "model", "diffusion", "probe", "analysis.faint")
-    assert chosen.seed is not None and chosen.lattice is not None and chosen.model is not None
-    assert chosen.diffusion is not None and chosen.probe is not None and chosen.analysis is not None
-    probe = Probe(**chosen.probe.model_dump(exclude_none=True))
-    lattice, faint = chosen.lattice, chosen.analysis.faint
+    chosen = read_settings(settings, steps.Vary)
+    probe, lattice, faint = chosen.probe, chosen.lattice, chosen.analysis.faint
     centres = requested_centres(lattice, probe.samples)
     seeds = noise_seeds(chosen.seed, len(centres))
     geometry_seed = derived_seed(chosen.seed, "geometry") % 2**31
     paths = {step: checkpoints / f"step={step}.safetensors" for step in probe.checkpoints}
-    metadata = provenance(plain, *paths.values(), run=chosen.run or "")
+    metadata = provenance(chosen.plain, *paths.values(), run=chosen.run)
     with (
         hold_device(device, gpus) as place,
         open_table("varied_behaviour", behaviour, metadata) as behaviour_table,
@@ -49,7 +47,7 @@ def vary(
         network = new_denoiser(lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
         process = Process.from_config(chosen.diffusion, place)
         for number, (step, path) in enumerate(paths.items(), start=1):
-            restore_weights(network, path, probe.weights, chosen.run or "")
+            restore_weights(network, path, probe.weights, chosen.run)
             generated = generate(network, process, probe, centres, seeds)
             images = generated.images.astype(np.float64)
             # The tolerance decides nothing but the outcome, which is left to whoever reads the table.

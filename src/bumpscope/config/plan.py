@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
 
-from bumpscope.config.experiment import Config, Run
-from bumpscope.config.settings import Lattice, Model
+from bumpscope.config.experiment import Config
+from bumpscope.config.model import Model
+from bumpscope.config.run import Run
 from bumpscope.config.variants import readings, variants
 
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
@@ -33,7 +35,7 @@ DATASETS_SHOWN = 20
 def multiply_adds(image_size: int, model: Model) -> int:
     """Multiply-adds of one forward pass of the denoiser for one image, in convolutions and attention.
 
-    Linear layers of the embedding, normalisation and activations are left out: they are a few per cent.
+    Linear layers of the embedding, normalisation and activations, a few per cent, are left out.
     """
     widths = [model.base_width * multiplier for multiplier in model.channel_multipliers]
     sizes = [image_size // 2**level for level in range(4)]
@@ -60,16 +62,10 @@ def multiply_adds(image_size: int, model: Model) -> int:
     return total
 
 
-def lattice_size(lattice: Lattice) -> int:
-    """Points of a lattice, withheld ones among them."""
-    length = lattice.image_size - 2 * lattice.free_margin
-    return round(length / lattice.dx) * round(length / lattice.dy)
-
-
 def binned_probes(samples: int) -> int:
     """Noised images of a probe by frequency bin, as in :func:`bumpscope.probe.frequency.make_binned_probe`.
 
-    Counted here once more, since importing what the probe needs would slow down every start of the workflow.
+    Repeated here, since importing that would slow down every start of the workflow.
     """
     return 9 * max(32, samples // 9)
 
@@ -82,11 +78,11 @@ def run_seconds(run: Run) -> dict[str, float]:
     forward *= 1 if run.model.reference == "none" else 2
     probe, training = run.probe, run.training
     images = len(probe.checkpoints) * probe.samples
-    # The control with shared noise draws each seen centre once more: at most three eighths of the samples.
-    control = len(probe.checkpoints) * min(lattice_size(run.lattice), 0.375 * probe.samples)
-    # Of every place that is read, and of the images.
+    # The control with shared noise generates each seen centre once more: at most three eighths of the samples.
+    control = len(probe.checkpoints) * min(math.prod(run.lattice.counts), 0.375 * probe.samples)
+    # One for each layer and t, and one of the images.
     clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + 1)
-    # Both weights; by frequency bin one of them, with the labels as they are and those of either axis permuted.
+    # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.
     probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
     # Forward, and backward at twice its cost.
@@ -113,13 +109,13 @@ def sensitivity_seconds(config: Config) -> float:
 
 
 def planned_cost(runs: Iterable[Run]) -> pd.DataFrame:
-    """Core-minutes by dataset (rows) and step (columns), without what is shared by all runs."""
+    """Core-minutes by dataset (rows) and step (columns), without what all runs share."""
     rows = [{"dataset": run.dataset} | run_seconds(run) for run in runs]
     return pd.DataFrame(rows).groupby("dataset", sort=False).sum() / 60
 
 
 def describe(config: Config) -> str:
-    """The plan as text, a line a dataset, then the sum, then what `snakemake sensitivity` would add."""
+    """The plan as text: a line for each dataset, the sum, and what `snakemake sensitivity` would add."""
     cost = planned_cost(config.runs())
     total = cost.to_numpy().sum() + SECONDS_OF_AGGREGATION / 60
     table = cost.assign(total=cost.sum(axis=1)).round(1)
@@ -127,6 +123,6 @@ def describe(config: Config) -> str:
     return (
         "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
         f"{table.head(DATASETS_SHOWN).to_string()}{more}\n"
-        f"In all {total:.0f} core-minutes with figures and report, whether or not some of it is done already.\n"
-        f"`snakemake sensitivity`, which is no part of this, takes {sensitivity_seconds(config) / 60:.0f} more."
+        f"In all {total:.0f} core-minutes with figures and report, including what is already done.\n"
+        f"`snakemake sensitivity` would take {sensitivity_seconds(config) / 60:.0f} more."
     )

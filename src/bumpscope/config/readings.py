@@ -1,12 +1,13 @@
-"""What the claims are judged on again: a variant of the probe, a tolerance and a place, with one of them changed."""
+"""Readings: on which probe, at which tolerance and place the claims are judged again, with one of these changed."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from bumpscope.config.settings import LayerName, Section
+from bumpscope.config.model import LayerName
+from bumpscope.config.section import Section
 
-# The variant that generates as the experiment did, and keeps activations at more places.
+# The variant that generates as the experiment did, with activations at more places.
 CONFIGURED = "configured"
 
 
@@ -14,12 +15,11 @@ class Reading(Section):
     """One way to read the balanced planes.
 
     Attributes:
-        factor: what it changes; ``configured`` changes nothing.
-        level: what it is changed to, in words.
-        variant: of the probe.
-        tolerance: distance from the request up to which a bump is correct, px.
-        layer, t: where latents are read, at the nearest t that the sampler visited; None for the place at which the
-            experiment itself judges the phases of a run.
+        factor: what is changed; ``configured`` changes nothing.
+        level: its new value, as text.
+        variant: the variant of the probe.
+        tolerance: largest distance from the request of a correct bump, px.
+        layer, t: where latents are read, at the sampler's nearest t; None for where the experiment judges phases.
     """
 
     factor: Literal["configured", "tolerance", "place", "samples", "sampler"]
@@ -34,9 +34,9 @@ class Readings(Section):
     """All readings of an experiment.
 
     Attributes:
-        runs: dataset -> seeds of the runs that are read again.
-        variants: variant -> datasets that have tables of it; the others are probed the same way in ``configured``.
-        readings: the first is the configured one.
+        runs: dataset -> seeds of its runs.
+        variants: variant -> datasets with tables of it; for the others ``configured`` is the same.
+        readings: the configured one first.
     """
 
     runs: dict[str, list[int]]

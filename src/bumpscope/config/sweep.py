@@ -1,44 +1,25 @@
-"""Imbalanced cells spelt out in one section, and the datasets that it stands for: each cell with its controls.
-
-A cell is a lattice that shows x and y at different density or frequency. Its controls are what the coupling index
-compares it with (docs/science.md): the axes swapped, the balanced lattices at both spacings and the one with as many
-images; for a skewed axis the other axis skewed, both and neither.
-"""
+"""Imbalanced cells spelt out in one section, and the datasets it stands for: each cell with its controls."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, create_model
+from pydantic import Field
 
-from bumpscope.config.dataset import Dataset
-from bumpscope.config.settings import ModelOverride, Section, canonical_json
+from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
+from bumpscope.config.dataset import Common, Dataset, ModelOverride
+from bumpscope.config.lattice import centres
+from bumpscope.config.section import Section, canonical_json
 
 CELL_LIMIT = 10_000
-# Lattices whose counts differ by more than this share are not compared as if they were equal.
-COUNT_TOLERANCE = 0.02
-# A sweep says these by keys of its own, or a cell without them has no meaning.
-_NOT_COMMON = ("dx", "dy", "skew", "boundary", "holdout")
 _CELLS_NAMED = 8
 
-
-def _common() -> type[Section]:
-    """The keys of a dataset that all cells of a sweep share."""
-    fields: dict[str, Any] = {}
-    for name, field in Dataset.model_fields.items():
-        if name not in _NOT_COMMON:
-            annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-            fields[name] = (annotation, Field(field.default, description=field.description))
-    return cast("type[Section]", create_model("Common", __base__=Section, **fields))
-
-
-Common = _common()
 Spacing = Annotated[float, Field(gt=0.0)]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0e6)]
-# From here on two exponents, and two datasets, can be told apart.
+# With smaller exponents a dataset is hard to tell from one without skew.
 Exponent = Annotated[float, Field(ge=0.01, le=10.0)]
 
 
@@ -52,9 +33,7 @@ class Spacings(Section):
 class Ratios(Section):
     """Spacings by their ratio dy/dx, at a fixed number of images."""
 
-    images: int = Field(
-        144, ge=1, le=250_000, description="lattice points of a cell; a ratio that misses it by over 2 % is a fault"
-    )
+    images: int = Field(144, ge=1, le=250_000, description="lattice points of a cell, to within 2 %")
     values: list[Ratio] = Field(
         [],
         description="dy/dx; n_x = round(sqrt(images x ratio)) centres along x and n_y = round(images / n_x) along y",
@@ -70,21 +49,21 @@ class Skews(Section):
 
 
 class Sweep(Section):
-    """Imbalanced cells spelt out. Each becomes a dataset with a name made of what it is: `dx0p5_dy2`,
-    `torus_dx0p5_dy2`, `dx1_dy1_skewx1p5`, `dx0p5_dy2_factorised`, p standing for the point. With `controls` come what
-    it is judged by: the axes swapped (`dx2_dy0p5`), the balanced lattices at both spacings (`dx0p5_dy0p5`, `dx2_dy2`)
-    and the square one with the number of images nearest to its own (`dx1_dy1`; where that is over 2 % off, the banner
-    says so instead); for a skewed axis the other axis skewed, both (`dx1_dy1_skewboth1p5`) and neither. Nothing is
-    trained twice: what is there already under any name, with the same lattice, model, diffusion and training (but for
-    the steps at which weights are kept) and with all the seeds, is not added again.
+    """Imbalanced cells. Each becomes a dataset named after what it is: `dx0p5_dy2`, `torus_dx0p5_dy2`,
+    `dx1_dy1_skewx1p5`, `dx0p5_dy2_factorised`, with p for the decimal point. With `controls` come the datasets it is
+    compared with: the axes swapped (`dx2_dy0p5`), the balanced lattices at both spacings (`dx0p5_dy0p5`, `dx2_dy2`) and
+    the square lattice with the nearest number of images (`dx1_dy1`; left out, with a note in the banner, where that
+    differs by more than 2 %). A skewed axis has as controls the other axis skewed, both (`dx1_dy1_skewboth1p5`) and
+    neither. Nothing is trained twice: a dataset is not added if there is one with all its seeds and the same lattice,
+    model, diffusion and training (whatever the steps at which weights are kept).
     """
 
-    common: Common = Field(  # type: ignore[valid-type]
+    common: Common = Field(
         default_factory=Common,
-        description="what all cells and controls share: any key of a dataset but dx, dy, skew, boundary and holdout",
+        description="shared by all cells and controls: any key of a dataset but dx, dy, skew, boundary and holdout",
     )
     boundaries: list[Literal["plane", "torus"]] = Field(
-        ["plane"], min_length=1, description="every cell on each of these; on a torus the margin is 0 in any case"
+        ["plane"], min_length=1, description="every cell on each of these; on a torus the margin is always 0"
     )
     spacings: Spacings = Field(
         Spacings(), description="{dx: [...], dy: [...]}: every dx with every dy, px; equal ones are a balanced cell"
@@ -95,19 +74,15 @@ class Sweep(Section):
     skews: Skews = Field(
         Skews(), description="{spacing: ..., x: [...], y: [...]}: exponents for either axis at dx = dy = spacing"
     )
-    controls: bool = Field(True, description="add what each imbalanced cell is judged by, where it is not there yet")
+    controls: bool = Field(True, description="add the controls of each imbalanced cell that are not there yet")
     references: list[Literal["none", "factorised", "gated"]] = Field(
-        ["none"],
-        min_length=1,
-        description="model.reference: every cell and control with each of these; others than none end the name",
+        ["none"], min_length=1, description="every cell and control with each of these as model.reference"
     )
 
     def support(self, boundary: str) -> tuple[float, float]:
-        """Margin and length of the support, px."""
-        common: Any = self.common
-        plain = Dataset(image_size=common.image_size, sigma=common.sigma, margin=common.margin)
-        margin = 0.0 if boundary == "torus" else plain.free_margin
-        return margin, common.image_size - 2 * margin
+        """Margin and side of the square that the centres fill, px."""
+        margin = 0.0 if boundary == "torus" else self.common.margin_on(boundary)
+        return margin, self.common.image_size - 2 * margin
 
     def count(self) -> int:
         """Cells, without their controls."""
@@ -128,12 +103,6 @@ class Sweep(Section):
                 yield Cell(boundary, margin, length, self.skews.spacing, self.skews.spacing, axis, alpha)
 
 
-def centres(length: float, spacing: float) -> int:
-    """Centres along an axis; 0 where there is no telling."""
-    count = length / spacing
-    return round(count) if math.isfinite(count) else 0
-
-
 def ratio_counts(images: int, ratio: float) -> tuple[int, int]:
     """Centres along x and y of a lattice of about ``images`` points with dy/dx near ``ratio``; 0 where none fits."""
     n_x = round(math.sqrt(images * ratio))
@@ -142,10 +111,11 @@ def ratio_counts(images: int, ratio: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Cell:
-    """A lattice of a sweep: what tells it from the others.
+    """A lattice of a sweep.
 
     Attributes:
-        margin, length: of the support, px.
+        margin: px kept free of centres at each edge.
+        length: side of the square that the centres fill, px.
     """
 
     boundary: str
@@ -154,71 +124,64 @@ class Cell:
     dx: float
     dy: float
     skew_axis: str = "none"
-    alpha: float = 0.0
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        return centres(self.length, self.dx), centres(self.length, self.dy)
+    skew_alpha: float = 0.0
 
     @property
     def images(self) -> int:
-        return math.prod(self.counts)
+        return centres(self.length, self.dx) * centres(self.length, self.dy)
 
     def name(self, reference: str) -> str:
-        """Made of what the cell is; two cells of a sweep never share one."""
+        """The name of its dataset; two cells of a sweep never share one."""
         parts = ["torus"] if self.boundary == "torus" else []
         parts += [f"{key}{_spacing_text(getattr(self, key), self.length)}" for key in ("dx", "dy")]
         if self.skew_axis != "none":
-            parts.append(f"skew{self.skew_axis}{_decimal(self.alpha, lambda told: told == self.alpha)}")
+            parts.append(f"skew{self.skew_axis}{_decimal(self.skew_alpha, lambda short: short == self.skew_alpha)}")
         return "_".join(parts if reference == "none" else [*parts, reference])
 
-    def dataset(self, common: Any, reference: str) -> Dataset:
+    def dataset(self, common: Common, reference: str) -> Dataset:
         """The cell as the configuration would hold it."""
         shared = {name: getattr(common, name) for name in common.model_fields_set}
         model = common.model or ModelOverride()
         return Dataset.model_validate(
             shared
             | {"margin": self.margin, "dx": self.dx, "dy": self.dy, "boundary": self.boundary}
-            | {"skew": {"axis": self.skew_axis, "alpha": self.alpha}}
+            | {"skew": {"axis": self.skew_axis, "alpha": self.skew_alpha}}
             | {"model": model.model_copy(update={"reference": reference})}
         )
 
     def controls(self) -> Iterator[Cell]:
-        """What an imbalanced cell is judged by; a balanced one needs nothing."""
-        if self.skew_axis != "none":
-            yield replace(self, skew_axis={"x": "y", "y": "x"}[self.skew_axis])
-            yield replace(self, skew_axis="both")
-            yield replace(self, skew_axis="none", alpha=0.0)
-        elif self.counts[0] != self.counts[1]:
-            yield replace(self, dx=self.dy, dy=self.dx)
-            yield replace(self, dy=self.dx)
-            yield replace(self, dx=self.dy)
-            side, share = self.nearest_square()
-            if share <= COUNT_TOLERANCE:
-                yield replace(self, dx=self.length / side, dy=self.length / side)
+        """The controls of an imbalanced cell; a balanced one has none."""
+        pattern = Pattern(self.dx, self.dy, self.skew_axis, self.skew_alpha)
+        if pattern.kind is None:
+            return
+        for found in controls(pattern).values():
+            yield replace(self, **found._asdict())
+        side, share = self.nearest_square()
+        if pattern.kind == "lattice" and share <= COUNT_TOLERANCE:
+            yield replace(self, dx=self.length / side, dy=self.length / side)
 
     def nearest_square(self) -> tuple[int, float]:
-        """Side of the square lattice with the number of images nearest to this one's, and by which share it differs."""
+        """Side of the square lattice with the nearest number of images, and by which share the numbers differ."""
         low = max(1, math.isqrt(self.images))
         side = min((low, low + 1), key=lambda n: abs(n * n - self.images))
         return side, abs(side * side - self.images) / self.images
 
 
 def _spacing_text(spacing: float, length: float) -> str:
-    """The shortest text that still says how many centres there are: spacings of one support differ in nothing else."""
+    """The shortest text that still gives the number of centres, in which alone spacings of one support differ."""
     count = centres(length, spacing)
-    return _decimal(spacing, lambda told: told > 0 and centres(length, told) == count)
+    return _decimal(spacing, lambda short: short > 0 and centres(length, short) == count)
 
 
-def _decimal(value: float, tells: Callable[[float], bool]) -> str:
-    """``value`` with four decimals, more only where fewer do not tell it from others, and p for the point."""
+def _decimal(value: float, is_enough: Callable[[float], bool]) -> str:
+    """``value`` with four decimals, or more where these are not enough, and p for the point."""
     texts = (f"{value:.{decimals}f}" for decimals in range(4, 25))
-    text = next((text for text in texts if tells(float(text))), f"{value:.25f}")
+    text = next((text for text in texts if is_enough(float(text))), f"{value:.25f}")
     return text.rstrip("0").rstrip(".").replace(".", "p")
 
 
 class Miscount(NamedTuple):
-    """A cell whose balanced control has another number of images, or that has none for that reason."""
+    """A cell without a square lattice of exactly as many images; ``control`` says whether the nearest is made."""
 
     name: str
     images: int
@@ -241,9 +204,9 @@ class Expansion(NamedTuple):
         """A line on the controls that differ in their number of images, and one on those that are not made."""
 
         def listed(found: Sequence[Miscount], word: str) -> str:
-            told = [f"{one.name} ({one.images} images; {word} {one.nearest})" for one in found[:_CELLS_NAMED]]
+            shown = [f"{one.name} ({one.images} images; {word} {one.nearest})" for one in found[:_CELLS_NAMED]]
             rest = len(found) - _CELLS_NAMED
-            return ", ".join(told) + (f" and {rest} more cells" if rest > 0 else "")
+            return ", ".join(shown) + (f" and {rest} more cells" if rest > 0 else "")
 
         made = [one for one in self.miscounts if one.control]
         missing = [one for one in self.miscounts if not one.control]
@@ -297,8 +260,6 @@ def expand(
 
 
 def _lattice_key(dataset: Dataset) -> tuple[Any, ...]:
-    """Equal for equal lattices; spacings count by the number of centres, so that rounding does not part them."""
-    length = dataset.image_size - 2 * dataset.free_margin
+    """Equal for equal lattices; spacings count by the number of centres, so that rounding does not separate them."""
     plain = dataset.model_dump(include={"image_size", "sigma", "boundary", "polarity", "skew", "holdout"}, mode="json")
-    counts = centres(length, dataset.dx), centres(length, dataset.dy)
-    return (canonical_json(plain), dataset.free_margin, *counts)
+    return (canonical_json(plain), dataset.free_margin, *dataset.counts)

@@ -1,45 +1,67 @@
-"""Other ways to probe and read an experiment, from its configuration: one thing changed at a time."""
+"""Other ways to probe and read an experiment, computed from its configuration: one thing changed at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from bumpscope.config.experiment import Config, Run
+from bumpscope.config.experiment import Config
 from bumpscope.config.readings import CONFIGURED, Reading, Readings
+from bumpscope.config.run import Run
+from bumpscope.config.sensitivity import Sensitivity
+
+
+class Change(NamedTuple):
+    """A variant of the probe.
+
+    Attributes:
+        name: of the variant.
+        factor, level: what is changed and to what, as in :class:`.readings.Reading`.
+        keys: the changed keys of the probe.
+    """
+
+    name: str
+    factor: str
+    level: str
+    keys: dict[str, Any]
+
+
+def _changes(sensitivity: Sensitivity) -> Iterator[Change]:
+    for count in sensitivity.samples:
+        yield Change(f"samples={count}", "samples", f"{count} images", {"samples": count})
+    for one in sensitivity.samplers:
+        level = f"{one.sampler}, {one.sampling_steps} steps"
+        yield Change(f"{one.sampler}-{one.sampling_steps}", "sampler", level, one.model_dump())
 
 
 def variants(config: Config) -> dict[str, list[Run]]:
-    """name -> runs on balanced planes, with the probe that the variant asks for.
+    """Name of each variant -> the runs on balanced planes, with its probe.
 
-    ``configured`` keeps activations at all layers and timesteps of `sensitivity` besides the place at which the
-    experiment judges phases, which comes first; the others keep them at that place alone. A dataset whose own probe is
-    the same already has no runs in a variant.
+    ``configured`` only keeps activations at more places: first where the experiment judges phases, then at all layers
+    and timesteps of `sensitivity`. The others keep them at the first place, and leave out runs whose own probe is
+    already the same.
     """
-    runs, sensitivity = config.balanced_plane_runs(), config.sensitivity
+    runs = config.balanced_plane_runs()
     timesteps = _timesteps(config, runs)
-    found = {CONFIGURED: [replace(run, probe=_everywhere(run, sensitivity.layers, timesteps)) for run in runs]}
-    changes: dict[str, dict[str, Any]] = {f"samples={count}": {"samples": count} for count in sensitivity.samples}
-    changes |= {f"{one.sampler}-{one.sampling_steps}": one.model_dump() for one in sensitivity.samplers}
-    for name, change in changes.items():
+    found = {CONFIGURED: [_probed_everywhere(run, config.sensitivity.layers, timesteps) for run in runs]}
+    for change in _changes(config.sensitivity):
         changed = []
         for run in runs:
-            probe = run.probe.model_copy(update=change)
+            probe = run.probe.model_copy(update=change.keys)
             if probe != run.probe and probe.sampling_steps <= run.diffusion.timesteps:
                 place = {"layers": probe.layers[:1], "timesteps": probe.timesteps[:1]}
                 changed.append(replace(run, probe=probe.model_copy(update=place)))
         if changed:
-            found[name] = changed
+            found[change.name] = changed
     return found
 
 
-def _everywhere(run: Run, layers: Sequence[str], timesteps: Sequence[int]) -> Any:
-    """The run's own probe, with activations at these layers and timesteps as well."""
-    layers = [run.probe.layers[0], *layers]
-    timesteps = [run.probe.timesteps[0], *timesteps]
-    update = {"layers": list(dict.fromkeys(layers)), "timesteps": list(dict.fromkeys(timesteps))}
-    return run.probe.model_copy(update=update)
+def _probed_everywhere(run: Run, layers: Sequence[str], timesteps: Sequence[int]) -> Run:
+    """The run with its own place first, then these layers and timesteps."""
+    layers = list(dict.fromkeys([run.probe.layers[0], *layers]))
+    timesteps = list(dict.fromkeys([run.probe.timesteps[0], *timesteps]))
+    return replace(run, probe=run.probe.model_copy(update={"layers": layers, "timesteps": timesteps}))
 
 
 def _timesteps(config: Config, runs: Sequence[Run]) -> list[int]:
@@ -67,12 +89,11 @@ def readings(config: Config) -> Readings:
         for t in _timesteps(config, runs)
         if any((layer, t) != (run.probe.layers[0], run.probe.timesteps[0]) for run in runs)
     ]
-    levels = {f"samples={count}": ("samples", f"{count} images") for count in config.sensitivity.samples}
-    levels |= {
-        f"{one.sampler}-{one.sampling_steps}": ("sampler", f"{one.sampler}, {one.sampling_steps} steps")
-        for one in config.sensitivity.samplers
-    }
-    found += [reading(*told, variant=name) for name, told in levels.items() if name in probed]
+    found += [
+        reading(change.factor, change.level, variant=change.name)
+        for change in _changes(config.sensitivity)
+        if change.name in probed
+    ]
     grid: dict[str, list[int]] = {}
     for run in runs:
         grid.setdefault(run.dataset, []).append(run.seed)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bumpscope.config.settings import Diffusion
+from bumpscope.config.diffusion import Diffusion
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 # Called at every sampler step with (timestep, x_t, estimate of the clean image).

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bumpscope.config.settings import Diffusion, Lattice, Model
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.unet import UNet
 from bumpscope.seeding import derived_seed

@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bumpscope.config.settings import Diffusion, Training
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.training import Training
 from bumpscope.denoise.flat import flatten_parameters
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import Reference

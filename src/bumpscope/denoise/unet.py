@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bumpscope.config.settings import Model
+from bumpscope.config.model import Model
 
 # Channels that share a group of GroupNorm. A group of one channel would erase how bright that channel is.
 CHANNELS_PER_GROUP = 4

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.comparisons import Comparison, comparisons
+from bumpscope.judge.controls import Comparison, comparisons
 from bumpscope.judge.intervals import fieller_interval, t_interval
 from bumpscope.judge.onsets import Onset, curves, onset
 from bumpscope.probe.frequency import ALL

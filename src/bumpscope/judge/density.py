@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.comparisons import SHARED
+from bumpscope.judge.controls import SHARED
 from bumpscope.judge.histories import RunKey
 from bumpscope.judge.onsets import Onset
 

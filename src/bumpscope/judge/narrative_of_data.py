@@ -9,7 +9,7 @@ import pandas as pd
 
 from bumpscope.judge.claims.data import FLAT_SLOPE, SHORTFALL
 from bumpscope.judge.claims.phases import ACCURATE
-from bumpscope.judge.comparisons import first_of_pairs
+from bumpscope.judge.controls import first_of_pairs
 from bumpscope.judge.coupling import FEWEST_SEEDS, SIMULTANEOUS
 from bumpscope.judge.verdicts import CONTRADICTED, SUPPORTED, UNDETERMINED, Number
 from bumpscope.judge.wording import (

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pandas as pd
 
+from bumpscope.config.model import LAYERS
 from bumpscope.config.readings import Reading
-from bumpscope.config.settings import LAYERS
 from bumpscope.judge.claims import QUANTITIES, claims
-from bumpscope.judge.comparisons import lattice_of
+from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.histories import histories
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.measure.phases import phases as judge

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.measure.phases import latent_phases
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.schemas import TABLES

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.worlds.bumps import axis_positions, lattice_points, position_indices, profile, render, to_network
 
 RESAMPLES = 400

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 from bumpscope.probe.effects import VANISHED, EffectProbe, noised_probe, projections
 from bumpscope.worlds.bumps import BINS, frequency_bins, lattice_points, render, to_network
 

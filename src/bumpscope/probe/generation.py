@@ -11,7 +11,8 @@ import torch
 from scipy.stats import qmc
 from torch import Tensor
 
-from bumpscope.config.settings import Lattice, Probe
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.probe import GenerationKeys
 from bumpscope.denoise.process import Callback, Process, ancestral, ddim, trailing_timesteps
 from bumpscope.denoise.unet import UNet
 from bumpscope.seeding import derived_seed
@@ -125,7 +126,9 @@ def shared_noise_seeds(seed: int, samples: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def generate(network: UNet, process: Process, probe: Probe, centres: pd.DataFrame, seeds: np.ndarray) -> Generated:
+def generate(
+    network: UNet, process: Process, probe: GenerationKeys, centres: pd.DataFrame, seeds: np.ndarray
+) -> Generated:
     """Generate an image for each requested centre and read activations on the way.
 
     Each image has a generator of its own, so the result does not depend on how images are batched.
@@ -162,7 +165,7 @@ def generate(network: UNet, process: Process, probe: Probe, centres: pd.DataFram
 def _sample(
     denoiser: Callable[[Tensor, Tensor], Tensor],
     process: Process,
-    probe: Probe,
+    probe: GenerationKeys,
     steps: list[int],
     draws: list[torch.Generator],
     size: int,

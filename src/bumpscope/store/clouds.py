@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bumpscope.config.settings import IMAGE_LAYER
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.store.tables import read_block, read_table
 
 

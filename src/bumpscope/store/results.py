@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bumpscope.config.settings import IMAGE_LAYER, LAYERS
+from bumpscope.config.model import IMAGE_LAYER, LAYERS
 from bumpscope.store.run import KEYS, Run, missing
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import UnknownName, as_list, chosen_columns, condition, unknown

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.config.settings import StepSettings
+from bumpscope.config.steps import Train
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 from bumpscope.store.selection import UnknownName, chosen_columns, condition, unknown
 from bumpscope.store.tables import TableError, read_block, read_checkpoint_metadata, read_table
@@ -150,7 +150,7 @@ class Run:
         return self.folder / "checkpoints" / f"step={step}.safetensors"
 
     @cached_property
-    def settings(self) -> StepSettings:
+    def settings(self) -> Train:
         """The settings of its training: sections lattice, model, diffusion and training.
 
         Raises:
@@ -159,7 +159,7 @@ class Run:
         if not self.checkpoints:
             raise TableError(f"{self.folder}/checkpoints: holds no checkpoint; train the run first")
         metadata = read_checkpoint_metadata(self.checkpoint(self.checkpoints[-1]))
-        return StepSettings.model_validate_json(metadata["config"])
+        return Train.model_validate_json(metadata["config"])
 
     def _files(self, table: str) -> dict[str, Path]:
         """The existing files of a table: variant of the probe ("" for the experiment's own) -> file."""

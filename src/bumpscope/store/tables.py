@@ -21,7 +21,7 @@ from pyarrow.fs import LocalFileSystem
 from safetensors import SafetensorError, safe_open
 
 from bumpscope import __version__
-from bumpscope.config.settings import fingerprint
+from bumpscope.config.section import fingerprint
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR, Column
 from bumpscope.store.seals import footer_is_whole, is_whole, seal_footer, unsealed_footer

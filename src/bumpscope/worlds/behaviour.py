@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, maximum_filter
 from scipy.optimize import least_squares
 
-from bumpscope.config.settings import Lattice
+from bumpscope.config.lattice import Lattice
 
 # Fitted widths stay within these multiples of sigma. Narrower, a single bright pixel would pass for a bump; wider,
 # the background would.

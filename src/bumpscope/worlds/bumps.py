@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from bumpscope.config.settings import Lattice, Skew
+from bumpscope.config.lattice import Lattice, Skew
 
 # Of an axis' positions, by how often they are drawn.
 BINS = ("common", "middle", "rare")

@@ -20,12 +20,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-import numpy as np
 import pandas as pd
 
 from bumpscope.judge.claims.data import axes_are_coupled, density_hastens, new_centres_are_right
 from bumpscope.judge.claims.phases import order_is_necessary, passes_in_order, phases_coincide
-from bumpscope.judge.comparisons import datasets
+from bumpscope.judge.controls import balanced_planes
 from bumpscope.judge.histories import histories
 from bumpscope.judge.verdicts import Claim, Judged
 from bumpscope.store.schemas import TABLES
@@ -43,7 +42,7 @@ def judge(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coupl
         phases: columns run, dataset, seed and those of the table ``phases``.
         coupling: table ``coupling``.
     """
-    planes = _balanced_planes(runs)
+    planes = balanced_planes(runs)
     judged = _best_timed(planes, runs, phases)
     passed = histories(phases, judged.index)
     return [
@@ -89,12 +88,3 @@ def _with_most(planes: pd.DataFrame, table: pd.DataFrame, counted: str) -> pd.Da
         return planes
     counts = table.groupby("dataset")[counted].nunique().reindex(planes.index, fill_value=0)
     return planes[counts.to_numpy() == counts.max()]
-
-
-def _balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each balanced dataset on a plane, indexed by its name."""
-    if runs.empty:
-        return pd.DataFrame()
-    table = datasets(runs)
-    plain = (table["skew_axis"] == "none") & (table["boundary"] == "plane") & (table["reference"] == "none")
-    return table[np.isclose(table["dx"], table["dy"]) & plain]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bumpscope.config.settings import IMAGE_LAYER
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.histories import PHASES, Boundary, History, RunKey, boundary, by_seed, in_order
 from bumpscope.judge.intervals import proportion_interval, t_interval

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bumpscope.judge.comparisons import first_of_pairs
+from bumpscope.judge.controls import first_of_pairs
 from bumpscope.judge.coupling import SIMULTANEOUS
 from bumpscope.show import marks, style
 from bumpscope.store.results import Results

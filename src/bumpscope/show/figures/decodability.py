@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bumpscope.config.settings import IMAGE_LAYER
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.show import marks, style
 from bumpscope.store.results import Results, in_network_order
 

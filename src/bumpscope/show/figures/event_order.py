@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bumpscope.config.settings import IMAGE_LAYER
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import onset

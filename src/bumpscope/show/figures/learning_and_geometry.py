@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bumpscope.config.settings import IMAGE_LAYER, LAYERS
-from bumpscope.judge.comparisons import first_of_pairs
+from bumpscope.config.model import IMAGE_LAYER, LAYERS
+from bumpscope.judge.controls import first_of_pairs
 from bumpscope.judge.coupling import SIMULTANEOUS
 from bumpscope.show import marks, style
 from bumpscope.store.results import Results

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
-from bumpscope.judge.comparisons import SHARED, datasets
+from bumpscope.judge.controls import SHARED, datasets
 from bumpscope.show import style
 from bumpscope.store.results import Results
 

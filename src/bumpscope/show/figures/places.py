@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bumpscope.config.settings import IMAGE_LAYER
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.histories import without_return
 from bumpscope.measure.metrics import PHASES
 from bumpscope.show import marks, style

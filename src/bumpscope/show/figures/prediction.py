@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bumpscope.judge.comparisons import MACHINE
+from bumpscope.judge.controls import MACHINE
 from bumpscope.judge.learning_curves import half_time_in_words, half_times, middle
 from bumpscope.judge.onsets import LEVEL
 from bumpscope.show import marks, style

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bumpscope.judge.comparisons import first_of_pairs, in_words
+from bumpscope.judge.controls import first_of_pairs, in_words
 from bumpscope.judge.coupling import EFFECTS, effect_timestep
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.learning_curves import half_time_in_words, middle

@@ -1,0 +1,14 @@
+"""How a generated image is compared with its request."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bumpscope.config.section import Section
+
+
+class Analysis(Section):
+    """How a generated image is compared with its request."""
+
+    tolerance: float = Field(1.0, gt=0.0, description="largest distance from the request of a correct bump, px")
+    faint: float = Field(0.25, gt=0.0, le=1.0, description="least fitted amplitude of a bump; a true bump has 1")

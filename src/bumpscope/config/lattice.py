@@ -1,0 +1,106 @@
+"""The lattice of bump centres of a dataset, and the images drawn from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from bumpscope.config.section import Section
+
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Skew(Section):
+    """Sampling probability of the lattice points: a power law over the positions of an axis."""
+
+    axis: Literal["none", "x", "y", "both"] = Field("none", description="axis whose positions differ in frequency")
+    alpha: float = Field(
+        0.0, ge=0.0, le=10.0, description="exponent of the power law rank^-alpha; a seeded permutation assigns ranks"
+    )
+
+
+class Holdout(Section):
+    """A block of combinations withheld from training; each x and each y of it occurs elsewhere."""
+
+    x: Interval = Field(description="[low, high] of the withheld block along x, px, both ends included")
+    y: Interval = Field(description="[low, high] of the withheld block along y, px, both ends included")
+
+
+def _holdout(value: Any) -> Any:
+    """Read ``none`` or a block here, so that a wrong value gives one error and not one for each alternative."""
+    if value is None or isinstance(value, Holdout):
+        return value
+    if value == "none":
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError("none, or {x: [low, high], y: [low, high]} in px")
+    return value
+
+
+class Drawing(Section):
+    """How a bump is drawn, wherever its centre is."""
+
+    image_size: int = Field(
+        16, ge=8, le=256, multiple_of=8, description="side of the square image, px; divisible by 8, for three halvings"
+    )
+    sigma: float = Field(1.0, gt=0.0, description="standard deviation of a bump, px; at most image_size / 4")
+    margin: float | None = Field(
+        None, ge=0.0, description="px without centres at each edge; default: 2 sigma on a plane, 0 on a torus"
+    )
+    polarity: Literal["bright", "dark"] = Field("bright", description="bright bump on dark, or the negative")
+
+    def margin_on(self, boundary: str) -> float:
+        """The margin in force on a plane or a torus, px."""
+        if self.margin is not None:
+            return self.margin
+        return 0.0 if boundary == "torus" else 2.0 * self.sigma
+
+
+class Lattice(Drawing):
+    """A lattice of bump centres and the images drawn from it."""
+
+    dx: float = Field(1.0, gt=0.0, description="spacing of centres along x, px; divides image_size - 2 margin")
+    dy: float = Field(1.0, gt=0.0, description="spacing of centres along y, px; divides image_size - 2 margin")
+    boundary: Literal["plane", "torus"] = Field("plane", description="plane cuts bumps at the edge, torus wraps them")
+    skew: Skew = Field(Skew(), description="how often each position is drawn")
+    holdout: Annotated[
+        Holdout | None, BeforeValidator(_holdout, json_schema_input_type=Holdout | Literal["none"] | None)
+    ] = Field(None, description="none, or {x: [low, high], y: [low, high]}: combinations withheld from training, px")
+
+    @property
+    def free_margin(self) -> float:
+        """The margin in force, px."""
+        return self.margin_on(self.boundary)
+
+    @property
+    def length(self) -> float:
+        """Side of the square that the centres fill, px."""
+        return self.image_size - 2 * self.free_margin
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Centres along x and along y."""
+        return centres(self.length, self.dx), centres(self.length, self.dy)
+
+    @property
+    def is_balanced_plane(self) -> bool:
+        return is_balanced_plane(self.boundary, self.dx, self.dy, self.skew.axis)
+
+
+def centres(length: float, spacing: float) -> int:
+    """Number of centres along an axis; 0 where the quotient is not finite."""
+    count = length / spacing
+    return round(count) if math.isfinite(count) else 0
+
+
+def is_square(dx: float, dy: float) -> bool:
+    """Whether dx = dy; spacings are rounded in configurations and in names."""
+    return math.isclose(dx, dy, rel_tol=1e-5)
+
+
+def is_balanced_plane(boundary: str, dx: float, dy: float, skew_axis: str) -> bool:
+    """Whether a lattice is a plane with dx = dy and no skew."""
+    return boundary == "plane" and is_square(dx, dy) and skew_axis == "none"

@@ -1,0 +1,52 @@
+"""What is asked of a checkpoint: generated images with activations, and label effects."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bumpscope.config.model import LAYERS, LayerName
+from bumpscope.config.section import Section
+
+Timesteps = list[Annotated[int, Field(ge=0)]]
+
+
+class GenerationKeys(Section):
+    """Which images are generated, and which activations are kept on the way."""
+
+    checkpoints: list[Annotated[int, Field(ge=0)]] = Field(
+        [0, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1600],
+        min_length=1,
+        description="checkpoints at which images are generated, increasing; from training.checkpoints",
+    )
+    samples: int = Field(512, ge=16, le=10_000, description="images generated at a checkpoint")
+    sampler: Literal["ddim", "ancestral"] = Field("ddim", description="deterministic DDIM, or ancestral as in DDPM")
+    sampling_steps: int = Field(25, ge=2, description="denoising steps from pure noise to an image")
+    weights: Literal["ema", "raw"] = Field("ema", description="moving average (ema) or raw weights")
+    layers: list[LayerName] = Field(
+        ["down3", "up2"],
+        min_length=1,
+        description=f"layers whose activations are kept, from {', '.join(LAYERS)}; phases are judged at the first",
+    )
+    timesteps: Timesteps = Field(
+        [239, 39],
+        min_length=1,
+        description="t at which activations are kept, or the sampler's nearest; phases are judged at the first",
+    )
+
+
+class EffectKeys(Section):
+    """How label effects are measured."""
+
+    effect_timesteps: Timesteps = Field(
+        [300, 450, 600], min_length=1, description="t at which label effects are measured"
+    )
+    effect_samples: int = Field(256, ge=32, le=100_000, description="noised images per t for label effects")
+    frequency_bins: bool = Field(
+        False, description="measure label effects also separately for common, middle and rare positions of each axis"
+    )
+
+
+class Probe(EffectKeys, GenerationKeys):
+    """What is asked of a checkpoint."""

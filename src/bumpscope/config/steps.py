@@ -1,0 +1,136 @@
+"""The settings of each step of a run: just the keys it depends on, which are its Snakemake ``params``.
+
+A step reruns exactly when one of its own keys changes, or something upstream of it does. Steps import this module and
+not how a whole experiment is put together, so that a change there makes no training stale.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from bumpscope.config.analysis import Analysis
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.config.probe import EffectKeys, GenerationKeys
+from bumpscope.config.run import Run, Seed
+from bumpscope.config.section import Section
+from bumpscope.config.training import Training
+
+
+class Step(Section):
+    """Settings of a step; keys of a whole section that are left out take their defaults."""
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The settings of this step of ``run``."""
+        values = {name: run.id if name == "run" else getattr(run, name) for name in cls.model_fields}
+        return cls(**{name: _keys_of(cls.model_fields[name].annotation, value) for name, value in values.items()})
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain data."""
+        return self.model_dump(mode="json")
+
+
+def _keys_of(kind: Any, value: Any) -> Any:
+    """``value``; of a section only the keys that ``kind`` has."""
+    if not isinstance(value, Section):
+        return value
+    return kind(**{name: getattr(value, name) for name in kind.model_fields})
+
+
+class CheckpointKeys(Section):
+    """Of the training only the steps at which weights are kept."""
+
+    checkpoints: list[int]
+
+
+class FaintKeys(Section):
+    """Of the analysis only what counts as a bump."""
+
+    faint: float
+
+
+class Dataset(Step):
+    lattice: Lattice
+
+
+class Train(Step):
+    run: str
+    seed: Seed
+    lattice: Lattice
+    model: Model
+    diffusion: Diffusion
+    training: Training
+
+
+class Generate(Step):
+    run: str
+    seed: Seed
+    lattice: Lattice
+    model: Model
+    diffusion: Diffusion
+    probe: GenerationKeys
+
+
+class Effects(Step):
+    run: str
+    seed: Seed
+    lattice: Lattice
+    model: Model
+    diffusion: Diffusion
+    training: CheckpointKeys
+    probe: EffectKeys
+
+
+class Behaviour(Step):
+    run: str
+    lattice: Lattice
+    analysis: Analysis
+
+
+class Geometry(Step):
+    run: str
+    seed: Seed
+    lattice: Lattice
+
+
+class Topology(Step):
+    run: str
+    seed: Seed
+
+
+class Phases(Step):
+    run: str
+
+
+class Vary(Step):
+    """Generation with another probe, and the bumps in its images. Outcomes are judged later, so that another tolerance
+    generates nothing."""
+
+    run: str
+    seed: Seed
+    lattice: Lattice
+    model: Model
+    diffusion: Diffusion
+    probe: GenerationKeys
+    analysis: FaintKeys
+
+
+STEPS: dict[str, type[Step]] = {
+    "dataset": Dataset,
+    "train": Train,
+    "generate": Generate,
+    "effects": Effects,
+    "behaviour": Behaviour,
+    "geometry": Geometry,
+    "topology": Topology,
+    "phases": Phases,
+    "vary": Vary,
+}
+
+
+def step_settings(run: Run, step: str) -> dict[str, Any]:
+    """The settings of ``step`` of ``run`` as plain data."""
+    return STEPS[step].of(run).plain

@@ -1,0 +1,131 @@
+"""Finds the controls of each imbalanced dataset (:mod:`bumpscope.config.controls`) among the runs.
+
+Two datasets are compared only if they differ in nothing but spacing and skew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
+from bumpscope.config.lattice import Lattice, is_balanced_plane
+
+# Properties that compared datasets share.
+SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
+SHARED += ["batch_size", "training_steps", "n_parameters", "reference", "withheld"]
+# Columns of table ``runs`` on the machine and the versions that trained a run, named as in the metadata of checkpoints
+# (:func:`bumpscope.store.machine.described`). Runs of different machines are compared.
+MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
+MACHINE += ["version", "code"]
+
+
+def datasets(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table ``runs`` with one row per dataset, indexed by its name.
+
+    Further columns: lattice ``points``, whether some of them are ``withheld``, and the set of ``seeds``.
+    """
+    table = runs.drop_duplicates("dataset").set_index("dataset")
+    length = table["image_size"] - 2 * table["margin"]
+    points = (length / table["dx"]).round() * (length / table["dy"]).round()
+    seeds = runs.groupby("dataset")["seed"].agg(frozenset).reindex(table.index)
+    return table.assign(points=points, withheld=table["n_images"] < points, seeds=seeds)
+
+
+def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
+    """The :func:`datasets` on balanced planes without a reference model."""
+    if runs.empty:
+        return pd.DataFrame()
+    table = datasets(runs)
+    rows = table[["boundary", "dx", "dy", "skew_axis"]].itertuples(index=False)
+    balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
+    return table[balanced & (table["reference"] == "none")]
+
+
+def lattice_of(run: Mapping[Any, Any]) -> Lattice:
+    """The lattice of a run, a row of table ``runs``, without skew and withheld block."""
+    names = ("image_size", "sigma", "margin", "dx", "dy", "boundary", "polarity")
+    return Lattice(**{name: run[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An imbalanced dataset and its controls, each ``None`` if the experiment has no such dataset.
+
+    Attributes:
+        dataset: its name.
+        kind: lattice (unequal spacing), frequency (one axis skewed) or both.
+        swapped, null_x, null_y, matched: as in :func:`bumpscope.config.controls.controls`; ``matched`` of an unequal
+            lattice is balanced, with the same skew and as many points to within 2 %.
+    """
+
+    dataset: str
+    kind: str
+    swapped: str | None
+    null_x: str | None = None
+    null_y: str | None = None
+    matched: str | None = None
+
+
+def comparisons(runs: pd.DataFrame) -> list[Comparison]:
+    """Every imbalanced dataset among the runs, with its controls.
+
+    Of several possible controls the one with the most of the dataset's own seeds is taken.
+    """
+    if runs.empty:
+        return []
+    table = datasets(runs)
+    found = []
+    for name, row in table.iterrows():
+        pattern = Pattern(row["dx"], row["dy"], row["skew_axis"], row["skew_alpha"])
+        if pattern.kind is None:
+            continue
+        there = {role: _find(table, row, wanted) for role, wanted in controls(pattern).items()}
+        if "matched" not in there:
+            there["matched"] = _matched(table, row)
+        found.append(Comparison(str(name), pattern.kind, **there))
+    return found
+
+
+def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table ``coupling``, of each pair of datasets with swapped axes only the first."""
+    first: list[str] = []
+    for row in coupling.drop_duplicates("dataset").to_dict("records"):
+        if row["swapped"] not in first:
+            first.append(str(row["dataset"]))
+    return coupling[coupling["dataset"].isin(first)].reset_index(drop=True)
+
+
+def in_words(run: Mapping[Any, Any]) -> str:
+    """The spacing and the skew of a run, a row of table ``runs``."""
+    spacing = f"dx {run['dx']:.3g}, dy {run['dy']:.3g}"
+    if run["skew_axis"] == "none":
+        return spacing
+    axes = {"both": "x and y"}.get(run["skew_axis"], run["skew_axis"])
+    return f"{axes} skewed, α {run['skew_alpha']:.3g}" + ("" if run["dx"] == run["dy"] else f"; {spacing}")
+
+
+def _find(table: pd.DataFrame, like: pd.Series, wanted: Pattern) -> str | None:
+    """The dataset with this pattern that is otherwise like ``like``."""
+    fits = np.isclose(table["dx"], wanted.dx) & np.isclose(table["dy"], wanted.dy)
+    fits &= (table["skew_axis"] == wanted.skew_axis) & np.isclose(table["skew_alpha"], wanted.skew_alpha)
+    return _best(table[fits], like)
+
+
+def _matched(table: pd.DataFrame, like: pd.Series) -> str | None:
+    """The balanced dataset with the same skew and the nearest number of points."""
+    off = (table["points"] / like["points"] - 1).abs()
+    fits = np.isclose(table["dx"], table["dy"]) & (off <= COUNT_TOLERANCE + 1e-9)
+    fits &= (table["skew_axis"] == like["skew_axis"]) & np.isclose(table["skew_alpha"], like["skew_alpha"])
+    return _best(table[fits].loc[off[fits].sort_values(kind="stable").index], like)
+
+
+def _best(table: pd.DataFrame, like: pd.Series) -> str | None:
+    """Of the datasets that share the properties of ``like``, the first with the most of its seeds."""
+    fits = np.logical_and.reduce([table[column] == like[column] for column in SHARED])
+    shared = table.loc[fits, "seeds"].map(lambda seeds: len(seeds & like["seeds"]))
+    return str(shared.idxmax()) if len(shared) else None
