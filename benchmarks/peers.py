@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from bumpscope.config.settings import Diffusion, Lattice, Model, Training
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData
+from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 
 PACKAGES = Path(__file__).parent / ".packages"

@@ -19,8 +19,8 @@ from bumpscope.commands import train as train_command
 from bumpscope.config.experiment import step_settings, validate
 from bumpscope.config.settings import Diffusion, Holdout, Lattice, Model, Skew, Training, canonical_json
 from bumpscope.denoise import trainer as module
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData, TrainingError, learning_rate, train
+from bumpscope.denoise.unet import new_network
 from bumpscope.store.checkpoints import load_tensors, load_weights, save_tensors
 from bumpscope.store.files import FileError
 from bumpscope.store.tables import read_table

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from bumpscope.config.settings import Diffusion, Holdout, Lattice, Model, Probe
-from bumpscope.denoise.process import Process, ancestral, ddim, trailing_timesteps
-from bumpscope.denoise.references import new_network
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.samplers import SAMPLERS, ddim, trailing_timesteps
+from bumpscope.denoise.unet import new_network
 from bumpscope.probe import generation as module
 from bumpscope.probe.generation import (
     generate,
@@ -193,10 +194,11 @@ class InDouble(torch.nn.Module):
 
     def __init__(self, network):
         super().__init__()
-        self.network, self.image_size = copy.deepcopy(network).double(), network.image_size
+        self.network = copy.deepcopy(network).double()
+        self.image_size, self.layers = network.image_size, network.layers
 
-    def forward(self, x, t, mu, activations=None):
-        return self.network(x.double(), t, mu.double(), activations).to(x.dtype)
+    def forward(self, x, t, labels, keep=None, taps=None):
+        return self.network(x.double(), t, labels.double(), keep, taps).to(x.dtype)
 
 
 def generated(network, probe=PROBE, rows=slice(None), seed=0):
@@ -219,10 +221,7 @@ def sampled_by_hand(network, sampler, sample):
 
     steps = trailing_timesteps(1000, 5)
     with torch.no_grad():
-        if sampler == "ddim":
-            image = ddim(denoiser, noise(), PROCESS, steps)
-        else:
-            image = ancestral(denoiser, noise(), PROCESS, steps, noise)
+        image = SAMPLERS[sampler](denoiser, noise(), PROCESS, steps, noise)
     return (image[0, 0].numpy() + 1) / 2
 
 
@@ -298,21 +297,21 @@ def test_activations_are_flat_and_named_by_layer_and_the_timestep_really_visited
 def test_activations_are_those_of_the_network_at_that_timestep_in_channel_row_column_order(network):
     seen = {}
 
-    def recording(denoiser, x, process, timesteps, **keys):
+    def recording(denoiser, x, process, timesteps, noise, callback):
         def keep(t, x_t, x0):
             seen[t] = x_t.clone()
-            keys["callback"](t, x_t, x0)
+            callback(t, x_t, x0)
 
         return ddim(denoiser, x, process, timesteps, callback=keep)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ddim", recording)
+        patch.setitem(SAMPLERS, "ddim", recording)
         found = generated(network)
     centres = requested_centres(SMALL, SAMPLES)
     mu = torch.tensor(centres[["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32)
     expected = {}
     with torch.no_grad():
-        network(seen[199], torch.full((SAMPLES,), 199), mu, expected)
+        network(seen[199], torch.full((SAMPLES,), 199), mu, taps=expected)
     np.testing.assert_allclose(
         found.activations["down3", 199].reshape(SAMPLES, 8, 2, 2), expected["down3"].numpy(), rtol=1e-4, atol=1e-5
     )

@@ -14,7 +14,7 @@ import torch
 
 import bumpscope
 from bumpscope.config.settings import Lattice, Model, StepSettings
-from bumpscope.denoise.references import new_network
+from bumpscope.denoise.unet import new_network
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.experiment import Experiment
 from bumpscope.store.schemas import TABLES

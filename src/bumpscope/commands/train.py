@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.config.settings import Lattice, Training, canonical_json, fingerprint
+from bumpscope.denoise.denoiser import new_denoiser
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.references import new_denoiser
 from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData, learning_rate
 from bumpscope.denoise.trainer import train as train_to_the_end
 from bumpscope.store.checkpoints import load_tensors
@@ -98,7 +98,7 @@ def _hold(state: Path, run: str) -> FileLock | None:
 def _digest(data: TrainingData) -> str:
     """Stands for what training draws from, whatever made it."""
     digest = hashlib.sha256()
-    for tensor in (data.images, data.mu, data.probability):
+    for tensor in (data.images, data.labels, data.probability):
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 

@@ -158,7 +158,7 @@ class Run:
         if weights not in ("ema", "raw"):
             raise UnknownName(unknown("weights", weights, ("ema", "raw")))
         # Here, since torch takes seconds to import and most notebooks look at tables alone.
-        from bumpscope.denoise.references import new_denoiser
+        from bumpscope.denoise.denoiser import new_denoiser
         from bumpscope.store.checkpoints import load_weights
 
         lattice, model, diffusion = self.settings.lattice, self.settings.model, self.settings.diffusion
