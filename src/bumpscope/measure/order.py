@@ -43,7 +43,7 @@ class Label:
     def distances(self) -> np.ndarray:
         """Distances between the centres, px, shape (n, n)."""
         x, y = self.factors
-        return np.hypot(x.difference(self.x[:, None], self.x), y.difference(self.y[:, None], self.y))
+        return np.hypot(x.distance(self.x[:, None], self.x), y.distance(self.y[:, None], self.y))
 
 
 Folds = list[tuple[np.ndarray, np.ndarray]]

@@ -32,6 +32,14 @@ class Factor:
             return difference
         return (difference + self.period / 2) % self.period - self.period / 2
 
+    def distance(self, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
+        """``|a - b|``, the shorter way round. Arguments broadcast."""
+        distance = np.abs(np.subtract(a, b))
+        if self.period is None:
+            return distance
+        # Rounds less than the size of `difference`, so that rounding breaks fewer ties between neighbours.
+        return np.minimum(distance % self.period, -distance % self.period)
+
     def targets(self, values: np.ndarray) -> np.ndarray:
         """What a regression predicts: the value, shape (n, 1), or cosine and sine of a periodic one, (n, 2)."""
         if self.period is None:
