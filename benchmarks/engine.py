@@ -23,8 +23,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer
+from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import lattice_points
 
 Step = Callable[[], None]
@@ -90,7 +90,7 @@ def stored_or_drawn(size: Size) -> tuple[Step, Step]:
         trainer.data.images[index]
 
     def draw() -> None:
-        mu = trainer.data.mu[index]
+        mu = trainer.data.labels[index]
         along = torch.exp(-((pixels - mu[:, :, None]) ** 2) / (2 * size.lattice.sigma**2))
         2 * along[:, 1, :, None] * along[:, 0, None, :] - 1
 

@@ -24,14 +24,16 @@ from bumpscope.config.model import Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.training import Training
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData
-from bumpscope.measure.geometry import decompose, embed, measure
+from bumpscope.denoise.unet import new_network
+from bumpscope.measure.components import decompose, embed
+from bumpscope.measure.geometry import Centres, measure
 from bumpscope.measure.topology import persistence
 from bumpscope.probe.effects import make_probe
-from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.probe.generation import generate, noise_seeds
 from bumpscope.worlds.behaviour import classify
-from bumpscope.worlds.bumps import lattice_points, render
+from bumpscope.worlds.bumps import factors, lattice_points, render
+from bumpscope.worlds.requests import requested_centres
 
 LATTICE = Lattice(margin=2.0)
 PROBE = Probe(sampling_steps=5, layers=["down3"], timesteps=[239])
@@ -58,12 +60,12 @@ def samples(count: int) -> list[dict[str, object]]:
     vectors = next(iter(made.activations.values()))
     drawn = render(mu_x, mu_y, LATTICE)
     components = decompose(vectors)
-    pca, umap = embed(components, 0)
-    labels = {"mu_x": mu_x, "mu_y": mu_y, "x": mu_x, "y": mu_y, "seen": seen}
+    umap = embed(components, 0)
+    where = Centres(np.stack([mu_x, mu_y]), np.stack([mu_x, mu_y]), seen, factors(LATTICE))
     calls = {
         "generation": lambda: generate(network, process, PROBE, centres, seeds),
         "behaviour": lambda: classify(drawn, mu_x, mu_y, LATTICE, tolerance=1.0, faint=0.25),
-        "geometry": lambda: measure(decompose(vectors), pca, umap, **labels, boundary="plane", image_size=16, seed=0),
+        "geometry": lambda: measure(decompose(vectors), where, 0, umap),
         "UMAP": lambda: embed(components, 0),
         "homology": lambda: persistence(vectors, 0),
     }

@@ -28,8 +28,8 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData
+from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 
 PACKAGES = Path(__file__).parent / ".packages"

@@ -27,11 +27,12 @@ from bumpscope.config.model import Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.steps import Train
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import new_network
-from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.denoise.unet import new_network
+from bumpscope.probe.generation import generate, noise_seeds
 from bumpscope.store.checkpoints import load_tensors, load_weights
 from bumpscope.worlds.behaviour import classify, distance
 from bumpscope.worlds.bumps import from_network
+from bumpscope.worlds.requests import requested_centres
 
 CENTRES, DDIM_STEPS, DDPM_STEPS = 1000, 25, 1000
 # Images that go through a network together, for all alike, and images of the thousand-step loop.

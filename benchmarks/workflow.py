@@ -33,7 +33,7 @@ KIND_OF = {command: kind for kind, commands in KINDS.items() for command in comm
 WORKED = re.compile(r"DEBUG (\w+): worked ([\d.]+) s after ([\d.]+) s of starting")
 COMPILATION = """
 import time, numpy
-from bumpscope.measure.geometry import decompose, embed
+from bumpscope.measure.components import decompose, embed
 vectors = numpy.random.default_rng(0).normal(size=(64, 8))
 times = []
 for _ in range(2):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.measure.geometry import Components, decompose, measure
+from bumpscope.measure.components import Components, decompose
+from bumpscope.measure.geometry import Centres, measure
+from bumpscope.worlds.factor import Factor
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,18 @@ class Cloud:
     noise: float = 0.0
 
     def measured(self, seed: int = 0, components: Components | None = None) -> pd.DataFrame:
-        """The geometry of the cloud; UMAP, which no verdict rests on, is left undefined."""
+        """The geometry of the cloud without UMAP, which no verdict rests on."""
         components = decompose(self.vectors) if components is None else components
-        undefined = np.full((len(self.vectors), 3), np.nan)
-        return measure(
-            components,
-            undefined,
-            undefined,
-            self.mu_x,
-            self.mu_y,
-            self.x,
-            self.y,
-            self.seen,
-            self.boundary,
-            self.image_size,
-            seed,
-        )
+        factors = axes(self.boundary, self.image_size)
+        centres = Centres(np.stack([self.mu_x, self.mu_y]), np.stack([self.x, self.y]), self.seen, factors)
+        return measure(components, centres, seed)
+
+
+def axes(boundary: str, image_size: int) -> tuple[Factor, Factor]:
+    """The factors x and y of a plane or torus of this size."""
+    grid, period = np.arange(float(image_size)), float(image_size) if boundary == "torus" else None
+    x, y = (Factor(name, "px", grid, np.full(image_size, 1 / image_size), period) for name in "xy")
+    return x, y
 
 
 def radius(points: np.ndarray) -> float:

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bumpscope.commands.effects import Model as Denoiser
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
@@ -29,14 +28,17 @@ from bumpscope.config.probe import Probe
 from bumpscope.config.training import Training
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData
-from bumpscope.measure.geometry import decompose, embed, measure
+from bumpscope.denoise.unet import new_network
+from bumpscope.measure.components import decompose, embed
+from bumpscope.measure.geometry import Centres, measure
+from bumpscope.probe.checkpoint import Estimator
 from bumpscope.probe.effects import decompose as label_effects
 from bumpscope.probe.effects import make_probe
-from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.probe.generation import generate, noise_seeds
 from bumpscope.worlds.behaviour import classify
-from bumpscope.worlds.bumps import lattice_points, render, to_network
+from bumpscope.worlds.bumps import factors, lattice_points, render, to_network
+from bumpscope.worlds.requests import requested_centres
 from truth_tables import RESULTS, load, save
 
 # Half a minute, and stopped while some images come out wrong, where differences show most.
@@ -105,13 +107,11 @@ def metrics(network: torch.nn.Module, seed: int, place: torch.device) -> dict[st
     made = generate(network, process, PROBE, centres, noise_seeds(seed, len(centres)))
     drawn = classify(made.images.astype(np.float64), mu_x, mu_y, LATTICE, tolerance=1.0, faint=0.25)
     components = decompose(next(iter(made.activations.values())))
-    pca, umap = embed(components, seed)
-    seen = (centres.split == "seen").to_numpy()
-    labels = {"mu_x": mu_x, "mu_y": mu_y, "x": drawn.x.to_numpy(), "y": drawn.y.to_numpy(), "seen": seen}
-    clouds = measure(components, pca, umap, **labels, boundary="plane", image_size=LATTICE.image_size, seed=seed)
+    where = Centres.from_table(centres.join(drawn), factors(LATTICE))
+    clouds = measure(components, where, seed, embed(components, seed))
     probe = make_probe(LATTICE, process.alpha_bar[EFFECT_TIMESTEP].item(), EFFECT_TIMESTEP, 256, seed)
     with torch.inference_mode():
-        estimate = Denoiser(network, process, EFFECT_TIMESTEP, place)(probe.x_t, probe.mu_x, probe.mu_y)
+        estimate = Estimator(network, process, EFFECT_TIMESTEP)(probe.x_t, probe.mu_x, probe.mu_y)
     effects = label_effects(estimate, probe)
 
     def of_cloud(metric: str, space: str, label: str) -> float:

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from bumpscope.config.lattice import Lattice
-from bumpscope.probe.generation import requested_centres
 from bumpscope.worlds.bumps import render
+from bumpscope.worlds.requests import requested_centres
 from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radius, variances
 
 LATTICES = {"plane": Lattice(), "torus": Lattice(sigma=2.0, boundary="torus")}

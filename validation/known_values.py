@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import euclidean_distances
 
-from bumpscope.measure.geometry import FOLDS, NEIGHBOURS, REGRESSORS
+from bumpscope.measure.order import FOLDS, NEIGHBOURS, REGRESSORS
 from clouds import Cloud
 
 # The largest share of clouds with the wrong verdict, and the smallest with the right Betti numbers.

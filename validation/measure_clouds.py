@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 
 import fresh_clouds
 import synthetic_clouds
+from bumpscope.measure.betti import betti_numbers
 from bumpscope.measure.phases import latent_phase
-from bumpscope.measure.topology import betti_numbers, persistence
+from bumpscope.measure.topology import persistence
 from clouds import Cloud
 from known_values import ACCEPTED, WITHOUT_LABEL, known_values
 from truth_tables import RESULTS, save

@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bumpscope.commands.effects import Model as At
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice, Skew
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
-from bumpscope.denoise.references import new_denoiser
+from bumpscope.denoise.denoiser import new_denoiser
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.judge.onsets import onset_time
+from bumpscope.probe.checkpoint import Estimator
 from bumpscope.probe.effects import decompose, make_probe
 from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
 from bumpscope.seeding import derived_seed
@@ -72,7 +72,7 @@ def onsets(case: Case) -> pd.DataFrame:
     trainer = Trainer(case.seed, data, network, Diffusion(), training, cpu)
     draw = (trainer.process.alpha_bar[TIMESTEP].item(), TIMESTEP, SAMPLES, derived_seed(case.seed, "effects"))
     probe, binned = make_probe(lattice, *draw), make_binned_probe(lattice, *draw)
-    model = At(trainer.average.eval(), trainer.process, TIMESTEP, cpu)
+    model = Estimator(trainer.average.eval(), trainer.process, TIMESTEP)
     steps, curves = [], []
     while trainer.step < training.steps:
         trainer.advance()

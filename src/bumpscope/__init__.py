@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from bumpscope.denoise.denoiser import Denoiser
     from bumpscope.store.results import Results
     from bumpscope.store.run import Run
 
@@ -32,7 +31,7 @@ def open(folder: str | Path = "results") -> Results:
     return Results(folder)
 
 
-def network(run: Run, step: int, weights: str = "ema") -> nn.Module:
+def network(run: Run, step: int, weights: str = "ema") -> Denoiser:
     """The denoiser of a run after ``step`` optimiser steps, on the CPU and in evaluation mode.
 
     Args:
@@ -42,20 +41,15 @@ def network(run: Run, step: int, weights: str = "ema") -> nn.Module:
 
     Raises:
         bumpscope.store.selection.UnknownName: when this step is not kept, or there are no such weights.
-        bumpscope.store.tables.TableError: when the weights do not fit the denoiser of the current code.
+        bumpscope.store.files.FileError: when the weights do not fit the denoiser of the current code.
     """
-    from bumpscope.denoise.references import new_denoiser
-    from bumpscope.store.checkpoints import load_weights
+    from bumpscope.probe.checkpoint import Checkpoints
     from bumpscope.store.selection import UnknownName, unknown
-    from bumpscope.store.tables import TableError
 
     path = run.checkpoint(step)
     if weights not in ("ema", "raw"):
         raise UnknownName(unknown("weights", weights, ("ema", "raw")))
-    lattice, model, diffusion = run.settings.lattice, run.settings.model, run.settings.diffusion
-    denoiser = new_denoiser(lattice, model, diffusion, run.seed)
-    try:
-        denoiser.load_state_dict(load_weights(path, weights))
-    except RuntimeError:  # its message has a line for each tensor
-        raise TableError(f"{path}: is of another denoiser than the code describes; train the run again") from None
-    return denoiser.eval()
+    trained = run.settings
+    return Checkpoints(path.parent, trained.lattice, trained.model, trained.diffusion, run.seed, run.name).load(
+        step, weights
+    )

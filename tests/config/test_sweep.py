@@ -13,7 +13,7 @@ from bumpscope.config.dataset import NAME_PATTERN
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import ConfigError, from_command_line, load, merge, validate
 from bumpscope.config.section import canonical_json, fingerprint
-from bumpscope.judge.coupling import comparisons
+from bumpscope.judge.controls import comparisons
 from bumpscope.worlds.bumps import lattice_points
 from made_up_runs import run_row
 

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from bumpscope.commands.effects import Model as At
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
+from bumpscope.denoise.denoiser import new_denoiser
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import GATE_OPENS, Gated, ProductOfStripes, new_denoiser, new_network
+from bumpscope.denoise.references import GATE_OPENS, Gated, ProductOfStripes
 from bumpscope.denoise.trainer import Trainer, TrainingData, train
-from bumpscope.denoise.unet import UNet
+from bumpscope.denoise.unet import UNet, new_network
+from bumpscope.probe.checkpoint import Estimator
 from bumpscope.probe.effects import decompose, make_probe
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 
@@ -56,7 +57,7 @@ def test_the_denoiser_under_study_is_the_plain_network():
 def test_a_noised_images_sums_are_a_noised_stripe(lattice, axis):
     denoiser = new_denoiser(lattice, model("factorised"), Diffusion(), 0)
     process = Process.from_config(Diffusion())
-    images, mu = data(lattice).images, data(lattice).mu
+    images, mu = data(lattice).images, data(lattice).labels
     t = torch.full((len(images),), 300)
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     stripe, signal, sigma = denoiser._stripe(process.noised(images, noise, t), t, axis, process)
@@ -76,7 +77,7 @@ def test_stripes_denoised_exactly_multiply_to_the_exact_image(monkeypatch, predi
     denoiser = new_denoiser(TORUS, model("factorised"), diffusion, 0)
     process = Process.from_config(diffusion)
 
-    def exact(network, stripe, t, mu, axis, taps):
+    def exact(network, stripe, t, mu, axis, *_):
         distance = (torch.arange(8) - mu[:, axis, None] + 4) % 8 - 4
         clean = 2 * torch.exp(-(distance**2) / 2) - 1
         scale = torch.full((len(t), 1, 1, 1), 0.0)
@@ -88,7 +89,7 @@ def test_stripes_denoised_exactly_multiply_to_the_exact_image(monkeypatch, predi
 
     monkeypatch.setattr(denoiser, "_answer", exact)
     probe = make_probe(TORUS, process.alpha_bar[450].item(), 450, 64, 0)
-    found = decompose(At(denoiser, process, 450, CPU)(probe.x_t, probe.mu_x, probe.mu_y), probe)
+    found = decompose(Estimator(denoiser, process, 450)(probe.x_t, probe.mu_x, probe.mu_y), probe)
     np.testing.assert_allclose([found[f"effect_{axis}"] for axis in ("x", "y", "xy")], 1, atol=2e-3)
     assert found["excess"] < 1e-4
 
@@ -130,9 +131,9 @@ def test_an_x_label_moves_the_x_profile_alone():
 def test_activations_of_a_product_are_those_of_both():
     denoiser = new_denoiser(TORUS, model("factorised"), Diffusion(), 0)
     taps = {}
-    denoiser(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long), torch.zeros(2, 2), taps)
+    denoiser(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long), torch.zeros(2, 2), taps=taps)
     alone = {}
-    denoiser.x(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long), torch.zeros(2, 2), alone)
+    denoiser.x(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long), torch.zeros(2, 2), taps=alone)
     assert {name: 2 * tap.shape[1] for name, tap in alone.items()} == {name: tap.shape[1] for name, tap in taps.items()}
 
 
@@ -165,13 +166,14 @@ def test_a_gate_that_is_open_leaves_the_network_as_it_is():
 def test_a_network_learns_both_labels_before_its_gate_opens():
     """Most images are given their labels, whatever the gate."""
     run = trainer("gated")
-    images, mu, t, noise = run.batch(1)
+    batch = run.batch(1)
+    swapped = batch._replace(labels=batch.labels.flip(0))
     with torch.no_grad():
         for parameter in run.network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
         run.network.gate.zero_()
-        found = [run.network.denoising_loss(0.1, run.process, images, noise, t, labels) for labels in (mu, mu.flip(0))]
-        late = [run.network.denoising_loss(0.9, run.process, images, noise, t, labels) for labels in (mu, mu.flip(0))]
+        found = [run.network.loss(run.process, one, 0.1) for one in (batch, swapped)]
+        late = [run.network.loss(run.process, one, 0.9) for one in (batch, swapped)]
     assert not torch.equal(*found) and torch.equal(*late)
 
 

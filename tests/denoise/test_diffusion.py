@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bumpscope.config.diffusion import Diffusion
-from bumpscope.denoise.process import Process, ancestral, ddim, trailing_timesteps, variance_schedule
+from bumpscope.denoise.process import Process, variance_schedule
+from bumpscope.denoise.samplers import SAMPLERS, ancestral, ddim, named_sampler, trailing_timesteps
 
 logging.getLogger("diffusers").setLevel(logging.ERROR)
 
@@ -196,7 +197,7 @@ def test_a_ddim_trajectory_is_that_of_diffusers(prediction, clip, steps, schedul
     denoiser, x = curved(prediction), pure_noise()
     seen = []
     own = process(prediction, schedule=schedule)
-    image = ddim(denoiser, x, own, trailing_timesteps(1000, steps), clip, lambda t, x_t, x0: seen.append((t, x_t, x0)))
+    image = ddim(denoiser, x, own, trailing_timesteps(1000, steps), None, clip, lambda *told: seen.append(told))
     # diffusers keeps the cosine schedule in single precision.
     tolerance = {"rtol": 1e-8, "atol": 1e-10} if schedule == "linear" else {"rtol": 2e-3, "atol": 1e-3}
     for t, x_t, x0 in seen:
@@ -292,18 +293,15 @@ def test_ddim_approaches_the_exact_deterministic_map_as_steps_grow(prediction):
     assert errors[-1] < 0.01
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_data_of_a_single_image_are_reached_exactly(sampler):
     own = process("v")
     denoiser, timesteps = exact(own, mean=0.6, spread=0.0), trailing_timesteps(1000, 7)
-    if sampler == "ddim":
-        image = ddim(denoiser, pure_noise(), own, timesteps)
-    else:
-        image = ancestral(denoiser, pure_noise(), own, timesteps, lambda t: pure_noise(seed=t))
+    image = SAMPLERS[sampler](denoiser, pure_noise(), own, timesteps, lambda t: pure_noise(seed=t))
     torch.testing.assert_close(image, torch.full_like(image, 0.6), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("clip", [True, False])
 def test_the_callback_sees_every_step_and_the_estimate_that_is_used(sampler, clip):
     own, timesteps, x = process("epsilon"), trailing_timesteps(1000, 8), pure_noise()
@@ -318,10 +316,7 @@ def test_the_callback_sees_every_step_and_the_estimate_that_is_used(sampler, cli
         return pure_noise(seed=t)
 
     keep = lambda *told: seen.append(told)  # noqa: E731
-    if sampler == "ddim":
-        image = ddim(denoiser, x, own, timesteps, clip, keep)
-    else:
-        image = ancestral(denoiser, x, own, timesteps, noise, clip, keep)
+    image = SAMPLERS[sampler](denoiser, x, own, timesteps, noise, clip, keep)
     assert [t for t, _, _ in seen] == timesteps
     for (t, x_t, x0), (asked_t, asked_x) in zip(seen, asked, strict=True):
         assert asked_t.tolist() == [t] * 3
@@ -337,6 +332,13 @@ def test_samplers_leave_their_noise_alone():
     ddim(curved("v"), x, process("v"), [999, 500])
     ancestral(curved("v"), x, process("v"), [999, 500], lambda t: pure_noise(seed=t))
     torch.testing.assert_close(x, kept, rtol=0, atol=0)
+
+
+def test_an_unknown_sampler_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'heun'.*ddim, ancestral"):
+        named_sampler("heun")
+    with pytest.raises(ValueError, match="noise"):
+        ancestral(curved("v"), pure_noise(), process("v"), [999, 500])
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])

@@ -8,7 +8,7 @@ from torch import nn
 
 from bumpscope.config.model import Model
 from bumpscope.denoise.flat import flatten_parameters
-from bumpscope.denoise.references import new_network
+from bumpscope.denoise.unet import new_network
 
 MODEL = Model(base_width=8, attention_resolutions=[4, 2], embedding_width=8)
 

@@ -24,8 +24,8 @@ from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
 from bumpscope.config.training import Training
 from bumpscope.denoise import trainer as module
-from bumpscope.denoise.references import new_network
 from bumpscope.denoise.trainer import Trainer, TrainingData, TrainingError, learning_rate, train
+from bumpscope.denoise.unet import new_network
 from bumpscope.store.checkpoints import load_tensors, load_weights, save_tensors
 from bumpscope.store.files import FileError
 from bumpscope.store.tables import read_table

@@ -56,7 +56,7 @@ def test_the_prediction_has_the_shape_of_the_image_and_is_zero_before_training(i
 def test_activations_are_each_blocks_output_at_its_level(image_size, model):
     activations = {}
     with torch.no_grad():
-        awake(image_size, model)(*inputs(2, image_size), activations)
+        awake(image_size, model)(*inputs(2, image_size), taps=activations)
     assert tuple(activations) == LAYERS
     first, second, third = (model.base_width * multiplier for multiplier in model.channel_multipliers)
     n = image_size
@@ -70,14 +70,14 @@ def test_activations_are_each_blocks_output_at_its_level(image_size, model):
 
 def test_the_last_activation_is_what_the_prediction_is_made_of():
     network, activations = awake(), {}
-    prediction = network(*inputs(), activations)
+    prediction = network(*inputs(), taps=activations)
     again = network.last(functional.silu(network.last_norm(activations["up3"])))
     torch.testing.assert_close(prediction, again, rtol=0, atol=0)
 
 
 def test_asking_for_activations_does_not_change_the_prediction():
     network = awake()
-    torch.testing.assert_close(network(*inputs(), {}), network(*inputs()), rtol=0, atol=0)
+    torch.testing.assert_close(network(*inputs(), taps={}), network(*inputs()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("changed", ["t", "x label", "y label", "image"])

@@ -11,7 +11,7 @@ from bumpscope.judge.controls import comparisons
 from bumpscope.judge.coupling import coupling, effect_timestep
 from bumpscope.judge.intervals import fieller_interval, proportion_interval, t_interval
 from bumpscope.judge.onsets import curves, onset, onset_time
-from bumpscope.store.tables import TABLES
+from bumpscope.store.schemas import TABLES
 from made_up_runs import run_row
 from synthetic_results import metrics_table
 

@@ -13,7 +13,7 @@ from bumpscope.judge.controls import comparisons, lattice_of
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
-from bumpscope.store.tables import TABLES
+from bumpscope.store.schemas import TABLES
 from made_up_runs import EMPTY, run_row
 from synthetic_results import metrics_table
 

@@ -11,8 +11,10 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import euclidean_distances
 
-from bumpscope.measure.geometry import _gaussian_p, decompose, denoise, embed, measure
-from clouds import Cloud
+from bumpscope.measure.components import decompose, embed
+from bumpscope.measure.dimension import gaussian_p
+from bumpscope.measure.geometry import Centres, measure
+from clouds import Cloud, axes
 from synthetic_clouds import cloud
 
 
@@ -22,14 +24,12 @@ def numbers(table, space="raw", label="requested"):
     return table[(table.space == space) & of_label].set_index("metric").value
 
 
-def measured(vectors, mu_x, mu_y, x=None, y=None, boundary="plane", seed=0, pca=None, image_size=16):
+def measured(vectors, mu_x, mu_y, x=None, y=None, boundary="plane"):
     """The geometry of a cloud with every centre on a lattice."""
-    n = len(vectors)
-    components = decompose(vectors)
-    undefined = np.full((n, 3), np.nan)
-    x, y = (mu_x, mu_y) if x is None else (x, y)
-    pca = undefined if pca is None else pca
-    return measure(components, pca, undefined, mu_x, mu_y, x, y, np.ones(n, bool), boundary, image_size, seed)
+    requested = np.stack([mu_x, mu_y])
+    realised = requested if x is None else np.stack([x, y])
+    centres = Centres(requested, realised, np.ones(len(vectors), bool), axes(boundary, 16))
+    return measure(decompose(vectors), centres, seed=0)
 
 
 @pytest.fixture
@@ -56,23 +56,23 @@ def test_components_are_those_of_pca_and_keep_every_distance(rng, shape):
 
 @pytest.mark.parametrize("shape", [(512, 512), (400, 1500), (900, 250)])
 def test_pure_noise_has_no_component_above_noise(rng, shape):
-    assert [denoise(rng.normal(size=shape))[1] for _ in range(3)] == [0, 0, 0]
+    assert [decompose(rng.normal(size=shape)).rank for _ in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("rank", [1, 4, 20])
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 def test_the_rank_of_a_signal_in_noise_is_found_at_any_scale(rng, rank, scale):
     signal = rng.normal(size=(300, rank)) @ np.linalg.qr(rng.normal(size=(700, rank)))[0].T
-    scores, found = denoise(scale * (signal + 0.02 * rng.normal(size=signal.shape)))
-    assert found == rank
-    assert scores.shape == (300, rank)
+    found = decompose(scale * (signal + 0.02 * rng.normal(size=signal.shape)))
+    assert found.rank == rank
+    assert found.denoised.shape == (300, rank)
 
 
 def test_denoising_brings_distances_closer_to_the_truth(rng):
     signal = rng.uniform(-1, 1, size=(300, 2))
     noisy = np.pad(signal, [(0, 0), (0, 998)]) + 0.1 * rng.normal(size=(300, 1000))
     truth = euclidean_distances(signal)
-    raw, denoised = (np.abs(euclidean_distances(v) - truth).mean() for v in (noisy, denoise(noisy)[0]))
+    raw, denoised = (np.abs(euclidean_distances(v) - truth).mean() for v in (noisy, decompose(noisy).denoised))
     assert denoised < 0.15 * truth.mean() < raw
 
 
@@ -93,7 +93,7 @@ def test_gaussian_clouds_have_even_p_values_and_others_small_ones(rng, dimension
     def p(points):
         # Turned, stretched and moved, which changes nothing.
         vectors = points @ rng.normal(size=(dimension, dimension)) + 3
-        return _gaussian_p(decompose(vectors).scores)
+        return gaussian_p(decompose(vectors).scores)
 
     gaussian = [p(rng.normal(size=(256, dimension))) for _ in range(300)]
     assert kstest(gaussian, "uniform").pvalue > 1e-3
@@ -154,11 +154,11 @@ def test_knn_overlap_is_the_share_of_common_neighbours(rng):
 
 def test_a_linear_code_is_decoded_whole_and_shuffled_labels_are_not(rng, lattice):
     vectors = np.stack(lattice, axis=1) @ rng.normal(size=(2, 300)) + 0.1 * rng.normal(size=(288, 300))
-    table = measured(vectors, *lattice, pca=decompose(vectors).scores[:, :3])
+    table = measured(vectors, *lattice)
     for space in ("raw", "pca3"):
         assert (numbers(table, space)[["r2", "r2_x", "r2_y", "knn_r2", "trustworthiness"]] > 0.95).all()
         assert (numbers(table, space, "shuffled")[["r2", "r2_x", "r2_y", "knn_r2"]] < 0.1).all()
-    assert numbers(table, "umap3").isna().all()
+    assert set(table.space) == {"raw", "pca3"}
 
 
 def test_one_coordinate_can_be_decoded_without_the_other(rng, lattice):
@@ -254,21 +254,20 @@ def test_what_is_undefined_is_empty_and_never_an_error(name):
 def test_a_cloud_is_embedded_in_three_dimensions_and_the_same_way_each_time(lattice, rng):
     vectors = np.stack(lattice, axis=1) @ rng.normal(size=(2, 60)) + 0.05 * rng.normal(size=(288, 60))
     components = decompose(vectors)
-    pca, umap = embed(components, seed=5)
-    assert np.allclose(pca, components.scores[:, :3])
+    umap = embed(components, seed=5)
     assert umap.shape == (288, 3)
     assert trustworthiness(np.stack(lattice, axis=1), umap, n_neighbors=8) > 0.9
-    assert np.array_equal(embed(components, seed=5)[1], umap)
-    few = embed(decompose(vectors[:16]), seed=5)[1]
+    assert np.array_equal(embed(components, seed=5), umap)
+    few = embed(decompose(vectors[:16]), seed=5)
     assert few.shape == (16, 3)
     assert np.isfinite(few).all()
 
 
 def test_a_cloud_without_spread_has_no_umap():
-    pca, umap = embed(decompose(np.ones((50, 20))), seed=0)
-    assert (pca == 0).all()
-    assert np.isnan(umap).all()
-    assert np.isnan(embed(decompose(np.full((50, 20), np.inf)), seed=0)[0]).all()
+    for vectors, leading in ((np.ones((50, 20)), 0.0), (np.full((50, 20), np.inf), np.nan)):
+        components = decompose(vectors)
+        np.testing.assert_array_equal(components.leading, np.full((50, 3), leading))
+        assert np.isnan(embed(components, seed=0)).all()
 
 
 def test_synthetic_clouds_have_the_dimension_they_claim():
@@ -283,7 +282,7 @@ def test_synthetic_clouds_have_the_dimension_they_claim():
 
 def test_what_umap_compiles_is_kept_for_the_next_process():
     code = (
-        "import numpy; from bumpscope.measure.geometry import decompose, embed; from umap import umap_\n"
+        "import numpy; from bumpscope.measure.components import decompose, embed; from umap import umap_\n"
         "embed(decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)\n"
         "print(sum(umap_.smooth_knn_dist.stats.cache_hits.values()))"
     )

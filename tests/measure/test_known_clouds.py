@@ -8,9 +8,9 @@ from scipy.spatial.distance import pdist, squareform
 
 import fresh_clouds
 from bumpscope.config.lattice import Lattice
-from bumpscope.measure.geometry import decompose
-from bumpscope.probe.generation import requested_centres
+from bumpscope.measure.components import decompose
 from bumpscope.worlds.bumps import render
+from bumpscope.worlds.requests import requested_centres
 from clouds import expected_participation_ratio
 from drawn_bumps import bound, drawn, random_bumps
 from fresh_clouds import KINDS, NOISES, Noise, blocks, cloud, strips, untrained

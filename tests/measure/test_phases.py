@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import fresh_clouds
+from bumpscope.measure.betti import betti_numbers
 from bumpscope.measure.phases import THRESHOLDS, behaviour_phase, latent_phase, phases
-from bumpscope.measure.topology import betti_numbers, persistence
+from bumpscope.measure.topology import persistence
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_table, write_table
 from synthetic_clouds import HARDER, KINDS, NOISES, cloud, untrained

@@ -7,7 +7,8 @@ from gudhi import RipsComplex
 from sklearn.metrics import euclidean_distances
 
 from bumpscope.config.lattice import Lattice
-from bumpscope.measure.topology import betti_numbers, persistence, smoothed
+from bumpscope.measure.betti import betti_numbers
+from bumpscope.measure.topology import persistence, smoothed
 from bumpscope.worlds.bumps import render
 from synthetic_clouds import HARDER, KINDS, cloud
 

@@ -13,18 +13,13 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Holdout, Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.probe import Probe
-from bumpscope.denoise.process import Process, ancestral, ddim, trailing_timesteps
-from bumpscope.denoise.references import new_network
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.samplers import SAMPLERS, ddim, trailing_timesteps
+from bumpscope.denoise.unet import new_network
 from bumpscope.probe import generation as module
-from bumpscope.probe.generation import (
-    generate,
-    noise_seeds,
-    one_a_centre,
-    requested_centres,
-    shared_noise_seeds,
-    visited_timesteps,
-)
+from bumpscope.probe.generation import generate, noise_seeds, shared_noise_seeds, visited_timesteps
 from bumpscope.worlds.bumps import in_holdout, lattice_points
+from bumpscope.worlds.requests import one_a_centre, requested_centres
 
 PLANE = Lattice(image_size=16, sigma=1.0, margin=2.0, dx=1.0, dy=1.0)
 BLOCK = Holdout(x=[5.0, 8.0], y=[5.0, 8.0])
@@ -196,10 +191,11 @@ class InDouble(torch.nn.Module):
 
     def __init__(self, network):
         super().__init__()
-        self.network, self.image_size = copy.deepcopy(network).double(), network.image_size
+        self.network = copy.deepcopy(network).double()
+        self.image_size, self.layers = network.image_size, network.layers
 
-    def forward(self, x, t, mu, activations=None):
-        return self.network(x.double(), t, mu.double(), activations).to(x.dtype)
+    def forward(self, x, t, labels, keep=None, taps=None):
+        return self.network(x.double(), t, labels.double(), keep, taps).to(x.dtype)
 
 
 def generated(network, probe=PROBE, rows=slice(None), seed=0):
@@ -222,10 +218,7 @@ def sampled_by_hand(network, sampler, sample):
 
     steps = trailing_timesteps(1000, 5)
     with torch.no_grad():
-        if sampler == "ddim":
-            image = ddim(denoiser, noise(), PROCESS, steps)
-        else:
-            image = ancestral(denoiser, noise(), PROCESS, steps, noise)
+        image = SAMPLERS[sampler](denoiser, noise(), PROCESS, steps, noise)
     return (image[0, 0].numpy() + 1) / 2
 
 
@@ -301,21 +294,21 @@ def test_activations_are_flat_and_named_by_layer_and_the_timestep_really_visited
 def test_activations_are_those_of_the_network_at_that_timestep_in_channel_row_column_order(network):
     seen = {}
 
-    def recording(denoiser, x, process, timesteps, **keys):
+    def recording(denoiser, x, process, timesteps, noise, callback):
         def keep(t, x_t, x0):
             seen[t] = x_t.clone()
-            keys["callback"](t, x_t, x0)
+            callback(t, x_t, x0)
 
         return ddim(denoiser, x, process, timesteps, callback=keep)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ddim", recording)
+        patch.setitem(SAMPLERS, "ddim", recording)
         found = generated(network)
     centres = requested_centres(SMALL, SAMPLES)
     mu = torch.tensor(centres[["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32)
     expected = {}
     with torch.no_grad():
-        network(seen[199], torch.full((SAMPLES,), 199), mu, expected)
+        network(seen[199], torch.full((SAMPLES,), 199), mu, taps=expected)
     np.testing.assert_allclose(
         found.activations["down3", 199].reshape(SAMPLES, 8, 2, 2), expected["down3"].numpy(), rtol=1e-4, atol=1e-5
     )

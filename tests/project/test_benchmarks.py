@@ -13,8 +13,9 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
 from bumpscope.config.model import Model
-from bumpscope.denoise.process import Process, ddim, trailing_timesteps
-from bumpscope.denoise.references import new_network
+from bumpscope.denoise.process import Process
+from bumpscope.denoise.samplers import ddim, trailing_timesteps
+from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import from_network
 
 SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])

@@ -16,7 +16,7 @@ import bumpscope
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.steps import Train
-from bumpscope.denoise.references import new_network
+from bumpscope.denoise.unet import new_network
 from bumpscope.store import tables
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.results import Results, in_network_order

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bumpscope.config.lattice import Lattice
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
 from bumpscope.worlds.behaviour import classify
-from bumpscope.worlds.bumps import Lattice
 from synthetic_results import METADATA, STEPS, rise, write_results
 
 FEW_STEPS = (0, 400, 800, 1500)

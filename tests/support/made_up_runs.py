@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.judge.claims import claims
-from bumpscope.store.tables import TABLES
+from bumpscope.store.schemas import TABLES
 from synthetic_results import metrics_table
 
 STEPS = np.array([0, *range(50, 1501, 50)])

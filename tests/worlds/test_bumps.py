@@ -14,7 +14,7 @@ from bumpscope.worlds.bumps import (
     from_network,
     in_holdout,
     lattice_points,
-    profile,
+    profiles,
     render,
     to_network,
 )
@@ -73,7 +73,7 @@ def test_on_a_torus_moving_the_centre_by_whole_pixels_rolls_the_image(right, dow
 
 
 def test_on_a_torus_distances_go_the_shorter_way_round():
-    across = profile(np.array([-0.5]), 16, 1.0, "torus")[0]
+    across = profiles(np.array([-0.5]), np.array([-0.5]), lattice(boundary="torus"))[0][0]
     assert across[0] == pytest.approx(across[15])
     assert across[0] == pytest.approx(math.exp(-0.125))
     assert across[8] == pytest.approx(math.exp(-(7.5**2) / 2))

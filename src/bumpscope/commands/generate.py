@@ -9,12 +9,11 @@ import typer
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.config import steps
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import new_denoiser
+from bumpscope.probe.checkpoint import Checkpoints, checkpoint_path
 from bumpscope.probe.generation import generate as generate_images
-from bumpscope.probe.generation import noise_seeds, one_a_centre, requested_centres, shared_noise_seeds
-from bumpscope.store.checkpoints import restore_weights
+from bumpscope.probe.generation import noise_seeds, shared_noise_seeds
 from bumpscope.store.tables import open_table, provenance
+from bumpscope.worlds.requests import one_a_centre, requested_centres
 
 
 def generate(
@@ -32,28 +31,26 @@ def generate(
     seeds = noise_seeds(chosen.seed, len(centres))
     control = one_a_centre(centres)
     shared = shared_noise_seeds(chosen.seed, len(control))
-    paths = {step: checkpoints / f"step={step}.safetensors" for step in probe.checkpoints}
-    metadata = provenance(chosen.plain, paths[probe.checkpoints[-1]], run=chosen.run)
+    metadata = provenance(chosen.plain, checkpoint_path(checkpoints, probe.checkpoints[-1]), run=chosen.run)
     with (
         hold_device(device, gpus) as place,
         open_table("samples", samples, metadata) as image_table,
         open_table("latents", latents, metadata) as latent_table,
     ):
-        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
-        process = Process.from_config(chosen.diffusion, place)
-        for number, (step, path) in enumerate(paths.items(), start=1):
-            restore_weights(network, path, probe.weights, chosen.run)
-            generated = generate_images(network, process, probe, centres, seeds)
+        run = Checkpoints(checkpoints, chosen.lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        for number, step in enumerate(probe.checkpoints, start=1):
+            network = run.load(step, probe.weights)
+            generated = generate_images(network, run.process, probe, centres, seeds)
             pixels = generated.images.reshape(len(centres), -1)
             request = centres.assign(step=step, noise_seed=seeds)[["step", *centres.columns, "noise_seed"]]
             image_table.append(request.to_dict("series") | {"image": pixels})
-            alike = generate_images(network, process, probe, control, shared)
+            alike = generate_images(network, run.process, probe, control, shared)
             for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
                 for (layer, t), vectors in found.activations.items():
                     where: dict[str, Any] = {"step": step, "layer": layer, "t": t, "noise": noise}
                     rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
                     latent_table.append(rows.to_dict("series") | {"vector": vectors})
-            log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(paths), step)
+            log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(probe.checkpoints), step)
 
 
 if __name__ == "__main__":

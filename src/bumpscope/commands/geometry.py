@@ -10,11 +10,13 @@ import typer
 from bumpscope.commands.interface import SettingsOption, execute, log, read_settings
 from bumpscope.config import steps
 from bumpscope.measure.alignment import align
-from bumpscope.measure.geometry import decompose, embed, measure
+from bumpscope.measure.components import decompose, embed
+from bumpscope.measure.geometry import Centres, measure
 from bumpscope.seeding import derived_seed
 from bumpscope.store.clouds import clouds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance, read_table, write_table
+from bumpscope.worlds.bumps import factors
 
 
 def geometry(
@@ -28,32 +30,20 @@ def geometry(
     """Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
     chosen = read_settings(settings, steps.Geometry)
     seed = derived_seed(chosen.seed, "geometry") % 2**31
-    lattice = chosen.lattice
-    centres = read_table("behaviour", behaviour)
+    x_and_y = factors(chosen.lattice)
+    behaviour_rows = read_table("behaviour", behaviour)
     metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run)
     pictures = {}
     with open_table("geometry", output, metadata) as table:
         for number, cloud in enumerate(clouds(latents, samples), start=1):
-            at = centres[centres.step == cloud.step].set_index("sample").loc[cloud.sample]
+            rows = behaviour_rows[behaviour_rows.step == cloud.step].set_index("sample").loc[cloud.sample]
             components = decompose(cloud.vectors)
-            pca, umap = embed(components, seed)
-            numbers = measure(
-                components,
-                pca,
-                umap,
-                mu_x=at.mu_x.to_numpy(),
-                mu_y=at.mu_y.to_numpy(),
-                x=at.x.to_numpy(),
-                y=at.y.to_numpy(),
-                seen=(at.split == "seen").to_numpy(),
-                boundary=lattice.boundary,
-                image_size=lattice.image_size,
-                seed=seed,
-            )
+            umap = embed(components, seed)
+            numbers = measure(components, Centres.from_table(rows, x_and_y), seed, umap)
             if cloud.noise == "own":
-                pictures[cloud.step, cloud.layer, cloud.t] = (cloud.sample, pca, umap)
+                pictures[cloud.step, cloud.layer, cloud.t] = (cloud.sample, components.leading, umap)
             else:
-                # Where the bumps of these images came out is not looked for.
+                # No bumps are searched for in these images.
                 numbers = numbers[numbers["label"] != "realised"]
             numbers = numbers.assign(step=cloud.step, layer=cloud.layer, t=cloud.t, noise=cloud.noise)
             table.append(numbers[TABLES["geometry"].names])

@@ -15,8 +15,8 @@ from bumpscope.config.lattice import Lattice
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
 from bumpscope.config.training import Training
+from bumpscope.denoise.denoiser import new_denoiser
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.references import new_denoiser
 from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData, learning_rate
 from bumpscope.denoise.trainer import train as train_to_the_end
 from bumpscope.store.checkpoints import load_tensors
@@ -94,7 +94,7 @@ def _hold(state: Path, run: str) -> FileLock | None:
 def _digest(data: TrainingData) -> str:
     """Stands for what training draws from, whatever made it."""
     digest = hashlib.sha256()
-    for tensor in (data.images, data.mu, data.probability):
+    for tensor in (data.images, data.labels, data.probability):
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 

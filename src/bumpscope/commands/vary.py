@@ -1,26 +1,24 @@
 """Probe each checkpoint of a run in another way, and measure at once: images and activations are not kept."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.config import steps
-from bumpscope.config.lattice import Lattice
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import new_denoiser
-from bumpscope.measure.geometry import decompose, measure
-from bumpscope.probe.generation import generate, noise_seeds, requested_centres
+from bumpscope.measure.components import decompose
+from bumpscope.measure.geometry import Centres, measure
+from bumpscope.probe.checkpoint import Checkpoints, checkpoint_path
+from bumpscope.probe.generation import generate, noise_seeds
 from bumpscope.seeding import derived_seed
-from bumpscope.store.checkpoints import restore_weights
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
 from bumpscope.worlds.behaviour import classify
+from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.requests import requested_centres
 
 
 def vary(
@@ -37,51 +35,29 @@ def vary(
     centres = requested_centres(lattice, probe.samples)
     seeds = noise_seeds(chosen.seed, len(centres))
     geometry_seed = derived_seed(chosen.seed, "geometry") % 2**31
-    paths = {step: checkpoints / f"step={step}.safetensors" for step in probe.checkpoints}
-    metadata = provenance(chosen.plain, *paths.values(), run=chosen.run)
+    paths = [checkpoint_path(checkpoints, step) for step in probe.checkpoints]
+    metadata = provenance(chosen.plain, *paths, run=chosen.run)
     with (
         hold_device(device, gpus) as place,
         open_table("varied_behaviour", behaviour, metadata) as behaviour_table,
         open_table("varied_geometry", geometry, metadata) as geometry_table,
     ):
-        network = new_denoiser(lattice, chosen.model, chosen.diffusion, chosen.seed).to(place).eval()
-        process = Process.from_config(chosen.diffusion, place)
-        for number, (step, path) in enumerate(paths.items(), start=1):
-            restore_weights(network, path, probe.weights, chosen.run)
-            generated = generate(network, process, probe, centres, seeds)
+        run = Checkpoints(checkpoints, lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        for number, step in enumerate(probe.checkpoints, start=1):
+            generated = generate(run.load(step, probe.weights), run.process, probe, centres, seeds)
             images = generated.images.astype(np.float64)
-            # The tolerance decides nothing but the outcome, which is left to whoever reads the table.
+            # The tolerance decides only the outcome, which this table does not have.
             found = classify(images, centres.mu_x.to_numpy(), centres.mu_y.to_numpy(), lattice, np.inf, faint)
             found = centres.join(found).assign(step=step)
             behaviour_table.append(found[TABLES["varied_behaviour"].names])
-            for numbers in _measured(generated.activations, found, lattice, geometry_seed):
-                geometry_table.append(numbers.assign(step=step)[TABLES["varied_geometry"].names])
+            where = Centres.from_table(found, factors(lattice))
+            for layer, t in list(generated.activations):
+                # Each cloud is freed once it is measured.
+                components = decompose(generated.activations.pop((layer, t)))
+                numbers = measure(components, where, geometry_seed)
+                numbers = numbers.assign(step=step, layer=layer, t=t, noise="own")
+                geometry_table.append(numbers[TABLES["varied_geometry"].names])
             log.info("%s: checkpoint %d of %d probed and measured (step %d)", chosen.run, number, len(paths), step)
-
-
-def _measured(
-    activations: dict[tuple[str, int], np.ndarray], found: pd.DataFrame, lattice: Lattice, seed: int
-) -> Iterator[pd.DataFrame]:
-    """The numbers of each cloud of a checkpoint but UMAP's, in order; each cloud is let go once it is measured."""
-    for layer, t in list(activations):
-        components = decompose(activations.pop((layer, t)))
-        pca = np.zeros((len(found), 3))
-        width = min(3, components.scores.shape[1])
-        pca[:, :width] = components.scores[:, :width]
-        numbers = measure(
-            components,
-            pca,
-            np.full((len(found), 3), np.nan),
-            mu_x=found.mu_x.to_numpy(),
-            mu_y=found.mu_y.to_numpy(),
-            x=found.x.to_numpy(),
-            y=found.y.to_numpy(),
-            seen=(found.split == "seen").to_numpy(),
-            boundary=lattice.boundary,
-            image_size=lattice.image_size,
-            seed=seed,
-        )
-        yield numbers[numbers.space != "umap3"].assign(layer=layer, t=t, noise="own")
 
 
 if __name__ == "__main__":

@@ -18,17 +18,17 @@ log = logging.getLogger(__name__)
 
 
 class DeviceError(RuntimeError):
-    """A device that was asked for and is not there."""
+    """A requested device that is not available."""
 
 
 @contextmanager
 def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
     """Set up ``name`` (auto, cpu or cuda) for repeatable results and hold it for the block.
 
-    On the CPU one thread is used, since results depend on the number of threads and runs side by side use the
-    cores better. On a machine with several GPUs a lock file for each hands them out, because a workflow manager
-    does not; the operating system releases a lock however its process ends. Where SLURM shows a job just one,
-    the scheduler has assigned it already. Taking the CPU where a GPU was possible is told in one line of the log.
+    The CPU uses one thread: results depend on the number of threads, and parallel runs use the cores better. Several
+    GPUs are shared out by a lock file each, since Snakemake does not assign them; the operating system releases a lock
+    however its process ends. If SLURM shows a job a single GPU, it has assigned it already. Falling back to the CPU is
+    logged with the reason.
 
     Args:
         gpus: GPUs granted to this job; 0 means the CPU where ``name`` is auto.
@@ -47,11 +47,11 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
         )
     if name == "cpu" or available == 0 or (name == "auto" and gpus == 0):
         if name == "auto":
-            _tell_why_the_cpu(available)
+            _log_why_the_cpu(available)
         torch.set_num_threads(1)
         yield torch.device("cpu")
         return
-    # TF32 rounds float32 products to ten bits; the exact yardsticks would see it.
+    # TF32 rounds float32 products to ten bits, which the comparison with exact denoisers would show.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     if "SLURM_JOB_ID" in os.environ and available == 1:
@@ -61,7 +61,7 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
         yield torch.device(f"cuda:{index}")
 
 
-def _tell_why_the_cpu(available: int) -> None:
+def _log_why_the_cpu(available: int) -> None:
     assigned = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     build = (
         "a build of torch for the CPU only" if torch.version.cuda is None else f"torch for CUDA {torch.version.cuda}"
@@ -82,7 +82,7 @@ def _tell_why_the_cpu(available: int) -> None:
 
 @contextmanager
 def _slot(count: int) -> Iterator[int]:
-    """The index of a GPU that no other process of this user holds; waits until there is one."""
+    """The index of a GPU that no other process of this user holds. Waits until there is one."""
     waiting = False
     while True:
         for index, path in enumerate(_locks(count)):
@@ -109,10 +109,10 @@ def _slot(count: int) -> Iterator[int]:
 
 
 def _locks(count: int) -> list[Path]:
-    """A lock file for each GPU that torch sees, the same one in every process of this user that sees that GPU.
+    """A lock file for each GPU that torch sees, the same one in all processes of this user that see that GPU.
 
-    CUDA_VISIBLE_DEVICES names the GPUs that torch counts from zero. Inside a job of SLURM these names may be the
-    job's own, and other jobs have other GPUs.
+    CUDA_VISIBLE_DEVICES names the GPUs that torch counts from zero. Inside a SLURM job these names may be local to
+    the job.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else []

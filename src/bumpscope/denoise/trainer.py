@@ -1,8 +1,8 @@
-"""Training a denoiser so that it can be killed at any moment and resumed bit for bit.
+"""Training that can be killed at any moment and resumed bit for bit.
 
-Everything random in step s comes from (run seed, purpose, s), so the state that a resumed run needs is the
-weights, their moving average, the optimiser's moments, the losses logged so far and s. It is written, whole or
-not at all, at every logged step that is a checkpoint, and at the first one after every half minute.
+Everything random in step s comes from (run seed, purpose, s). So a resumed run needs the weights, their moving average,
+the optimiser's moments, the losses logged so far and s. This state is written atomically at every logged step that is a
+checkpoint, and at the first logged step after every half minute.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.training import Training
-from bumpscope.denoise.flat import flatten_parameters
+from bumpscope.denoise.denoiser import Batch, Denoiser
+from bumpscope.denoise.flat import flatten_parameters, slices
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.references import Reference
 from bumpscope.seeding import derived_seed
 from bumpscope.store.checkpoints import load_tensors, save_tensors
 from bumpscope.store.files import CURE, FileError
@@ -33,19 +33,19 @@ SECONDS_BETWEEN_REPORTS = 5.0
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on; one line that says why and what to change."""
+    """A training that cannot continue; its one-line message says why and what to change."""
 
 
 @dataclass
 class TrainingData:
-    """What training draws from: images (K, 1, N, N) in [-1, 1], mu (K, 2) in px (x, y), probability (K,)."""
+    """What training draws from: images (K, 1, N, N) in [-1, 1], labels (K, 2) in px (x, y), probability (K,)."""
 
     images: Tensor
-    mu: Tensor
+    labels: Tensor
     probability: Tensor
 
     def to(self, device: torch.device) -> TrainingData:
-        return TrainingData(self.images.to(device), self.mu.to(device), self.probability.to(device))
+        return TrainingData(self.images.to(device), self.labels.to(device), self.probability.to(device))
 
 
 @dataclass
@@ -67,19 +67,19 @@ def learning_rate(step: int, training: Training) -> float:
 
 
 class Trainer:
-    """One run's training state and the optimiser step.
+    """One run's training state and its optimiser step.
 
     Args:
         seed: seed of the run.
         data: on ``device`` already.
-        network: untrained; is trained in place.
+        network: untrained; trained in place.
     """
 
     def __init__(
         self,
         seed: int,
         data: TrainingData,
-        network: nn.Module,
+        network: Denoiser,
         diffusion: Diffusion,
         training: Training,
         device: torch.device,
@@ -88,12 +88,14 @@ class Trainer:
         self.process = Process.from_config(diffusion, device)
         self.network = network.to(device)
         self.average = copy.deepcopy(self.network)
-        # Convolutions backwards on a CPU, and those of half precision on a GPU, are faster with the channels last.
+        # Channels last is faster for the backward pass of convolutions on a CPU, and for half precision on a GPU.
         channels_last = device.type == "cpu" or training.precision == "bfloat16"
         self.weights_flat, self.average_flat = (
             flatten_parameters(network, channels_last) for network in (self.network, self.average)
         )
-        self.predict = torch.compile(self.network, dynamic=False) if training.compile else self.network
+        self._parts = slices(self.weights_flat, self.network.parts())
+        if training.compile:
+            self.network.compile(dynamic=False)
         self.optimizer = torch.optim.AdamW(
             [self.weights_flat], lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
@@ -103,8 +105,8 @@ class Trainer:
         self.log = LossLog()
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images, centres, timesteps and noise of optimiser step ``step``."""
+    def batch(self, step: int) -> Batch:
+        """What optimiser step ``step`` draws; timesteps are drawn uniformly."""
         draw = self._draw.manual_seed(derived_seed(self.seed, "batch", step))
         size = self.training.batch_size
         uniform = torch.rand(size, generator=draw, device=self.device, dtype=torch.float64)
@@ -113,32 +115,22 @@ class Trainer:
         t = torch.randint(self.process.timesteps, (size,), generator=draw, device=self.device)
         images = self.data.images[index]
         noise = torch.randn(images.shape, generator=draw, device=self.device)
-        return images, self.data.mu[index], t, noise
+        return Batch(images, self.data.labels[index], t, noise)
 
     def advance(self) -> None:
-        """One optimiser step: the DDPM loss at uniformly drawn timesteps (Ho et al. 2020, algorithm 1)."""
+        """One optimiser step."""
         step = self.step + 1
-        images, mu, t, noise = self.batch(step)
         progress = self.step / self.training.steps
-        reference = self.network if isinstance(self.network, Reference) else None
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            if reference is None:
-                prediction = self.predict(self.process.noised(images, noise, t), t, mu)
-                loss = nn.functional.mse_loss(prediction.float(), self.process.target(images, noise, t))
-            else:
-                loss = reference.denoising_loss(progress, self.process, images, noise, t, mu)
+            loss = self.network.loss(self.process, self.batch(step), progress)
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.training)
-        if reference is None:
-            nn.utils.clip_grad_norm_([self.weights_flat], self.training.gradient_clip)
-            self.optimizer.step()
-        else:
-            for part in reference.independent():
-                nn.utils.clip_grad_norm_(part.parameters(), self.training.gradient_clip)
-            reference.optimise(progress, self.optimizer.step)
+        for part in self._parts:
+            nn.utils.clip_grad_norm_([part], self.training.gradient_clip)
+        self.network.update(progress, self.optimizer.step)
         with torch.no_grad():
             # The average starts from the weights after the first step.
             weight = 1 - self.training.ema_decay if step > 1 else 1.0
@@ -151,7 +143,7 @@ class Trainer:
     def _log_loss(self) -> None:
         since = self.log.steps[-1] if self.log.steps else 0
         loss = float(self._loss_sum) / (self.step - since)
-        # A gradient can overflow where the loss did not, so the weights that it left are looked at too.
+        # A gradient can overflow where the loss does not, so the weights are checked as well.
         if not math.isfinite(loss + float(self.weights_flat.detach().norm())):
             raise TrainingError(
                 f"the loss or the weights are not finite between steps {since + 1} and {self.step}"
@@ -204,16 +196,16 @@ def train(
 ) -> LossLog:
     """Train to the end, from the last state in ``state_folder`` if there is one.
 
-    Every checkpoint of the configuration is left in ``state_folder`` as ``step=S.safetensors``, with raw and
-    averaged weights under ``raw.`` and ``ema.``.
+    Checkpoints are written to ``state_folder`` as ``step=S.safetensors``, with raw and averaged weights under ``raw.``
+    and ``ema.``.
 
     Args:
-        state_folder: of this run with exactly these settings, code and data; see the train command for its key.
-        metadata: written into every checkpoint beside its step.
-        report: told how far the training is, every few seconds.
+        state_folder: for this run with exactly these settings, code and data; the train command makes its name.
+        metadata: stored in every checkpoint together with its step.
+        report: called with a line of progress every few seconds.
 
     Raises:
-        TrainingError: when the loss or a weight is not finite; the last good state stays.
+        TrainingError: when the loss or a weight is not finite. The last good state is kept.
         FileError: when the state cannot be written.
     """
     training = trainer.training
@@ -238,7 +230,7 @@ def train(
         checkpoint = trainer.step in wanted
         if checkpoint:
             _save_checkpoint(trainer, state_folder, metadata)
-        # A state is saved only where loss and weights were just found finite, so that the last one is always good.
+        # Saved only where loss and weights were just found finite, so that the last state is always good.
         just_logged = trainer.log.steps[-1:] == [trainer.step]
         if just_logged and (checkpoint or now - saved >= SECONDS_BETWEEN_STATES or trainer.step == training.steps):
             save_tensors(state_path, trainer.state(), metadata)
@@ -255,7 +247,7 @@ def train(
 
 
 def _state_of(path: Path, metadata: dict[str, str]) -> dict[str, Tensor]:
-    """The tensors of a state, once it is known to be of this very training."""
+    """The tensors of a state, after checking that it belongs to this training."""
     tensors, found = load_tensors(path)
     for key in ("run", "settings"):
         if found.get(key) != metadata.get(key):
@@ -264,10 +256,10 @@ def _state_of(path: Path, metadata: dict[str, str]) -> dict[str, Tensor]:
 
 
 def _last_losses(losses: LossLog) -> str:
-    """The losses logged last, in brackets; nothing where there are none."""
+    """The last logged losses, in brackets, or nothing."""
     rows = zip(losses.steps[-3:], losses.losses[-3:], strict=True)
-    told = ", ".join(f"{loss:.4g} at step {step}" for step, loss in rows)
-    return f" (loss before: {told})" if told else ""
+    listed = ", ".join(f"{loss:.4g} at step {step}" for step, loss in rows)
+    return f" (loss before: {listed})" if listed else ""
 
 
 def _last_good(state: Path) -> str:

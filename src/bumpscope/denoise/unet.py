@@ -1,8 +1,8 @@
-"""The denoiser: a conditional UNet, read from top to bottom.
+"""The denoiser under study: a conditional UNet.
 
-Three down blocks, a bottleneck and three up blocks with skip connections between them; self-attention where
-the feature map is small. Sinusoidal encodings of t, mu_x and mu_y are concatenated, mixed by a small network and
-given to every residual block. Shapes below: n images, c channels, s x s pixels.
+Three down blocks, a bottleneck and three up blocks with skip connections, and self-attention where the feature map is
+small. Sinusoidal encodings of t, mu_x and mu_y are concatenated, mixed by a small network and passed to every residual
+block. Shapes below: n images, c channels, s x s pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bumpscope.config.model import Model
+from bumpscope.config.model import LAYERS, Model
+from bumpscope.denoise.denoiser import Denoiser
+from bumpscope.seeding import derived_seed
 
 # Channels that share a group of GroupNorm. A group of one channel would erase how bright that channel is.
 CHANNELS_PER_GROUP = 4
@@ -44,7 +46,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 def start_at_zero(layer: nn.Module) -> None:
-    """Set a layer's parameters to zero, so that what it is added to starts as the identity."""
+    """Set a layer's parameters to zero, so that its block starts as the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
 
@@ -104,8 +106,13 @@ class Stage(nn.Module):
         return x
 
 
-class UNet(nn.Module):
-    """The denoiser of an ``image_size`` x ``image_size`` image, with the sizes of ``model``."""
+class UNet(Denoiser):
+    """A denoiser of ``image_size`` x ``image_size`` images with the sizes of ``model``.
+
+    Its layers are the outputs of the blocks, shape (n, c, s, s); down1 to down3 are taken before they are halved.
+    """
+
+    layers = LAYERS
 
     def __init__(self, image_size: int, model: Model):
         super().__init__()
@@ -143,42 +150,38 @@ class UNet(nn.Module):
         self,
         x: Tensor,
         t: Tensor,
-        mu: Tensor,
-        activations: dict[str, Tensor] | None = None,
-        gate: Tensor | float = 1.0,
+        labels: Tensor,
+        keep: Tensor | None = None,
+        taps: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """Predict from noised images.
-
-        Args:
-            x: noised images, shape (n, 1, N, N), range about [-1, 1] plus noise.
-            t: timesteps, shape (n,).
-            mu: requested centres (x, y) in px, shape (n, 2).
-            activations: if given, filled with each block's output, (n, c, s, s), under the block's name
-                (down1-3 before they are halved, bottleneck, up1-3).
-            gate: what the encodings of mu are multiplied by, a number or shape (n, 1); 0 keeps the labels from the
-                network.
-
-        Returns:
-            The prediction, shape (n, 1, N, N).
-        """
-        kept: dict[str, Tensor] = {} if activations is None else activations
+        """As :meth:`Denoiser.forward`; a hidden label has an encoding of zeros."""
+        taps = {} if taps is None else taps
         encodings = [time_encoding(t, self.encoding_width)]
-        encodings += [gate * position_encoding(mu[:, axis], self.image_size, self.encoding_width) for axis in (0, 1)]
+        for axis in (0, 1):
+            encoding = position_encoding(labels[:, axis], self.image_size, self.encoding_width)
+            encodings.append(encoding if keep is None else keep[:, axis, None] * encoding)
         embedding = self.embed(torch.cat(encodings, dim=1).to(x.dtype))
 
         h = self.first(x)
         skips = []
         for level, (stage, downsample) in enumerate(zip(self.down, self.downsample, strict=True), start=1):
             h = stage(h, embedding)
-            kept[f"down{level}"] = h
+            taps[f"down{level}"] = h
             skips.append(h)
             h = downsample(h)
         h = self.bottleneck(h, embedding)
-        kept["bottleneck"] = h
+        taps["bottleneck"] = h
         for level, (upsample, stage) in enumerate(zip(self.upsample, self.up, strict=True), start=1):
-            # Convolved before it is enlarged: a quarter of the work. Nearest, since bilinear upsampling has no
+            # Convolving before enlarging is a quarter of the work. Nearest, since bilinear upsampling has no
             # deterministic gradient on CUDA.
             h = functional.interpolate(upsample(h), scale_factor=2.0, mode="nearest")
             h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
-            kept[f"up{level}"] = h
+            taps[f"up{level}"] = h
         return self.last(functional.silu(self.last_norm(h)))
+
+
+def new_network(image_size: int, model: Model, seed: int, part: int = 0) -> UNet:
+    """An untrained UNet; its weights depend only on ``seed``, and on ``part`` where a denoiser has several."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights", part))
+        return UNet(image_size, model)

@@ -1,4 +1,4 @@
-"""One basis for the pictures of all checkpoints, so that nothing flips between them."""
+"""A common basis for the pictures of all checkpoints, so that nothing flips between them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from scipy.linalg import orthogonal_procrustes
 
 
 def align(clouds: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Turn each checkpoint's points onto those of the checkpoint after it.
+    """Rotate each checkpoint's points onto those of the next checkpoint.
 
-    PCA leaves the sign and, for near-equal variances, the direction of its axes open. Each cloud is turned or
-    mirrored (never scaled) to lie as close as it can to its successor, from the last checkpoint backwards:
-    orthogonal Procrustes (Schoenemann 1966). Distances within a cloud stay as they are.
+    PCA does not fix the sign of its axes or, for near-equal variances, their direction. From the last checkpoint
+    backwards, each cloud is rotated or mirrored (never scaled) to be as close as possible to its successor: orthogonal
+    Procrustes (Schoenemann 1966). Distances within a cloud do not change.
 
     Args:
         clouds: training step -> points of shape (n, k), rows in the same order at every step.
 
     Returns:
-        The turned points, by training step.
+        The rotated points, by training step.
     """
     aligned: dict[int, np.ndarray] = {}
     successor: np.ndarray | None = None
@@ -28,7 +28,7 @@ def align(clouds: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
         if successor is None:
             successor = centred
         else:
-            # Clouds without components (a diverged network's) have no coordinates, and turn nothing.
+            # A cloud without components (of a diverged network) has no coordinates and rotates nothing.
             rotation, _ = orthogonal_procrustes(np.nan_to_num(centred), np.nan_to_num(successor))
             successor = centred @ rotation
         aligned[step] = successor

@@ -1,8 +1,8 @@
-"""Factorisation of a code for position: is it one part for x plus one for y, and do the parts keep apart?
+"""Factorisation of a code for position: is it a part for x plus a part for y, and are the parts separate?
 
-Images of one requested centre differ by their noise. Their mean estimates the centre's code, and their scatter says
-by how much such means are off; every square and product below has that much taken off, so that finite noise
-neither hides structure nor makes it.
+Images of one requested centre differ by their noise. Their mean estimates the centre's code, and their scatter gives
+the error of the mean. All squares and products below are corrected for this error, so that finite noise neither hides
+nor creates structure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import orth
 
-# A square is divided by only if noise makes an error of at most this share of it.
+from bumpscope.measure.order import Label
+
+# A square is used as a divisor only if its error from noise is at most this share of it.
 LARGEST_ERROR = 0.1
 # Share of the lattice's cells that must hold a centre for the lattice to be judged.
 LEAST_FILLING = 0.5
@@ -30,8 +32,8 @@ class Cells:
         variance: of each mean by noise, summed over the m coordinates; shape (C,).
         x, y: the lattice's values, px, shapes (I,), (J,).
         column, row: which of them a centre has, shape (C,).
-        spare: images beyond the first of each centre, which the noise is estimated from.
-        noise_dimensions: (sum of the noise's variances)^2 / sum of their squares: over how many it is spread.
+        spare: images beyond the first of each centre, from which the noise is estimated.
+        noise_dimensions: (sum of the noise's variances)^2 / sum of their squares.
     """
 
     mean: np.ndarray
@@ -44,22 +46,17 @@ class Cells:
     noise_dimensions: float
 
     def clear(self, square: float, noise: float, degrees: float) -> bool:
-        """Whether a square is known well enough once ``noise``, a sum over ``degrees`` of freedom, is taken off it."""
+        """Whether a square is known well enough after subtracting ``noise``, a sum over ``degrees`` of freedom."""
         error = noise * np.sqrt(2 / self.noise_dimensions * (1 / degrees + 1 / self.spare))
         return bool(square > 0 and error <= LARGEST_ERROR * square)
 
 
-def factorisation(
-    scores: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, period: float | None
-) -> Iterator[tuple[str, float]]:
-    """How far codes of shape (n, m) at lattice centres (px, shape (n,)) are a sum f(x) + g(y).
-
-    Args:
-        period: of a torus, px; None on a plane.
+def factorisation(scores: np.ndarray, label: Label) -> Iterator[tuple[str, float]]:
+    """How far codes of shape (n, m) at lattice centres are a sum f(x) + g(y).
 
     Yields:
-        (metric, value), NaN where not defined: too few repeated centres, under half of the lattice, more noise than
-        can be taken off.
+        (metric, value), NaN where not defined: too few repeated centres, less than half of the lattice, or too much
+        noise.
 
         - additive_share: share of the variance between centres that f(x) + g(y) explains, by a two-way analysis of
           variance; 1 for an additive code, about (I + J - 2) / (C - 1) for one without structure.
@@ -68,16 +65,17 @@ def factorisation(
           code over x, or on a torus over cosine and sine of its angle. Not defined for an axis of two positions.
         - orthogonality: 1 - |cosine| between the mean x- and y-directions.
         - tangent_cosine: mean |g_xy| over mean sqrt(g_xx g_yy) of the metric g that neighbouring centres span;
-          0 both for an additive code and for one place a unit, so it cannot tell these apart.
+          0 both for an additive code and for a code with one place for each unit.
     """
-    cells = _cells(scores, mu_x, mu_y)
+    cells = _cells(scores, label.x, label.y)
     values = dict.fromkeys(METRICS, np.nan)
     if cells is not None:
         values["additive_share"] = _additive_share(cells)
-        directions_x = _directions(cells, cells.row, _features(cells.x, period)[cells.column])
-        directions_y = _directions(cells, cells.column, _features(cells.y, period)[cells.row])
+        x, y = label.factors
+        directions_x = _directions(cells, cells.row, x.targets(cells.x)[cells.column])
+        directions_y = _directions(cells, cells.column, y.targets(cells.y)[cells.row])
         values |= _alignment(directions_x, directions_y)
-        values["tangent_cosine"] = _tangent_cosine(cells, wraps=period is not None)
+        values["tangent_cosine"] = _tangent_cosine(cells, wraps=x.period is not None)
     yield from values.items()
 
 
@@ -113,13 +111,6 @@ def _additive_share(cells: Cells) -> float:
     return float(additive / between) if cells.clear(between, noise_between, len(centred) - 1) else np.nan
 
 
-def _features(position: np.ndarray, period: float | None) -> np.ndarray:
-    if period is None:
-        return position[:, None]
-    angle = 2 * np.pi * position / period
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
 @dataclass(frozen=True)
 class Directions:
     """Slopes over one coordinate, one for each value of the other.
@@ -127,7 +118,7 @@ class Directions:
     Attributes:
         mean: their mean, shape (f, m) for f features of the coordinate.
         square: their mean square without noise.
-        product: mean inner product of two different ones, which noise does not touch.
+        product: mean inner product of two different ones, which noise does not bias.
     """
 
     mean: np.ndarray
@@ -164,7 +155,7 @@ def _alignment(x: Directions | None, y: Directions | None) -> dict[str, float]:
 
 
 def _tangent_cosine(cells: Cells, wraps: bool) -> float:
-    """Central differences: those of x and of y share no centre, so noise does not correlate them."""
+    """From central differences; those of x and of y share no centre, so noise does not correlate them."""
     shape = (len(cells.y), len(cells.x))
     grid = np.full((*shape, cells.mean.shape[1]), np.nan)
     noise = np.full(shape, np.nan)
@@ -179,7 +170,7 @@ def _tangent_cosine(cells: Cells, wraps: bool) -> float:
     g_xy = (along[0] * along[1]).sum(axis=2)[inner, inner]
     (g_xx, g_yy), (noise_x, noise_y) = ([s[inner, inner] for s in pair] for pair in (square, added))
     known = np.isfinite(g_xy)
-    # A modulus cannot be freed of its noise, so each single square must be clear of it.
+    # A modulus cannot be corrected for noise, so each single square must be clear of it.
     if not known.any() or not all(
         cells.clear(g[known].mean(), n[known].mean(), 1) for g, n in ((g_xx, noise_x), (g_yy, noise_y))
     ):

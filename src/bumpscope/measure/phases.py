@@ -1,8 +1,8 @@
 """Phases of learning: A, no structure; B, a two-dimensional manifold in disorder; C, the manifold in order.
 
-Two verdicts, never mixed. The latent phase is read from geometry alone, from requested and shuffled labels: never
-from outcomes or from where the bumps came out, or that the two go together would be true by construction. The
-behaviour phase is read from outcomes alone. Between the phases the verdict is ``?``.
+There are two independent verdicts. The latent phase depends only on geometry, with requested and shuffled labels. It
+never uses outcomes or realised positions, or its agreement with behaviour would be true by construction. The behaviour
+phase depends only on outcomes. Between the phases the verdict is ``?``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bumpscope.measure.betti import betti_table
+
 COLUMNS = ["step", "latent_phase", "behaviour_phase", "order", "layer", "t", "reason"]
-# How far a cloud is ordered by the requests: not at all, in part, or as phase C asks; empty where that is unknown.
+# How far a cloud is ordered by the requests: not at all, in part, or as phase C requires; empty where unknown.
 ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where the phases begin and end; set on synthetic clouds of known phase, as the numbers given with each say.
+    """Where the phases begin and end, set on synthetic clouds of known phase.
 
     Attributes:
         ordered_trustworthiness: least trustworthiness of an ordered cloud. Ordered sheets and tori have 0.98 and more,
@@ -28,9 +30,9 @@ class Thresholds:
         ordered_knn_r2: least kNN-probe R2 of an ordered cloud. Ordered ones have 0.94 and more, shuffled ones less
             than 0, tiles 0.4 to 0.9.
         ordered_r2: least linear R2 of x and of y, each, in an ordered cloud. Ordered sheets, flat, curved or closed to
-            a torus, have 0.9 and more. This is what excludes tiles, which are neighbourly in the wrong places.
-        above_control: by how much each of the three must exceed that of the untrained network and of shuffled labels,
-            which for 400 images scatter around chance by 0.02, 0.08 and 0.03.
+            a torus, have 0.9 and more. This excludes tiles, whose neighbourhoods are intact but in the wrong places.
+        above_control: by how much each of the three must exceed its value for the untrained network and for shuffled
+            labels, which for 400 images scatter around chance by 0.02, 0.08 and 0.03.
         disordered_r2: a cloud whose mean linear R2 of x and y is at least this is not in disorder. An order in one
             coordinate alone gives 0.5.
         sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MADA, denoised) of a disordered sheet. Sheets
@@ -38,9 +40,9 @@ class Thresholds:
             coordinate, which makes it locally a surface.
         unstructured_dimension: above this there is no low-dimensional manifold. Random clouds of ten dimensions have
             6.5 to 8.1.
-        gaussian: level of the test for a Gaussian cloud. A cloud of as few components as a sheet may have dimensions is
-            of low dimension whatever it is, so that its dimension is no evidence of a manifold; then the test must
-            reject that it is Gaussian noise. It rejects it of flat and bent sheets of two and three components.
+        gaussian: level of the test for a Gaussian cloud. If a cloud has no more components than a sheet may have
+            dimensions, its low dimension is no evidence of a manifold, so the test must reject Gaussian noise. It does
+            for flat and bent sheets of two and three components.
         majority: share of the images that must behave alike for a behaviour phase.
     """
 
@@ -57,30 +59,29 @@ class Thresholds:
 
 
 THRESHOLDS = Thresholds()
-# Betti numbers of a curve that closes: thick with noise it is locally a surface, but no sheet and no torus.
+# Betti numbers of a closed curve. Thick with noise it is locally a surface, but neither a sheet nor a torus.
 CIRCLE = (1, 1, 0)
 
 
 def latent_phase(
     geometry: pd.DataFrame, untrained: pd.DataFrame | None, betti: tuple[int, int, int] | None = None
 ) -> tuple[str, str | None, str]:
-    """The phase of one cloud of latents, how far it is ordered, and the numbers both rest on.
+    """The phase of one cloud of latents, how far it is ordered, and the reason.
 
-    C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so
-    than by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in
-    disorder, not to be taken for Gaussian noise of few components, and without the topology of a circle. A: nothing
-    above noise, or too many dimensions, and in disorder. Order is asked first, since every image has noise of its own,
-    which an ordered manifold carries as further dimensions.
+    C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so than
+    by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in disorder, not
+    explained by Gaussian noise of few components, and without the topology of a circle. A: nothing above noise, or
+    too many dimensions, and in disorder. Order is tested first, since each image's own noise adds dimensions to an
+    ordered manifold.
 
     Args:
         geometry: the cloud's numbers, columns space, label, metric, value, as from
             :func:`bumpscope.measure.geometry.measure`.
         untrained: the same of the cloud at step 0; without it the verdict is never C.
-        betti: the cloud's Betti numbers; without them a thick circle may pass for a disordered sheet.
+        betti: the cloud's Betti numbers. Without them a thick circle may be taken for a disordered sheet.
 
     Returns:
-        (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason). A cloud that is ordered in part
-        or fully is not in disorder, whatever its phase.
+        (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason).
     """
     rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mada_denoised"))
     order = _order(geometry, "requested")
@@ -88,7 +89,7 @@ def latent_phase(
     if untrained is not None:
         controls["the untrained network"] = _order(untrained, "requested")
     least = np.array([THRESHOLDS.ordered_trustworthiness, THRESHOLDS.ordered_knn_r2, THRESHOLDS.ordered_r2])
-    # An undefined control is one without order.
+    # An undefined control has no order.
     beaten = [name for name, control in controls.items() if _exceeds(order, control)]
     mean_r2 = _value(geometry, "requested", "r2")
     numbers = (
@@ -128,7 +129,7 @@ def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:
 
 
 def _order(geometry: pd.DataFrame, label: str) -> np.ndarray:
-    """Trustworthiness, kNN-probe R2, and the linear R2 of the coordinate that is told worse."""
+    """Trustworthiness, kNN-probe R2, and the linear R2 of the weaker coordinate."""
     trustworthiness, knn_r2, r2_x, r2_y = (
         _value(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised", "r2_x", "r2_y")
     )
@@ -140,10 +141,10 @@ def _exceeds(order: np.ndarray, control: np.ndarray) -> bool:
 
 
 def behaviour_phase(outcomes: pd.Series) -> str:
-    """The phase of the generated images, by what at least half of them are.
+    """The phase of the generated images, by what at least half of them show.
 
-    C: correct. B: one bump, misplaced. A: several bumps or none, since images are without a bump before bumps are
-    single; so where many are empty, B begins only once half of all images show one bump. Else ``?``.
+    C: correct. B: one bump, misplaced. A: several bumps or none, since images without a bump come before single
+    bumps. Else ``?``.
     """
     if len(outcomes) == 0:
         return "?"
@@ -156,18 +157,21 @@ def behaviour_phase(outcomes: pd.Series) -> str:
 
 
 def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The latent verdict at every checkpoint and every place of a run that was read, each against its own step 0.
+    """The latent verdict at every checkpoint, layer and timestep of a run, each against its own step 0.
 
-    Step 0 has no control but itself, so it is never C. Clouds of shared noise are controls and have no verdict.
+    Step 0 has no control, so it is never C. Clouds of shared noise are controls themselves and have no verdict.
 
     Args:
-        geometry, topology: the run's tables of these names; without the latter a thick circle may pass for a sheet.
+        geometry, topology: the run's tables of these names; the latter is optional.
 
     Returns:
-        Columns step, layer, t, latent_phase, order, reason; places in the order of the table.
+        Columns step, layer, t, latent_phase, order, reason; layers and timesteps in the order of the table.
     """
     own = geometry[geometry["noise"] == "own"]
-    holes = {} if topology is None else _betti_numbers(topology)
+    holes: dict[Hashable, tuple[int, int, int]] = {}
+    if topology is not None:
+        counts = betti_table(topology, ["step", "layer", "t"])
+        holes = dict(zip(counts.index, counts.itertuples(index=False, name=None), strict=True))
     rows = []
     for (layer, t), place in own.groupby(["layer", "t"], sort=False):
         clouds = dict(iter(place.groupby("step")))
@@ -182,15 +186,8 @@ def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) 
             for step, cloud in clouds.items()
         ]
     table = pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
-    # Text, as a table that is read back has it, also where it is unknown throughout.
+    # Text even where it is unknown throughout, like a table that is read back.
     return table.astype({"order": "str"})
-
-
-def _betti_numbers(topology: pd.DataFrame) -> dict[Hashable, tuple[int, int, int]]:
-    """Of each (step, layer, t) the significant pieces, loops and voids; a dimension without a bar has none."""
-    counts = topology.groupby(["step", "layer", "t", "dimension"])["significant"].sum().unstack("dimension")
-    pieces, loops, voids = counts.reindex(columns=[0, 1, 2]).fillna(0).astype(int).to_numpy().T
-    return dict(zip(counts.index, zip(pieces, loops, voids, strict=True), strict=True))
 
 
 def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -199,7 +196,10 @@ def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFra
     The latent verdict is that of the first (layer, t) of the geometry table; see :func:`latent_phases`.
 
     Args:
-        geometry, behaviour, topology: the run's tables of these names; the last may be left out.
+        geometry, behaviour, topology: the run's tables of these names; the last is optional.
+
+    Raises:
+        ValueError: when the geometry table has no rows.
     """
     if len(geometry) == 0:
         raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")

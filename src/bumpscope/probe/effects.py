@@ -1,8 +1,8 @@
 """How much of each label a denoiser uses, measured against exact Bayes denoisers: no sampling, no threshold.
 
-The data are finitely many lattice images x_k with probabilities p_k, so the best estimate of a clean image
-from a noisy one is known in closed form, and so is the best estimate of a denoiser that knows only the x
-or only the y of the centre. A model's own estimate is written as a mixture of these (:func:`decompose`).
+The data are finitely many lattice images x_k with probabilities p_k. So the best estimate of a clean image from a noisy
+one has a closed form, and so has that of a denoiser that knows only the x or only the y of the centre. A model's
+estimate is written as a mixture of these (:func:`decompose`).
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from bumpscope.config.lattice import Lattice
-from bumpscope.worlds.bumps import axis_positions, lattice_points, position_indices, profile, render, to_network
+from bumpscope.worlds.bayes import bayes_estimates
+from bumpscope.worlds.bumps import lattice_points, render, to_network
 
 RESAMPLES = 400
-# Weights held at once (float64): a chunk of probes on a lattice of K points needs a few arrays of this size.
-CHUNK_WEIGHTS = 2**21
-# A direction this short beside the images is rounding of a float32 model; a fit to it means nothing.
+# A direction this short relative to the images is rounding of a float32 model, and a fit to it means nothing.
 VANISHED = 1e-6
 
 
 @dataclass(frozen=True)
 class EffectProbe:
-    """Noised lattice images of one timestep, and what the Bayes denoisers make of them.
+    """Noised lattice images of one timestep and their exact Bayes estimates.
 
     Attributes:
         t: the timestep.
@@ -50,7 +48,7 @@ class EffectProbe:
 def make_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed: int) -> EffectProbe:
     """Draw ``n`` centres with their training probabilities, noise their images to ``t`` and denoise them exactly.
 
-    The draw depends on (seed, t) and the lattice alone.
+    The draw depends only on (seed, t) and the lattice.
     """
     generator = np.random.default_rng([seed, t])
     points = lattice_points(lattice)
@@ -68,58 +66,6 @@ def noised_probe(
     return EffectProbe(t, mu_x, mu_y, x0, noise, x_t, *bayes_estimates(x_t, mu_x, mu_y, alpha_bar_t, lattice))
 
 
-def bayes_estimates(
-    x_t: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, alpha_bar: float, lattice: Lattice
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Posterior means of the clean image under ``softmax_k(-|x_t - sqrt(ab) x_k|^2 / (2 (1 - ab)) + ln p_k)``.
-
-    An image is affine in the outer product of two profiles, so that its inner product with x_t is bilinear
-    in them: the K images are never formed, and memory is bounded whatever the lattice.
-
-    Args:
-        x_t: noisy images in the network's range, shape (n, N, N).
-        mu_x, mu_y: labels, px, shape (n,); each must be a lattice position.
-        alpha_bar: share of the signal's variance, in (0, 1).
-
-    Returns:
-        D0 over all lattice points, Dx over those with the same mu_x, Dy over those with the same mu_y; each of
-        shape (n, N*N), float64. Withheld points have no weight.
-
-    Raises:
-        ValueError: when a label is not a lattice position.
-    """
-    size = lattice.image_size
-    x = axis_positions(size, lattice.free_margin, lattice.dx)
-    y = axis_positions(size, lattice.free_margin, lattice.dy)
-    along_x = profile(x, size, lattice.sigma, lattice.boundary)
-    along_y = profile(y, size, lattice.sigma, lattice.boundary)
-    column, row = position_indices(mu_x, x, "mu_x"), position_indices(mu_y, y, "mu_y")
-
-    # x_k = sign (2 outer(g_y, g_x) - 1), hence |x_k|^2 = 4 |g_y|^2 |g_x|^2 - 4 sum(g_y) sum(g_x) + N^2.
-    # What does not depend on k, N^2 and the sum of x_t, cancels in the softmax.
-    sign = -1.0 if lattice.polarity == "dark" else 1.0
-    square_norm = 4 * np.outer((along_y**2).sum(1), (along_x**2).sum(1)) - 4 * np.outer(along_y.sum(1), along_x.sum(1))
-    with np.errstate(divide="ignore"):
-        log_probability = np.log(lattice_points(lattice).probability).reshape(len(y), len(x))
-    bias = log_probability - alpha_bar / (2 * (1 - alpha_bar)) * square_norm
-    gain = 2 * sign * math.sqrt(alpha_bar) / (1 - alpha_bar)
-
-    n = len(x_t)
-    outer = np.empty((3, n, size, size))
-    chunk = max(1, CHUNK_WEIGHTS // bias.size)
-    for start in range(0, n, chunk):
-        part = slice(start, start + chunk)
-        logits = gain * (along_y @ np.asarray(x_t[part], dtype=np.float64) @ along_x.T) + bias
-        probe = np.arange(len(logits))
-        given_x = softmax(logits[probe, :, column[part]], axis=1) @ along_y
-        given_y = softmax(logits[probe, row[part], :], axis=1) @ along_x
-        outer[0, part] = along_y.T @ softmax(logits, axis=(1, 2)) @ along_x
-        outer[1, part] = given_x[:, :, None] * along_x[column[part], None, :]
-        outer[2, part] = along_y[row[part], :, None] * given_y[:, None, :]
-    blind, knows_x, knows_y = (sign * to_network(outer)).reshape(3, n, size * size)
-    return blind, knows_x, knows_y
-
-
 def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
     """Write a model's estimates D as ``D - D0 = a (Dx - D0) + b (Dy - D0) + c (x0 - Dx - Dy + D0) + rest``.
 
@@ -130,10 +76,10 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
         D: estimates of the clean images given x_t and both labels, network's range, shape (n, N*N).
 
     Returns:
-        effect_x, effect_y, effect_xy: a, b, c, empty (NaN) where a direction is lost in rounding; residual:
-        ``|rest|^2 / |x0 - D0|^2``; excess: ``|D - x0|^2 / |x0 - D0|^2``; effect_x_low, _high, effect_y_low,
-        _high: 95% percentile bootstrap over probes; condition: condition number of the three directions, not
-        normalised, since at low t it is their vanishing that spoils the fit.
+        effect_x, effect_y, effect_xy: a, b, c; NaN where a direction is lost in rounding. residual:
+        ``|rest|^2 / |x0 - D0|^2``. excess: ``|D - x0|^2 / |x0 - D0|^2``. effect_x_low, _high, effect_y_low, _high: 95%
+        percentile bootstrap over probes. condition: condition number of the three directions, not normalised, since
+        at low t the fit fails because they vanish.
 
     Raises:
         ValueError: when D has not one row of N*N numbers a probe.
@@ -164,13 +110,13 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
 
 
 def directions(probe: EffectProbe) -> np.ndarray:
-    """What knowing x, knowing y, and knowing both at once adds to the blind estimate; shape (3, n, N*N)."""
+    """What knowing x, y, and both at once adds to the blind estimate; shape (3, n, N*N)."""
     x0 = probe.x0.reshape(probe.D0.shape)
     return np.stack([probe.Dx - probe.D0, probe.Dy - probe.D0, x0 - probe.Dx - probe.Dy + probe.D0])
 
 
 def projections(D: np.ndarray, probe: EffectProbe) -> tuple[np.ndarray, np.ndarray]:
-    """Inner products over pixels, probe by probe: all that the fit and every resample of it needs.
+    """Inner products over pixels for each probe, from which the fit and its resamples follow.
 
     Returns:
         Of the directions with each other, shape (n, 3, 3), and with D - D0, (n, 3).
@@ -191,7 +137,7 @@ def _bootstrap(gram: np.ndarray, projection: np.ndarray, t: int) -> tuple[np.nda
     n = len(gram)
     times_drawn = np.random.default_rng([n, t]).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
     grams = np.tensordot(times_drawn, gram, 1)
-    # A resample may miss every probe that carries a direction; the pseudo-inverse then leaves it out.
+    # A resample may miss all probes that carry a direction; the pseudo-inverse then leaves it out.
     coefficients = (np.linalg.pinv(grams, hermitian=True) @ (times_drawn @ projection)[:, :, None])[:, :, 0]
     low, high = np.quantile(coefficients, [0.025, 0.975], axis=0)
     return low, high

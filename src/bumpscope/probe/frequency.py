@@ -1,11 +1,11 @@
-"""Label effects apart for common and rare positions: does a common y help a rare x?
+"""Label effects separately for common and rare positions: does a common y help a rare x?
 
-Centres are drawn with their training probabilities within each pair of frequency bins, so that rare positions are
-seen as often as common ones, and weighted back where bins are put together. The exact denoisers keep the training
-probabilities for their prior: their estimate at a rare position is drawn to the common ones, as the network's is.
-Within a bin this makes even a label-blind network's error point along the directions of the labels: at rare positions
-its effects can be 0.6. So each effect stands beside the same fit to the network's answers to permuted labels, and
-beside a measure that needs no prior: by how much wrong labels make the answer worse.
+Each pair of frequency bins gets equally many centres, drawn with their training probabilities, and is weighted back
+where bins are pooled. The exact denoisers keep the training probabilities as their prior, so their estimate at a rare
+position is drawn to the common ones, like the network's. Within a bin even a label-blind network's error then points
+along the directions of the labels; its effects at rare positions can reach 0.6. So each effect comes with the same fit
+to the network's answers to permuted labels, and with a measure that needs no prior: how much wrong labels increase the
+error.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from bumpscope.probe.effects import VANISHED, EffectProbe, noised_probe, project
 from bumpscope.worlds.bumps import BINS, frequency_bins, lattice_points, render, to_network
 
 ALL = "all"
-# A fit pools at least this many probes: each has 3 directions in some hundred pixels, but noise of its own.
+# A fit pools at least this many probes, since each has its own noise.
 FEWEST_A_CELL = 32
-# Estimates of the clean images of noised images x_t (n, N, N) for centres mu_x, mu_y (n,); shape (n, N*N).
-Model = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# From noised images x_t (n, N, N) and centres mu_x, mu_y (n,) to estimates of the clean images, shape (n, N*N).
+Estimate = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class BinnedProbe:
-    """A probe with as many centres in each pair of bins that training draws from.
+    """A probe with equally many centres in each pair of bins that training draws from.
 
     Attributes:
         probe: noised images and their exact estimates.
@@ -48,7 +48,7 @@ class BinnedProbe:
 def make_binned_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed: int) -> BinnedProbe:
     """Draw about ``n`` centres, at least 32 in every pair of bins, and noise their images to ``t``.
 
-    The draw depends on (seed, t) and the lattice alone.
+    The draw depends only on (seed, t) and the lattice.
     """
     generator = np.random.default_rng([seed, t, len(BINS)])
     points = lattice_points(lattice)
@@ -69,19 +69,18 @@ def make_binned_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed
     )
 
 
-def effects_by_bin(model: Model, binned: BinnedProbe, lattice: Lattice) -> pd.DataFrame:
-    """What a model makes of each label, in every bin of x, of y and in every pair of bins.
+def effects_by_bin(model: Estimate, binned: BinnedProbe, lattice: Lattice) -> pd.DataFrame:
+    """How a model uses each label, in every bin of x, of y and in every pair of bins.
 
     Returns:
         Columns bin_x, bin_y (names from ``BINS``, or all) and probes;
 
-        - effect_x, effect_y, excess: as by :func:`bumpscope.probe.effects.decompose`, NaN where a direction is lost;
-        - effect_x_permuted, effect_y_permuted: a control, the same where the label of this axis is that of another
-          probe: what of the effect is there without the label;
-        - use_x, use_y: by how much the error grows where the label of this axis is that of another probe, over
-          how much it would grow for a model that draws what it is told. Exactly 0 for a model that does not look at
-          the label, 1 for one that obeys it; an error that does not depend on the label cancels. NaN where
-          permuting changes no label.
+        - effect_x, effect_y, excess: as from :func:`bumpscope.probe.effects.decompose`, NaN where a direction is lost;
+        - effect_x_permuted, effect_y_permuted: the same with the label of this axis taken from another probe. A
+          control: the part of the effect that does not need the label;
+        - use_x, use_y: how much the error grows with the label of this axis taken from another probe, over how much
+          it would grow for a model that draws exactly what it is asked for. 0 for a model that ignores the label, 1
+          for one that obeys it; errors that do not depend on the label cancel. NaN where permuting changes no label.
     """
     probe, order = binned.probe, binned.order
     x0 = probe.x0.reshape(probe.D0.shape)
@@ -92,8 +91,8 @@ def effects_by_bin(model: Model, binned: BinnedProbe, lattice: Lattice) -> pd.Da
     projected = {axis: projections(D, probe)[1] for axis, D in permuted.items()}
     error, blind = _squares(answer - x0), _squares(x0 - probe.D0)
     growth = {axis: _squares(D - x0) - error for axis, D in permuted.items()}
-    told = {axis: to_network(render(*mu, lattice)).reshape(x0.shape) for axis, mu in labels.items()}
-    obeyed = {axis: _squares(image - x0) for axis, image in told.items()}
+    requested = {axis: to_network(render(*mu, lattice)).reshape(x0.shape) for axis, mu in labels.items()}
+    obeyed = {axis: _squares(image - x0) for axis, image in requested.items()}
     rows = []
     for name_x in (*BINS, ALL):
         for name_y in (*BINS, ALL):
@@ -115,7 +114,7 @@ def effects_by_bin(model: Model, binned: BinnedProbe, lattice: Lattice) -> pd.Da
 
 
 def _squares(images: np.ndarray) -> np.ndarray:
-    """Squared length of each row."""
+    """Squared norm of each row."""
     return np.einsum("np,np->n", images, images)
 
 

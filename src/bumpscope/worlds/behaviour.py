@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d, maximum_filter
 from scipy.optimize import least_squares
 
 from bumpscope.config.lattice import Lattice
+from bumpscope.worlds.bumps import factors
 
 # Fitted widths stay within these multiples of sigma. Narrower, a single bright pixel would pass for a bump; wider,
 # the background would.
@@ -47,7 +48,8 @@ def distance(
     x: np.ndarray | float, y: np.ndarray | float, mu_x: np.ndarray | float, mu_y: np.ndarray | float, lattice: Lattice
 ) -> np.ndarray:
     """Euclidean distance between points, px; the shorter way round on a torus. Arguments broadcast."""
-    return np.hypot(_offset(np.subtract(x, mu_x), lattice), _offset(np.subtract(y, mu_y), lattice))
+    along_x, along_y = factors(lattice)
+    return np.hypot(along_x.difference(x, mu_x), along_y.difference(y, mu_y))
 
 
 def find_bumps(image: np.ndarray, lattice: Lattice) -> pd.DataFrame:
@@ -102,14 +104,6 @@ def classify(
 def outcomes(bumps: np.ndarray, error: np.ndarray, tolerance: float) -> np.ndarray:
     """none, multiple, correct or misplaced for each image, by its ``bumps`` that count and their ``error``, px."""
     return np.select([bumps == 0, bumps > 1, error <= tolerance], ["none", "multiple", "correct"], "misplaced")
-
-
-def _offset(difference: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """A coordinate difference, px; on a torus the one of least size."""
-    if lattice.boundary == "torus":
-        period = lattice.image_size
-        return (difference + period / 2) % period - period / 2
-    return difference
 
 
 def _find(images: np.ndarray, lattice: Lattice, faint: float) -> list[np.ndarray]:
@@ -196,7 +190,8 @@ class _Gaussians:
     """
 
     def __init__(self, image: np.ndarray, starts: np.ndarray, lattice: Lattice):
-        self.image, self.lattice, self.count = image, lattice, len(starts)
+        self.image, self.count = image, len(starts)
+        self.factors = factors(lattice)
         self.pixels = np.arange(lattice.image_size)
         start = starts[:, [0, 1, 3]].T
         reach = 0.5 + max(1.0, lattice.sigma)
@@ -221,7 +216,8 @@ class _Gaussians:
     def _profiles(self, free: np.ndarray) -> tuple[np.ndarray, ...]:
         """Amplitude and width, shape (k, 1); distance to, and profile along, x and y, shape (k, N)."""
         x, y, amplitude, width = self.bumps(free).T[..., None]
-        to_x, to_y = _offset(self.pixels - x, self.lattice), _offset(self.pixels - y, self.lattice)
+        along_x, along_y = self.factors
+        to_x, to_y = along_x.difference(self.pixels, x), along_y.difference(self.pixels, y)
         return amplitude, width, to_x, to_y, np.exp(-0.5 * (to_x / width) ** 2), np.exp(-0.5 * (to_y / width) ** 2)
 
     def residual(self, free: np.ndarray) -> np.ndarray:

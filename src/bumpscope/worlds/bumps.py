@@ -1,20 +1,22 @@
-"""Gaussian bumps on a lattice: the images, where they may lie, and how often each is drawn.
+"""Gaussian bumps on a lattice: the images, where the bumps may lie, and how often each place is drawn.
 
 Pixel (row i, column j) has its centre at (x=j, y=i). A bump is
-``exp(-((j - mu_x)^2 + (i - mu_y)^2) / (2 sigma^2))``, so 1 at its centre; on a torus distances are
-periodic with period N, on a plane the bump is cut at the edge.
+``exp(-((j - mu_x)^2 + (i - mu_y)^2) / (2 sigma^2))``, so 1 at its centre. On a torus distances have period N; on a
+plane the bump is cut at the edge.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import softmax
 
-from bumpscope.config.lattice import Lattice, Skew
+from bumpscope.config.lattice import Lattice
+from bumpscope.worlds.factor import Factor
 
-# Of an axis' positions, by how often they are drawn.
+# Thirds of a factor's values, by how often a skew draws them.
 BINS = ("common", "middle", "rare")
 
 
@@ -27,15 +29,42 @@ def axis_positions(image_size: int, margin: float, spacing: float) -> np.ndarray
     return margin - 0.5 + (np.arange(count) + 0.5) * spacing
 
 
-def profile(centres: np.ndarray, image_size: int, sigma: float, boundary: str) -> np.ndarray:
-    """One-dimensional bump profiles, shape (n, image_size); an image is the outer product of two.
+def factors(lattice: Lattice) -> tuple[Factor, Factor]:
+    """The factors of a lattice: x and y of the bump's centre."""
+    period = float(lattice.image_size) if lattice.boundary == "torus" else None
 
-    On a torus the distance is the shorter way round, as in the definition of the dataset.
+    def factor(name: str, spacing: float) -> Factor:
+        alpha = lattice.skew.alpha if lattice.skew.axis in (name, "both") else 0.0
+        return _factor(name, lattice.image_size, lattice.free_margin, spacing, alpha, period)
+
+    return factor("x", lattice.dx), factor("y", lattice.dy)
+
+
+# Cached, since finding bumps asks for the factors several times an image.
+@cache
+def _factor(name: str, image_size: int, margin: float, spacing: float, alpha: float, period: float | None) -> Factor:
+    grid = axis_positions(image_size, margin, spacing)
+    probability = axis_probability(len(grid), alpha, name)
+    grid.flags.writeable = probability.flags.writeable = False
+    return Factor(name, "px", grid, probability, period)
+
+
+def profiles(mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
+    """Bumps along x and along y; an image is the outer product of the two.
+
+    Args:
+        mu_x, mu_y: centres, px, shapes (n,) and (m,).
+
+    Returns:
+        Intensities, shapes (n, N) and (m, N).
     """
-    distance = np.arange(image_size) - np.asarray(centres, dtype=np.float64)[:, None]
-    if boundary == "torus":
-        distance = (distance + image_size / 2) % image_size - image_size / 2
-    return np.exp(-(distance**2) / (2 * sigma**2))
+
+    def profile(factor: Factor, centres: np.ndarray) -> np.ndarray:
+        distance = factor.difference(np.arange(lattice.image_size), np.asarray(centres, dtype=np.float64)[:, None])
+        return np.exp(-(distance**2) / (2 * lattice.sigma**2))
+
+    x, y = factors(lattice)
+    return profile(x, mu_x), profile(y, mu_y)
 
 
 def render(mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice) -> np.ndarray:
@@ -47,8 +76,7 @@ def render(mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice) -> np.ndarray:
     Returns:
         Intensities in [0, 1], shape (n, N, N), float64; row is y, column is x.
     """
-    along_x = profile(mu_x, lattice.image_size, lattice.sigma, lattice.boundary)
-    along_y = profile(mu_y, lattice.image_size, lattice.sigma, lattice.boundary)
+    along_x, along_y = profiles(mu_x, mu_y, lattice)
     images = along_y[:, :, None] * along_x[:, None, :]
     return 1.0 - images if lattice.polarity == "dark" else images
 
@@ -59,20 +87,21 @@ def to_network(images: np.ndarray) -> np.ndarray:
 
 
 def from_network(images: np.ndarray) -> np.ndarray:
-    """The inverse of :func:`to_network`; not clipped, since what exceeds the range is a finding."""
+    """The inverse of :func:`to_network`. Not clipped, since values out of range say something of the network."""
     return (images + 1.0) / 2.0
 
 
 def axis_probability(count: int, alpha: float, axis: str) -> np.ndarray:
     """Truncated power law over the positions of an axis, shape (count,).
 
-    Ranks are dealt to positions by a permutation that depends on the axis alone, so every dataset with this axis
-    has the same rare positions. Of a hundred permutations the one that is least like an order is taken, so
-    that rare is neither the same as near an edge nor as on one side.
+    Ranks are assigned to positions by a permutation that depends only on the axis and the number of positions, so
+    datasets that share them have the same rare positions. Of a hundred permutations the one least correlated with the
+    position and with the distance from the middle is taken, so that rare means neither near an edge nor on one side.
     """
     return softmax(-alpha * np.log(_ranks(count, axis) + 1.0))
 
 
+@cache
 def _ranks(count: int, axis: str) -> np.ndarray:
     """The rank of each position of an axis, 0 for the most frequent; shape (count,)."""
     generator = np.random.default_rng([ord(axis), count])
@@ -86,10 +115,10 @@ def _ranks(count: int, axis: str) -> np.ndarray:
 
 
 def frequency_bins(positions: np.ndarray, lattice: Lattice, axis: str) -> np.ndarray:
-    """Whether each position on an axis is among its common, middle or rare ones, a third of the ranks each.
+    """Whether each position on an axis is common, middle or rare: the thirds of its ranks.
 
-    Where the axis is not skewed these are the positions that would be, so that a balanced lattice of the same spacing
-    can be read at the same places.
+    An axis without skew has the bins that a skew would give it, so that a balanced lattice of the same spacing can be
+    read at the same positions.
 
     Args:
         positions: px, shape (n,); each a lattice position.
@@ -101,21 +130,9 @@ def frequency_bins(positions: np.ndarray, lattice: Lattice, axis: str) -> np.nda
     Raises:
         ValueError: when a position is not on the lattice.
     """
-    known = axis_positions(lattice.image_size, lattice.free_margin, lattice.dx if axis == "x" else lattice.dy)
-    index = position_indices(positions, known, f"mu_{axis}")
-    return np.array(BINS)[_ranks(len(known), axis) * len(BINS) // len(known)][index]
-
-
-def position_indices(labels: np.ndarray, positions: np.ndarray, name: str) -> np.ndarray:
-    """Which lattice position each label is, shape (n,).
-
-    Raises:
-        ValueError: when a label is not a lattice position; ``name`` says whose.
-    """
-    index = np.abs(np.asarray(labels)[:, None] - positions).argmin(axis=1)
-    if not np.allclose(positions[index], labels, rtol=0, atol=1e-6):
-        raise ValueError(f"{name} holds a value that is not one of the {len(positions)} lattice positions")
-    return index
+    factor = factors(lattice)["xy".index(axis)]
+    count = len(factor.grid)
+    return np.array(BINS)[_ranks(count, axis) * len(BINS) // count][factor.index(positions)]
 
 
 def in_holdout(lattice: Lattice, mu_x: np.ndarray, mu_y: np.ndarray) -> np.ndarray:
@@ -142,13 +159,9 @@ def lattice_points(lattice: Lattice) -> LatticePoints:
 
     Withheld combinations have probability 0; the others keep their proportions.
     """
-    x = axis_positions(lattice.image_size, lattice.free_margin, lattice.dx)
-    y = axis_positions(lattice.image_size, lattice.free_margin, lattice.dy)
-    skew: Skew = lattice.skew
-    p_x = axis_probability(len(x), skew.alpha if skew.axis in ("x", "both") else 0.0, "x")
-    p_y = axis_probability(len(y), skew.alpha if skew.axis in ("y", "both") else 0.0, "y")
-    mu_y, mu_x = (grid.ravel() for grid in np.meshgrid(y, x, indexing="ij"))
-    probability = np.outer(p_y, p_x).ravel()
+    x, y = factors(lattice)
+    mu_y, mu_x = (grid.ravel() for grid in np.meshgrid(y.grid, x.grid, indexing="ij"))
+    probability = np.outer(y.probability, x.probability).ravel()
     heldout = in_holdout(lattice, mu_x, mu_y)
     probability = np.where(heldout, 0.0, probability)
     return LatticePoints(mu_x, mu_y, probability / probability.sum(), heldout)

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bumpscope.config.model import IMAGE_LAYER
-from bumpscope.measure.topology import LEAST_GAP, LEAST_GAP_RATIO, LEAST_PERSISTENCE, LEAST_RATIO, betti_numbers
+from bumpscope.measure.betti import betti_numbers
+from bumpscope.measure.topology import LEAST_GAP, LEAST_GAP_RATIO, LEAST_PERSISTENCE, LEAST_RATIO
 from bumpscope.show import style
 from bumpscope.store.judged_place import judged_place
 from bumpscope.store.results import Results, in_network_order

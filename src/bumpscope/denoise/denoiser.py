@@ -1,0 +1,95 @@
+"""The interface of a denoiser, and the untrained denoiser of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
+from bumpscope.denoise.process import Process
+
+
+class Batch(NamedTuple):
+    """What one training step draws.
+
+    Attributes:
+        images: clean images in [-1, 1], shape (n, 1, N, N).
+        labels: their centres (x, y), px, shape (n, 2).
+        t: timesteps, shape (n,).
+        noise: standard normal noise, shape (n, 1, N, N).
+    """
+
+    images: Tensor
+    labels: Tensor
+    t: Tensor
+    noise: Tensor
+
+
+class Denoiser(nn.Module):
+    """Base class of all denoisers. A subclass defines ``forward`` and sets both attributes.
+
+    Attributes:
+        image_size: side N of the images, px.
+        layers: names of the activations that ``forward`` can return, in order of computation.
+    """
+
+    image_size: int
+    layers: tuple[str, ...]
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor,
+        keep: Tensor | None = None,
+        taps: dict[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Predict the noise or v, as ``diffusion.prediction`` says.
+
+        Args:
+            x: noised images, shape (n, 1, N, N).
+            t: timesteps, shape (n,).
+            labels: requested centres (x, y), px, shape (n, 2).
+            keep: 1 where a label is shown to the network and 0 where it is hidden, shape (n, 2); None shows all.
+            taps: if given, filled with the activations, shape (n, ...), by name of the layer.
+
+        Returns:
+            The prediction, shape (n, 1, N, N).
+        """
+        raise NotImplementedError
+
+    def loss(self, process: Process, batch: Batch, progress: float) -> Tensor:
+        """The training loss, a scalar: mean squared error of the prediction (Ho et al. 2020, algorithm 1).
+
+        Args:
+            progress: how much of the training is done, from 0 to 1.
+        """
+        noised = process.noised(batch.images, batch.noise, batch.t)
+        prediction = self(noised, batch.t, batch.labels)
+        return functional.mse_loss(prediction.float(), process.target(batch.images, batch.noise, batch.t))
+
+    def parts(self) -> list[nn.Module]:
+        """Modules whose gradients are clipped separately. Together they hold all parameters, in order."""
+        return [self]
+
+    def update(self, progress: float, step: Callable[[], Any]) -> None:
+        """Update the parameters from their gradients; ``step`` is the optimiser's."""
+        step()
+
+
+def new_denoiser(lattice: Lattice, model: Model, diffusion: Diffusion, seed: int) -> Denoiser:
+    """The untrained denoiser that ``model.reference`` names."""
+    # Here, since both modules import this one.
+    from bumpscope.denoise.references import Gated, ProductOfStripes
+    from bumpscope.denoise.unet import new_network
+
+    if model.reference == "factorised":
+        along_x, along_y = (new_network(lattice.image_size, model, seed, part) for part in (0, 1))
+        return ProductOfStripes(along_x, along_y, lattice.sigma, diffusion)
+    network = new_network(lattice.image_size, model, seed)
+    return Gated(network) if model.reference == "gated" else network
