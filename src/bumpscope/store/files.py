@@ -63,6 +63,12 @@ def _remove_leftovers(path: Path) -> None:
             continue
 
 
+def flush(path: Path) -> None:
+    """Wait until a file is on disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path`` that becomes ``path`` when the block ends well, and else vanishes."""
@@ -72,8 +78,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush(temporary)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
