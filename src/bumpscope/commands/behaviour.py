@@ -10,6 +10,9 @@ from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.store.tables import open_table, provenance, read_block, read_table
 from bumpscope.worlds.behaviour import classify
 
+READS = ("samples",)
+WRITES = ("behaviour",)
+
 
 def behaviour(
     settings: SettingsOption,

@@ -14,6 +14,9 @@ from bumpscope.judge.side_by_side import side_by_side
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance, write_table
 
+READS = ("runs", "metrics")
+WRITES = ("coupling", "onsets", "factorisation")
+
 
 def coupling(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],

@@ -10,6 +10,9 @@ from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.store.tables import open_table, provenance
 from bumpscope.worlds.bumps import lattice_points, render
 
+READS = ()
+WRITES = ("dataset",)
+
 ROWS_AT_A_TIME = 10_000
 
 

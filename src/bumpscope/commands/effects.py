@@ -21,6 +21,9 @@ from bumpscope.store.checkpoints import restore_weights
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
 
+READS = ()
+WRITES = ("effects", "frequency")
+
 CHUNK = 256
 
 

@@ -16,6 +16,9 @@ from bumpscope.probe.generation import noise_seeds, one_a_centre, requested_cent
 from bumpscope.store.checkpoints import restore_weights
 from bumpscope.store.tables import open_table, provenance
 
+READS = ()
+WRITES = ("samples", "latents")
+
 
 def generate(
     settings: SettingsOption,

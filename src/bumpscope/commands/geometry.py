@@ -15,6 +15,9 @@ from bumpscope.store.clouds import clouds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance, read_table, write_table
 
+READS = ("latents", "samples", "behaviour")
+WRITES = ("geometry", "embedding")
+
 
 def geometry(
     settings: SettingsOption,

@@ -11,6 +11,9 @@ from bumpscope.measure.metrics import run_metrics
 from bumpscope.store.results import Results
 from bumpscope.store.tables import open_table, provenance
 
+READS = ("runs", "losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
+WRITES = ("metrics",)
+
 TABLES_OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
 
 

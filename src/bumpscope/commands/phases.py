@@ -9,6 +9,9 @@ from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.tables import provenance, read_table, write_table
 
+READS = ("geometry", "behaviour", "topology")
+WRITES = ("phases",)
+
 
 def phases(
     settings: SettingsOption,

@@ -19,6 +19,9 @@ from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
+READS = ("runs", "metrics", "coupling", "claims", "phases", "varied_behaviour", "varied_geometry")
+WRITES = ("sensitivity", "places")
+
 
 def sensitivity(
     readings: Annotated[str, typer.Option(help="what to read, as JSON (see: src/bumpscope/config/readings.py)")],

@@ -9,6 +9,9 @@ from bumpscope.commands.interface import CommandError, execute
 from bumpscope.config.experiment import STEP_KEYS, load, step_settings
 from bumpscope.config.settings import canonical_json
 
+READS = ()
+WRITES = ()
+
 
 def settings(
     step: Annotated[str, typer.Argument(help=f"one of {', '.join(STEP_KEYS)}")],

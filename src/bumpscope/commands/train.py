@@ -24,6 +24,9 @@ from bumpscope.store.provenance import code_fingerprint
 from bumpscope.store.tables import provenance, read_block, read_table, write_table
 from bumpscope.worlds.bumps import lattice_points, to_network
 
+READS = ("dataset",)
+WRITES = ("losses",)
+
 
 def train(
     settings: SettingsOption,

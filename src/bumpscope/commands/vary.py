@@ -21,6 +21,9 @@ from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
 from bumpscope.worlds.behaviour import classify
 
+READS = ()
+WRITES = ("varied_behaviour", "varied_geometry")
+
 
 def vary(
     settings: SettingsOption,
