@@ -1,6 +1,5 @@
 """Many runs are brought together without holding all that they have at once."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,6 @@ from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import METRICS_READ as GEOMETRY
 from bumpscope.judge.side_by_side import side_by_side
-from bumpscope.show import gallery
-from bumpscope.store.provenance import tables_of_runs
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import TableError, read_matching, read_table
@@ -110,20 +107,3 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "metrics.parquet").write_bytes(b"PAR1 and nothing more")
     with pytest.raises(TableError, match="not a readable Parquet file"):
         read_matching("metrics", tmp_path / "metrics.parquet", "metric", ".*")
-
-
-@pytest.mark.parametrize("name", gallery.names())
-def test_a_figure_reads_just_the_tables_that_the_workflow_makes_for_it(name, results, monkeypatch):
-    asked, path = set(), Results.path
-    monkeypatch.setattr(Results, "path", lambda self, run, table: asked.add(table) or path(self, run, table))
-    importlib.import_module(f"bumpscope.show.figures.{name}").draw(results)
-    assert asked <= set(tables_of_runs(f"show.figures.{name}"))
-
-
-def test_a_table_whose_name_is_not_written_out_is_told(tmp_path, monkeypatch):
-    from bumpscope.store import provenance
-
-    (tmp_path / "mine.py").write_text("def draw(results, name):\n    return results.table('a-seed0', name)\n")
-    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    with pytest.raises(ValueError, match="line 2: the name of a table must be written out"):
-        tables_of_runs("mine")

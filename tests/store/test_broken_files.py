@@ -35,8 +35,9 @@ from bumpscope.config.settings import canonical_json
 from bumpscope.store import manifest
 from bumpscope.store.checkpoints import load_tensors, save_tensors
 from bumpscope.store.files import CURE, FileError
-from bumpscope.store.provenance import PACKAGE
+from bumpscope.store.provenance import PACKAGE, declared
 from bumpscope.store.tables import provenance, write_table
+from tables_used import recorded
 
 CONFIG = {
     "seeds": [0],
@@ -267,6 +268,14 @@ def test_a_broken_input_is_told_with_its_cure_and_nothing_else_is_touched(result
     after = contents(results)
     assert {place for place in after if not place.startswith(".state")} == set(before)
     assert all(after[place] == content for place, content in before.items())
+
+
+@pytest.mark.parametrize("step", [step for step in CHAIN if step not in ("figure", "configuration")])
+def test_a_step_reads_and_writes_just_the_tables_that_it_declares(results, step):
+    with recorded(results) as (read, written):
+        CHAIN[step](results)
+    assert read == set(declared(f"commands.{step}", "READS"))
+    assert written == set(declared(f"commands.{step}", "WRITES"))
 
 
 @pytest.mark.parametrize(("step", "name"), INPUTS)

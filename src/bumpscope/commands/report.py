@@ -14,7 +14,7 @@ from bumpscope.show.report import build
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
 from bumpscope.store.results import Results
 
-READS = ("runs", "metrics", "coupling", "claims", "evidence")
+READS = ("runs", "coupling", "claims", "evidence")
 WRITES = ()
 
 

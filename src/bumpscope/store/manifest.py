@@ -7,10 +7,9 @@ that jobs which finish at the same time never write the same one, and a single f
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from bumpscope.store.files import CURE, FileError, atomic_path, flush
@@ -32,13 +31,13 @@ def verify(path: str | Path) -> None:
 
 def checksum(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal; computed once per process while the file stays as it is."""
-    state = os.stat(path)
+    state = Path(path).stat()
     return _checksum(str(path), state.st_size, state.st_mtime_ns, state.st_ino)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _checksum(path: str, *state: int) -> str:
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -50,16 +49,16 @@ def record_of(path: str | Path) -> Path:
 
 def _recorded(path: Path) -> str | None:
     """The recorded checksum of a file; None without a record, empty where the record is damaged."""
-    for record, name in ((record_of(path), path.name), (record_of(path.parent), f"{path.parent.name}/{path.name}")):
+    for record, own in ((record_of(path), path.name), (record_of(path.parent), f"{path.parent.name}/{path.name}")):
         try:
             lines = record.read_text(encoding="ascii").splitlines()
         except (FileNotFoundError, NotADirectoryError):
             continue
         except UnicodeDecodeError:
             return ""
-        checksums = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
+        checksums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
         # The record of a folder need not name each file in it.
-        return checksums.get(name, "" if name == path.name else None)
+        return checksums.get(own, "" if own == path.name else None)
     return None
 
 

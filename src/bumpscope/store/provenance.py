@@ -81,7 +81,15 @@ def _imported(module: str) -> tuple[str, ...]:
             found += [used for used, *_ in _parts(node) if used]
         elif not _for_type_checkers(node):
             waiting.extend(ast.iter_child_nodes(node))
-    return tuple(found)
+    return (*found, *_listed(module))
+
+
+def _listed(module: str) -> list[str]:
+    """All modules of a package that lists its own folder, since it imports them by name."""
+    if not any(isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(_tree(module))):
+        return []
+    files = module_path(module).parent.glob("*.py")
+    return sorted(f"{module}.{file.stem}" for file in files if file.stem != "__init__")
 
 
 def _parts(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
@@ -120,7 +128,8 @@ def _digest(module: str) -> str:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("templates/")
         if (PACKAGE / "show" / node.value).is_file()
     ]
-    return _hash(_plain(tree), [other.read_bytes() for other in beside])
+    listed = [_digest(other) for other in _listed(module)]
+    return _hash(_plain(tree), listed, [other.read_bytes() for other in beside])
 
 
 def _hash(*values: Any) -> str:
