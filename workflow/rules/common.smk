@@ -16,14 +16,14 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
+from bumpscope.commands.configuration import in_force
 from bumpscope.config.experiment import (
-    STEP_KEYS,
     ConfigError,
     from_command_line,
     load,
     step_settings,
 )
-from bumpscope.store.files import atomic_path, knows_no_locks, unwritable
+from bumpscope.store.files import knows_no_locks, unwritable
 from bumpscope.config.plan import describe
 from bumpscope.store.provenance import code_fingerprint, declared, module_path
 from bumpscope.store.schemas import TABLES
@@ -32,17 +32,21 @@ from bumpscope.config.variants import readings, variants
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
+SOURCES = [
+    str(ROOT / "config.yaml"),
+    *map(str, workflow.overwrite_configfiles),
+    from_command_line(workflow.config_settings.config),
+]
 try:
-    CONFIG = load(
-        ROOT / "config.yaml",
-        *workflow.overwrite_configfiles,
-        from_command_line(workflow.config_settings.config),
-    )
+    CONFIG = load(*SOURCES)
 except ConfigError as error:
     raise WorkflowError(
         "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
     ) from None
 
+# Files are named by where they lie, and so not in `params`: a folder that moves changes nothing.
+SOURCES = json.dumps(SOURCES)
+CONFIGURATION = hashlib.sha256(in_force(CONFIG).encode()).hexdigest()
 OUT = CONFIG.output.rstrip("/")
 in_the_way = next(
     path for path in (Path(OUT), *Path(OUT).absolute().parents) if path.exists()

@@ -85,12 +85,6 @@ rule claims_as_csv:
         "python -m bumpscope --log {log:q} export claims --folder {params.folder:q} --csv {output.csv:q}"
 
 
-# What `snakemake sensitivity` tries is no part of what the report shows.
-CONFIGURATION = CONFIG.model_dump_json(
-    indent=2, exclude={"output", "device", "sensitivity"}, exclude_none=True
-)
-
-
 # The configuration in force, with every default written out.
 rule configuration:
     output:
@@ -102,12 +96,11 @@ rule configuration:
         "../../environment.yml"
     threads: 1
     params:
-        text=CONFIGURATION,
+        digest=CONFIGURATION,
     message:
         "Writing {output}"
-    run:
-        with atomic_path(output[0]) as temporary:
-            temporary.write_text(params.text, encoding="utf-8")
+    shell:
+        "python -m bumpscope --log {log:q} configuration --sources {SOURCES:q} --output {output:q}"
 
 
 # One page with the claims, the figures and how they were made.
@@ -136,7 +129,7 @@ rule report:
         runtime=grown(30),
     params:
         folder=output_folder,
-        configuration=hashlib.sha256(CONFIGURATION.encode()).hexdigest(),
+        configuration=CONFIGURATION,
         code=[
             code_of("report"),
             *(code_fingerprint(f"show.figures.{name}") for name in FIGURES),
