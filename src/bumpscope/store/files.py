@@ -26,11 +26,21 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def unwritable(path: str | Path, error: OSError) -> FileError:
-    """What to tell where ``path`` could not be written: why, how much room is left where that is why, and the cure."""
-    why = error.strerror or str(error)
+    """The error of a file that could not be written: why, how much room is left where that is why, and the cure."""
+    why, space = error.strerror or str(error), _space(Path(path))
     if error.errno not in NO_ROOM:
         return FileError(f"{path}: cannot be written ({why}); check the folder and its permissions and run again")
-    return FileError(f"{path}: cannot be written ({why}{_room(Path(path))}); free some space and run again")
+    if space is None:
+        return FileError(f"{path}: cannot be written ({why}); free some space and run again")
+    if space.f_files and not space.f_favail:
+        return FileError(
+            f"{path}: cannot be written ({why}; no more files can be made there); free some space and run again"
+        )
+    free = space.f_bavail * space.f_frsize / 2**20
+    return FileError(
+        f"{path}: cannot be written ({why}; the {free:.1f} MiB that are free do not suffice); "
+        "free some space and run again"
+    )
 
 
 def knows_no_locks(error: BaseException) -> bool:
@@ -38,17 +48,12 @@ def knows_no_locks(error: BaseException) -> bool:
     return isinstance(error, NotImplementedError) or (isinstance(error, OSError) and error.errno in _NO_LOCKS)
 
 
-def _room(path: Path) -> str:
-    """How much more could be written where ``path`` lies; nothing where that cannot be told."""
+def _space(path: Path) -> os.statvfs_result | None:
+    """The room on the file system of a path; None where it cannot be told."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
-    if folder is None:
-        return ""
     with suppress(OSError):
-        state = os.statvfs(folder)
-        if state.f_files and not state.f_favail:
-            return "; no more files can be made there"
-        return f"; the {state.f_bavail * state.f_frsize / 2**20:.1f} MiB that are free do not suffice"
-    return ""
+        return os.statvfs(folder) if folder else None
+    return None
 
 
 def _remove_leftovers(path: Path) -> None:
