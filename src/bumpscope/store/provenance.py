@@ -1,7 +1,7 @@
-"""Which code a step depends on, as a fingerprint of the syntax trees of its module and of all that it imports.
+"""A fingerprint of the code that a step depends on: the syntax trees of its module and of all modules that it imports.
 
-Comments, docstrings, messages and the names and places of modules do not count, so that rewording or moving code makes
-no result stale.
+Comments, docstrings, messages and the names of modules do not count, so that rewording or moving code makes no result
+stale.
 """
 
 from __future__ import annotations
@@ -50,8 +50,10 @@ def declared(module: str, constant: str) -> tuple[str, ...]:
     It is read from the syntax tree, since commands take seconds to import.
     """
     for node in _tree(module).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == constant:
-            return tuple(ast.literal_eval(node.value))
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and target.id == constant:
+                return tuple(ast.literal_eval(node.value))
     return ()
 
 
@@ -85,7 +87,7 @@ def _imported(module: str) -> tuple[str, ...]:
 
 
 def _listed(module: str) -> list[str]:
-    """All modules of a package that lists its own folder, since it imports them by name."""
+    """All modules of a package that lists its own folder (``__path__``), since it imports them by name."""
     if not any(isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(_tree(module))):
         return []
     files = module_path(module).parent.glob("*.py")
@@ -93,8 +95,7 @@ def _listed(module: str) -> list[str]:
 
 
 def _parts(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
-    """What a statement imports, name by name: the module of the package ("" for all others), the name, and its name
-    here."""
+    """Module of the package ("" for other packages), name there and name here of each name that a statement imports."""
     for alias in node.names:
         own = alias.asname or alias.name
         if isinstance(node, ast.Import):
@@ -142,8 +143,10 @@ def _plain(value: Any, silent: bool = False) -> Any:
         if value and isinstance(value[0], ast.stmt):
             return _statements(value)
         return tuple(_plain(one, silent) for one in value if not (silent and _is_text(one)))
-    if not isinstance(value, ast.AST) or (silent and _is_text(value)):
-        return value if not isinstance(value, ast.AST) else ""
+    if not isinstance(value, ast.AST):
+        return value
+    if silent and _is_text(value):
+        return ""
     fields = dict(ast.iter_fields(value))
     if isinstance(value, ast.Raise):
         silent = True
@@ -155,22 +158,24 @@ def _plain(value: Any, silent: bool = False) -> Any:
 
 
 def _statements(body: list[ast.stmt]) -> tuple[Any, ...]:
-    """A block of statements: imports first, since their order follows the names of modules, and no messages."""
+    """A block of statements without its messages; imports first, since their order follows the names of modules."""
     imports = [part for node in body if isinstance(node, ast.Import | ast.ImportFrom) for part in _parts(node)]
     others = [
         _plain(node)
         for node in body
-        if not isinstance(node, ast.Import | ast.ImportFrom) and not _for_type_checkers(node) and not _only_tells(node)
+        if not isinstance(node, ast.Import | ast.ImportFrom) and not _for_type_checkers(node) and not _is_message(node)
     ]
     return (*sorted((module and _digest(module), name, own) for module, name, own in imports), *others)
 
 
-def _only_tells(node: ast.stmt) -> bool:
-    """Whether a statement is a docstring, or tells of progress."""
-    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
-        return isinstance(node, ast.Expr) and _is_text(node.value)
-    owner, name = _called(node.value)
-    return (owner == "log" and name in LOGGING) or (owner == "" and name == "report")
+def _is_message(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring, or reports progress."""
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Call):
+        owner, name = _called(node.value)
+        return (owner == "log" and name in LOGGING) or (owner, name) == ("", "report")
+    return _is_text(node.value)
 
 
 def _called(call: ast.Call) -> tuple[str, str]:

@@ -70,7 +70,7 @@ def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
     Raises:
         TableError: when the file is missing or broken, or lacks one of them.
     """
-    with _told(path, "checkpoint"):
+    with _one_line_errors(path, "checkpoint"):
         verify(path)
         with safe_open(path, framework="np") as file:
             metadata = dict(file.metadata() or {})
@@ -81,7 +81,7 @@ def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of a table file (keys version, run, settings, table)."""
-    with _told(path):
+    with _one_line_errors(path):
         return _own(_schema_of(path).metadata or {})
 
 
@@ -255,7 +255,7 @@ def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: st
 @contextmanager
 def _readable(name: str, path: str | Path) -> Iterator[pa.Schema]:
     """The schema of a table's file, checked; errors while reading in the block become one line."""
-    with _told(path):
+    with _one_line_errors(path):
         schema = _schema_of(path)
         _check_schema(name, path, schema)
         yield schema
@@ -267,7 +267,7 @@ def _schema_of(path: str | Path) -> pa.Schema:
 
 
 @contextmanager
-def _told(path: str | Path, kind: str = "Parquet file") -> Iterator[None]:
+def _one_line_errors(path: str | Path, kind: str = "Parquet file") -> Iterator[None]:
     """Turn whatever can go wrong in reading a file into a TableError of one line."""
     try:
         yield
