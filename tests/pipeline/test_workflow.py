@@ -1,5 +1,6 @@
 """The whole chain, run for real with the tiny preset, and what makes which of its steps stale."""
 
+import json
 import os
 import random
 import re
@@ -19,9 +20,11 @@ from filelock import FileLock
 from bumpscope.config.loading import load
 from bumpscope.config.variants import readings
 from bumpscope.judge.sensitivity import QUALIFIERS, Probing
+from bumpscope.store.manifest import verify
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_metadata, read_table
 from interrupted_runs import checksums, kill_and_restart
+from whole_files import look
 from workflow import command, jobs, planned, snakemake
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -194,7 +197,7 @@ def test_an_edit_of_code_reruns_just_what_uses_it(project: Path, file: str, rule
     path = project / file
     before = path.read_bytes()
     try:
-        path.write_bytes(before + b"\n# changed\n")
+        path.write_bytes(before + b"\nCHANGED = True\n")
         assert set(planned(project)) == rules
     finally:
         path.write_bytes(before)
@@ -205,10 +208,34 @@ def test_an_edit_of_one_figure_redraws_only_that_figure(project: Path) -> None:
     path = project / "src/bumpscope/show/figures/loss.py"
     before = path.read_bytes()
     try:
-        path.write_bytes(before + b"\n# changed\n")
+        path.write_bytes(before + b"\nCHANGED = True\n")
         assert planned(project) == {"figure": 1, "report": 1, "all": 1}
     finally:
         path.write_bytes(before)
+
+
+def test_comments_docstrings_and_the_version_rerun_nothing(project: Path) -> None:
+    before = {path: path.read_text(encoding="utf-8") for path in (project / "src/bumpscope").rglob("*.py")}
+    try:
+        for path, text in before.items():
+            reworded = text.replace('"""', '"""Reworded. ', 1).replace('__version__ = "', '__version__ = "9')
+            path.write_text(f"{reworded}\n# A comment.\n", encoding="utf-8")
+        assert planned(project) == {}
+    finally:
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+
+
+def test_a_folder_that_is_copied_keeps_its_checksums_and_reruns_nothing(project: Path) -> None:
+    shutil.copytree(project / "results", project / "copied")
+    try:
+        assert look(project / "copied").broken == []
+        verify(project / "copied/runs/plane/seed=0/losses.parquet")
+        records = {path.name for path in (project / "copied/runs/plane/seed=0/.sha256").iterdir()}
+        assert {"checkpoints.sha256", "losses.parquet.sha256", "latents.parquet.sha256"} <= records
+        assert planned(project, "--config", "output=copied") == {}
+    finally:
+        shutil.rmtree(project / "copied")
 
 
 @pytest.mark.parametrize(
@@ -239,6 +266,15 @@ def test_output_goes_where_it_is_told(project: Path) -> None:
     assert done.returncode == 0
     assert "elsewhere/report.html" in done.stdout + done.stderr
     assert "results/report.html" not in done.stdout + done.stderr
+
+
+def test_the_configuration_in_force_is_written_also_where_a_path_has_spaces(project: Path) -> None:
+    cells = "sweep={spacings: {dx: [2.0], dy: [4.0]}, controls: false}"
+    done = snakemake(project, "out put/config.json", "--config", "output=out put", cells)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = json.loads((project / "out put/config.json").read_text(encoding="utf-8"))
+    assert written["sweep"]["spacings"] == {"dx": [2.0], "dy": [4.0]}
+    assert written["datasets"] == {} and "output" not in written
 
 
 @pytest.mark.parametrize("preset", sorted(Path(__file__).parents[2].glob("workflow/presets/*.yaml")))

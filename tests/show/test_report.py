@@ -11,7 +11,7 @@ import pytest
 
 from bumpscope.judge.verdicts import STATEMENTS
 from bumpscope.show import report, style
-from bumpscope.store.provenance import PACKAGE, closure
+from bumpscope.store.provenance import PACKAGE
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
@@ -78,10 +78,6 @@ def test_figures_of_claims_are_figures_of_claims():
     assert set(report.FIGURES_OF_CLAIMS) == set(STATEMENTS)
     named = {name for own in report.FIGURES_OF_CLAIMS.values() for name in own} | set(report.OTHER_FIGURES)
     assert named <= set(report.figure_names())
-
-
-def test_a_change_of_the_template_counts_as_a_change_of_the_report():
-    assert {PACKAGE / report.TEMPLATE, PACKAGE / report.STYLE} <= set(closure("show.report"))
 
 
 def test_the_page_is_well_formed_and_refers_to_nothing_outside(html):

@@ -33,10 +33,12 @@ from bumpscope.commands import (
 from bumpscope.config.loading import validate
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
+from bumpscope.store import manifest
 from bumpscope.store.checkpoints import load_tensors, save_tensors
 from bumpscope.store.files import CURE, FileError
-from bumpscope.store.provenance import PACKAGE
+from bumpscope.store.provenance import PACKAGE, declared
 from bumpscope.store.tables import provenance, write_table
+from tables_used import recorded
 
 CONFIG = {
     "seeds": [0],
@@ -230,19 +232,33 @@ def damages(step, name):
     return found
 
 
+def forget(path):
+    """Remove the recorded checksum of a file, as if other software had written it; what has none is left as it is."""
+    manifest.record_of(path).unlink(missing_ok=True)
+    manifest.record_of(path.parent).unlink(missing_ok=True)
+
+
+# Without a record, the list of runs, which reads no tensors, cannot see that one of them is damaged.
+UNSEEN = [("runs", CHECKPOINT, flip, False)]
+# A digit that has become another one, in a file without a checksum.
+UNSEEN += [("report", "figures/loss.csv", flip, recorded) for recorded in (True, False)]
 CASES = [
-    (step, name, damage)
+    (step, name, damage, recorded)
     for step, name in INPUTS
+    for recorded in (True, False)
     for damage in damages(step, name)
-    # The list of runs reads no tensors, and a digit of a text that became another one cannot be told.
-    if (step, name, damage) not in {("runs", CHECKPOINT, flip), ("report", "figures/loss.csv", flip)}
+    if (step, name, damage, recorded) not in UNSEEN
 ]
 
 
-@pytest.mark.parametrize(("step", "name", "damage"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
-def test_a_broken_input_is_told_with_its_cure_and_nothing_else_is_touched(results, step, name, damage):
+@pytest.mark.parametrize(
+    ("step", "name", "damage", "recorded"), CASES, ids=lambda value: getattr(value, "__name__", str(value))
+)
+def test_a_broken_input_is_told_with_its_cure_and_nothing_else_is_touched(results, step, name, damage, recorded):
     path = results / place_of(name)
     damage(path)
+    if not recorded:
+        forget(path)
     before = contents(results)
     with pytest.raises(FileError) as caught:
         CHAIN[step](results)
@@ -253,6 +269,14 @@ def test_a_broken_input_is_told_with_its_cure_and_nothing_else_is_touched(result
     after = contents(results)
     assert {place for place in after if not place.startswith(".state")} == set(before)
     assert all(after[place] == content for place, content in before.items())
+
+
+@pytest.mark.parametrize("step", [step for step in CHAIN if step not in ("figure", "configuration")])
+def test_a_step_reads_and_writes_just_the_tables_that_it_declares(results, step):
+    with recorded(results) as (read, written):
+        CHAIN[step](results)
+    assert read == set(declared(f"commands.{step}", "READS"))
+    assert written == set(declared(f"commands.{step}", "WRITES"))
 
 
 @pytest.mark.parametrize(("step", "name"), INPUTS)
@@ -295,7 +319,7 @@ def test_the_line_ends_the_log_and_the_terminal_and_the_status_tells_it(results)
         [sys.executable, "-m", "bumpscope", "--log", log, "phases", *arguments], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {path}: is not a readable Parquet file (")
+    assert done.stderr.startswith(f"error: {path}: does not match its checksum; ")
     assert done.stderr.endswith(f"; {CURE}\n") and done.stderr.count("\n") == 1
     assert log.read_text().splitlines()[-1].endswith(done.stderr.strip())
 

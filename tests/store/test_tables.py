@@ -1,9 +1,10 @@
-"""Tables: what is written comes back, broken files are told, and nothing half-written is ever seen."""
+"""Tables: what is written comes back, broken files raise one-line errors, and nothing half-written is ever seen."""
 
 import errno
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bumpscope import __version__
-from bumpscope.store import seals
+from bumpscope.store import manifest
 from bumpscope.store.files import FileError, atomic_path
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import (
@@ -63,6 +64,12 @@ def path(tmp_path):
 def written(path):
     write_table("dataset", path, dataset_rows(), META)
     return path
+
+
+def files_beside(path):
+    """Files that lie beside a table, other than the record of its checksum."""
+    found = [other for other in path.parent.rglob("*") if other.is_file()]
+    return [other for other in found if other not in (path, manifest.record_of(path))]
 
 
 def test_what_is_written_comes_back(written):
@@ -148,7 +155,7 @@ def test_rows_that_do_not_fit_the_schema_are_not_written(path, change, told):
     with pytest.raises(TableError, match=told) as caught:
         write_table("losses", path, rows, META)
     assert "\n" not in str(caught.value)
-    assert list(path.parent.iterdir()) == []
+    assert files_beside(path) == []
 
 
 @pytest.mark.parametrize("image", [np.zeros(7), np.zeros((7, 4, 4))])
@@ -161,7 +168,7 @@ def test_images_of_another_size_are_not_appended(path):
     with pytest.raises(TableError, match="another size"), open_table("dataset", path, META) as table:
         table.append(dataset_rows(pixels=16))
         table.append(dataset_rows(pixels=64))
-    assert list(path.parent.iterdir()) == []
+    assert files_beside(path) == []
 
 
 def test_a_table_without_rows_is_a_fault(path):
@@ -190,16 +197,33 @@ def test_a_missing_file_is_told(tmp_path):
         read_metadata(tmp_path / "none.parquet")
 
 
+def overwrite(path, content):
+    """Change a file in place; a loop is faster than the clock of the file system, so checksums are computed anew."""
+    path.write_bytes(content)
+    manifest._checksum.cache_clear()
+
+
+def forget(path):
+    """Remove the recorded checksum of a file."""
+    manifest.record_of(path).unlink()
+
+
 @pytest.mark.parametrize("keep", [0, 3, 100, -100, -9, -1])
-def test_a_truncated_file_is_told(written, keep):
-    written.write_bytes(written.read_bytes()[:keep])
-    assert_told(written)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_truncated_file_is_told(written, keep, recorded):
+    if not recorded:
+        forget(written)
+    overwrite(written, written.read_bytes()[:keep])
+    assert_told(written, "does not match its checksum; delete" if recorded else "is not a readable Parquet file (")
     with pytest.raises(TableError, match=CURE):
         read_metadata(written)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"PAR1", b"PAR1" + b"\0" * 100 + b"PAR1", os.urandom(4000)])
-def test_a_file_that_is_no_table_is_told(written, content):
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_file_that_is_no_table_is_told(written, content, recorded):
+    if not recorded:
+        forget(written)
     written.write_bytes(content)
     assert_told(written)
 
@@ -219,11 +243,25 @@ def test_a_column_of_another_type_is_told(written, column):
     table = pq.read_table(written)
     index = table.schema.get_field_index(column)
     pq.write_table(table.set_column(index, column, pa.array(["text"] * len(table))), written)
+    assert_told(written, "does not match its checksum")
+    forget(written)
     assert_told(written, f"is not a dataset table (column {column} is string)")
 
 
-def test_a_flipped_bit_in_the_data_is_told_or_harmless(written):
+def test_any_flipped_bit_is_told(written):
+    raw = written.read_bytes()
+    for position in range(0, len(raw), 3):
+        overwrite(written, raw[:position] + bytes([raw[position] ^ 4]) + raw[position + 1 :])
+        assert_told(written, "does not match its checksum; delete it and run the workflow again")
+        with pytest.raises(TableError, match="does not match its checksum"):
+            read_metadata(written)
+    overwrite(written, raw)
+    assert len(read_table("dataset", written)) == 7
+
+
+def test_without_a_record_a_flipped_bit_in_the_data_is_told_or_harmless(written):
     raw, before = written.read_bytes(), read_everything(written)
+    forget(written)
     footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     told = 0
     for position in range(4, footer, 11):
@@ -239,22 +277,6 @@ def test_a_flipped_bit_in_the_data_is_told_or_harmless(written):
     assert told > 0.8 * len(range(4, footer, 11))
 
 
-def test_any_flipped_bit_in_the_footer_is_told(written):
-    raw = written.read_bytes()
-    footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
-    name = raw.index(seals.FOOTER_KEY.encode())
-    for position in range(footer, len(raw)):
-        written.write_bytes(raw[:position] + bytes([raw[position] ^ 128]) + raw[position + 1 :])
-        # Without its name, and the two bytes after it, the seal is not found; all the rest is whole.
-        if not 0 <= position - name < len(seals.FOOTER_KEY) + 2:
-            assert_told(written, "is not a readable Parquet file (")
-            continue
-        try:
-            assert read_metadata(written)["settings"] == META["settings"]
-        except TableError as error:
-            assert CURE in str(error)
-
-
 def test_a_footer_that_makes_the_reader_wait_for_ever_is_told_before_it_is_read(path):
     with open_table("latents", path, META) as table:
         for layer in ("down3", "up1"):
@@ -262,15 +284,26 @@ def test_a_footer_that_makes_the_reader_wait_for_ever_is_told_before_it_is_read(
     raw = path.read_bytes()
     footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     for position in range(footer, len(raw), 7):
-        path.write_bytes(raw[:position] + bytes([raw[position] ^ 4]) + raw[position + 1 :])
-        if not seals.footer_is_whole(path):
-            with pytest.raises(TableError, match=CURE):
-                read_block("latents", path, "vector", [("layer", "==", "up1")])
+        overwrite(path, raw[:position] + bytes([raw[position] ^ 4]) + raw[position + 1 :])
+        with pytest.raises(TableError, match=CURE):
+            read_block("latents", path, "vector", [("layer", "==", "up1")])
 
 
-def test_a_table_of_other_software_has_no_seal_and_is_read(written):
+def test_a_table_of_other_software_has_no_record_and_is_read(written):
+    forget(written)
     pq.write_table(pq.read_table(written), written)
     assert len(read_table("dataset", written)) == 7
+
+
+def test_a_table_of_another_run_in_its_place_is_told(written, path):
+    other = path.parent.parent / "other" / path.name
+    write_table("dataset", other, dataset_rows(seed=1), META | {"run": "other-seed9"})
+    shutil.copyfile(other, written)
+    assert_told(written, "does not match its checksum")
+    # Also where its record has come with it.
+    shutil.copyfile(manifest.record_of(other), manifest.record_of(written))
+    with pytest.raises(TableError, match="belongs to run other-seed9, not to balanced-seed0"):
+        read_table("dataset", written, run="balanced-seed0")
 
 
 def test_a_writer_that_fails_leaves_the_old_table_and_nothing_else(written):
@@ -279,16 +312,17 @@ def test_a_writer_that_fails_leaves_the_old_table_and_nothing_else(written):
         table.append(dataset_rows(rows=50))
         raise KeyError("in the middle")
     assert written.read_bytes() == before
-    assert list(written.parent.iterdir()) == [written]
+    assert files_beside(written) == []
+    assert len(read_table("dataset", written)) == 7
 
 
-def test_nothing_is_left_beside_a_finished_table(written):
-    assert list(written.parent.iterdir()) == [written]
+def test_nothing_but_a_record_is_left_beside_a_finished_table(written):
+    assert files_beside(written) == []
 
 
 def test_a_killed_writer_leaves_nothing_under_the_final_name(path):
     script = (
-        "import sys, time; sys.path.insert(0, 'tests'); from test_tables import *\n"
+        "import sys, time; sys.path.insert(0, 'tests/store'); from test_tables import *\n"
         "with open_table('dataset', sys.argv[1], META) as table:\n"
         "    table.append(dataset_rows(rows=5000)); print('written', flush=True); time.sleep(60)\n"
     )
@@ -298,7 +332,7 @@ def test_a_killed_writer_leaves_nothing_under_the_final_name(path):
     writer.communicate()
     assert not path.exists()
     # What it left has a name that no step looks for, and the next writer is not disturbed by it.
-    assert all(left.name.startswith(".") and left.suffix == ".part" for left in path.parent.iterdir())
+    assert all(left.name.startswith(".") and left.suffix == ".part" for left in files_beside(path))
     write_table("dataset", path, dataset_rows(), META)
     assert len(read_table("dataset", path)) == 7
 
@@ -317,7 +351,8 @@ def test_a_full_disk_is_told_and_leaves_the_old_table(written, monkeypatch):
     assert re.fullmatch(told, str(caught.value))
     monkeypatch.undo()
     assert written.read_bytes() == before
-    assert list(written.parent.iterdir()) == [written]
+    assert files_beside(written) == []
+    assert len(read_table("dataset", written)) == 7
 
 
 def test_a_disk_that_really_refuses_to_grow_a_file_is_told(path):
@@ -328,7 +363,7 @@ def test_a_disk_that_really_refuses_to_grow_a_file_is_told(path):
             write_table("dataset", path, dataset_rows(rows=5000), META)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list(path.parent.iterdir()) == []
+    assert files_beside(path) == []
 
 
 def test_a_disk_that_is_full_only_when_the_file_is_flushed_is_told(written, monkeypatch):
@@ -341,7 +376,8 @@ def test_a_disk_that_is_full_only_when_the_file_is_flushed_is_told(written, monk
     with pytest.raises(FileError, match="free some space"):
         write_table("dataset", written, dataset_rows(rows=20), META)
     assert written.read_bytes() == before
-    assert list(written.parent.iterdir()) == [written]
+    assert files_beside(written) == []
+    assert len(read_table("dataset", written)) == 7
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from bumpscope.store.checkpoints import load_tensors
 from bumpscope.store.files import FileError
+from bumpscope.store.manifest import verify
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 from bumpscope.store.tables import read_block, read_table
 
@@ -62,7 +63,12 @@ def _fault(path: Path, folder: Path) -> str | None:
 
 def _read(path: Path, place: str) -> None:
     """Read all of a file; an error where it is not whole."""
-    if path.suffix == ".parquet":
+    verify(path)
+    if path.suffix == ".sha256":
+        lines = path.read_text(encoding="ascii").splitlines(keepends=True)
+        if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  [^\n]+\n", line) for line in lines):
+            raise ValueError("is not in the format of sha256sum")
+    elif path.suffix == ".parquet":
         name = table_at(place)
         read_table(name, path)
         for column in TABLES[name].columns:

@@ -29,14 +29,7 @@ rule runs:
 # Every number of every checkpoint of every run, one a row.
 rule metrics:
     input:
-        runs=f"{OUT}/runs.parquet",
-        losses=of_all_runs("losses.parquet"),
-        behaviour=of_all_runs("behaviour.parquet"),
-        geometry=of_all_runs("geometry.parquet"),
-        topology=of_all_runs("topology.parquet"),
-        effects=of_all_runs("effects.parquet"),
-        phases=of_all_runs("phases.parquet"),
-        frequency=of_all_runs("frequency.parquet"),
+        tables=tables_read_by("metrics"),
     output:
         f"{OUT}/metrics.parquet",
     log:
@@ -61,8 +54,7 @@ rule metrics:
 # Imbalanced datasets against their nulls: are x and y learnt together?
 rule coupling:
     input:
-        runs=f"{OUT}/runs.parquet",
-        metrics=f"{OUT}/metrics.parquet",
+        tables=tables_read_by("coupling"),
     output:
         coupling=f"{OUT}/coupling.parquet",
         onsets=f"{OUT}/onsets.parquet",
@@ -88,10 +80,7 @@ rule coupling:
 # The claims, with verdicts and intervals, and the numbers behind them.
 rule claims:
     input:
-        runs=f"{OUT}/runs.parquet",
-        metrics=f"{OUT}/metrics.parquet",
-        coupling=f"{OUT}/coupling.parquet",
-        phases=of_all_runs("phases.parquet"),
+        tables=tables_read_by("claims"),
     output:
         claims=f"{OUT}/claims.parquet",
         evidence=f"{OUT}/evidence.parquet",

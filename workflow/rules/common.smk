@@ -1,12 +1,13 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
-import ast
 import hashlib
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -15,28 +16,33 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
+from bumpscope.commands.configuration import in_force
 from bumpscope.config.loading import ConfigError, from_command_line, load
 from bumpscope.config.plan import describe
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import step_settings
 from bumpscope.config.variants import readings, variants
-from bumpscope.store.files import atomic_path, knows_no_locks, unwritable
-from bumpscope.store.provenance import code_fingerprint, module_path, tables_of_runs
+from bumpscope.store.files import knows_no_locks, unwritable
+from bumpscope.store.provenance import code_fingerprint, declared, module_path
 from bumpscope.store.schemas import TABLES
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
+SOURCES = [
+    str(ROOT / "config.yaml"),
+    *map(str, workflow.overwrite_configfiles),
+    from_command_line(workflow.config_settings.config),
+]
 try:
-    CONFIG = load(
-        ROOT / "config.yaml",
-        *workflow.overwrite_configfiles,
-        from_command_line(workflow.config_settings.config),
-    )
+    CONFIG = load(*SOURCES)
 except ConfigError as error:
     raise WorkflowError(
         "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
     ) from None
 
+# Files are named by where they lie, and so not in `params`: a folder that moves changes nothing.
+SOURCES = json.dumps(SOURCES)
+CONFIGURATION = hashlib.sha256(in_force(CONFIG).encode()).hexdigest()
 OUT = CONFIG.output.rstrip("/")
 in_the_way = next(
     path for path in (Path(OUT), *Path(OUT).absolute().parents) if path.exists()
@@ -198,13 +204,25 @@ for run in RUNS.values():
     GRID.setdefault(run.dataset, []).append(run.seed)
 
 
-def of_all_runs(table):
-    return [f"{OUT}/{path}/{table}" for path in RUNS]
+def files_of(table):
+    """All files of a table: one, or one for each run, dataset or variant of the probe."""
+    pattern = TABLES[table].path
+    probes = VARIANTS if "{variant}" in pattern else {"": RUNS}
+    paths = [
+        pattern.format(variant=variant, path=path, dataset=run.dataset)
+        for variant, runs in probes.items()
+        for path, run in runs.items()
+    ]
+    return [f"{OUT}/{path}" for path in dict.fromkeys(paths)]
 
 
-# What the explorer and the animation show of a run.
-TABLES_OF_EXPLORER = ["behaviour", "effects", "embedding", "phases", "samples"]
-TABLES_OF_ANIMATION = ["embedding", "phases", "samples"]
+def tables_read_by(command):
+    """All files of the tables that a command reads in the output folder."""
+    return [
+        path
+        for table in declared(f"commands.{command}", "READS")
+        for path in files_of(table)
+    ]
 
 
 # Made by `snakemake sensitivity` alone.
@@ -218,43 +236,35 @@ def everything():
     needs them.
     """
     left_out = (*OF_SENSITIVITY, "latents")
-    tables = [TABLES[name].path for name in TABLES if name not in left_out]
     wanted = [f"{OUT}/config.json"]
-    for path, run in RUNS.items():
-        wanted += [
-            f"{OUT}/{table.format(path=path, dataset=run.dataset)}" for table in tables
-        ]
+    for table in TABLES:
+        if table not in left_out:
+            wanted += files_of(table)
     wanted += [
         f"{OUT}/figures/{figure}.{kind}"
         for figure in FIGURES
         for kind in ("pdf", "png", "csv")
     ]
-    return list(dict.fromkeys(wanted))
+    return wanted
+
+
+@cache
+def drawing(module):
+    """A module that draws, imported only where it is asked what it reads and shows: matplotlib takes a second."""
+    return importlib.import_module(f"bumpscope.show.{module}")
+
+
+def figure_of(wildcards):
+    return drawing(f"figures.{wildcards.figure}")
 
 
 def tables_of_figure(wildcards):
-    """What a figure reads beside the numbers of all runs. Most read nothing, and each input counts: with a thousand
-    runs, all tables for all figures were two thirds of what Snakemake looked at."""
-    tables = tables_of_runs(f"show.figures.{wildcards.figure}")
-    return [path for table in tables for path in of_all_runs(f"{table}.parquet")]
-
-
-def told_of(module):
-    """What a module that draws says of itself, read without importing it: its CAPTION, and its TOPIC if it has one."""
-    tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
-    values = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    if "CAPTION" not in values:
-        raise WorkflowError(
-            f"src/bumpscope/{module.replace('.', '/')}.py: has no CAPTION; add one (docs/extending.md)"
-        )
-    topic = ast.literal_eval(values["TOPIC"]) if "TOPIC" in values else "Figures"
-    return {"caption": ast.literal_eval(values["CAPTION"]), "topic": topic}
+    """What a figure reads. Most read no tables of single runs, and each input counts: with a thousand runs, all tables
+    for all figures were two thirds of what Snakemake looked at."""
+    every = [name for name in TABLES if name not in (*OF_SENSITIVITY, "latents")]
+    # Nothing can be read without the list of runs.
+    tables = dict.fromkeys(["runs", *getattr(figure_of(wildcards), "READS", every)])
+    return [path for table in tables for path in files_of(table)]
 
 
 def in_words(name):
@@ -266,7 +276,7 @@ def shown_in_report(path, kind):
     return report(
         path,
         caption="../report/figure.rst",
-        category=lambda wildcards: told_of(f"show.figures.{wildcards.figure}")["topic"],
+        category=lambda wildcards: figure_of(wildcards).TOPIC,
         subcategory=lambda wildcards: in_words(wildcards.figure),
         labels={"figure": "{figure}", "file": kind},
     )

@@ -1,9 +1,7 @@
 # The page on which a reader moves through training, in one file.
 rule explorer:
     input:
-        runs=f"{OUT}/runs.parquet",
-        metrics=f"{OUT}/metrics.parquet",
-        tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_EXPLORER],
+        tables=tables_read_by("explorer"),
     output:
         report(
             f"{OUT}/explorer.html",

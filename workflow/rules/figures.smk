@@ -1,11 +1,6 @@
 # One figure, as vector and as pixels, with its data beside it.
 rule figure:
     input:
-        runs=f"{OUT}/runs.parquet",
-        metrics=f"{OUT}/metrics.parquet",
-        coupling=f"{OUT}/coupling.parquet",
-        onsets=f"{OUT}/onsets.parquet",
-        factorisation=f"{OUT}/factorisation.parquet",
         tables=tables_of_figure,
     output:
         png=shown_in_report(f"{OUT}/figures/{{figure}}.png", "picture"),
@@ -21,7 +16,7 @@ rule figure:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=lambda wildcards: told_of(f"show.figures.{wildcards.figure}")["caption"],
+        caption=lambda wildcards: figure_of(wildcards).CAPTION,
         code=lambda wildcards: code_fingerprint(f"show.figures.{wildcards.figure}")
         + code_of("figure"),
     message:
@@ -34,14 +29,12 @@ rule figure:
 # The manifold of one run forming over training, as a GIF.
 rule animation:
     input:
-        runs=f"{OUT}/runs.parquet",
-        metrics=f"{OUT}/metrics.parquet",
-        tables=[of_all_runs(f"{table}.parquet") for table in TABLES_OF_ANIMATION],
+        tables=tables_read_by("animation"),
     output:
         gif=report(
             f"{OUT}/figures/manifold.gif",
             caption="../report/figure.rst",
-            category=told_of("show.animation")["topic"],
+            category=lambda wildcards: drawing("animation").TOPIC,
             subcategory="Manifold",
             labels={"figure": "manifold", "file": "animation"},
         ),
@@ -55,7 +48,7 @@ rule animation:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=told_of("show.animation")["caption"],
+        caption=lambda wildcards: drawing("animation").CAPTION,
         code=code_of("animation"),
     message:
         "Animating the manifold"
@@ -92,12 +85,6 @@ rule claims_as_csv:
         "python -m bumpscope --log {log:q} export claims --folder {params.folder:q} --csv {output.csv:q}"
 
 
-# What `snakemake sensitivity` tries is no part of what the report shows.
-CONFIGURATION = CONFIG.model_dump_json(
-    indent=2, exclude={"output", "device", "sensitivity"}, exclude_none=True
-)
-
-
 # The configuration in force, with every default written out.
 rule configuration:
     output:
@@ -109,22 +96,17 @@ rule configuration:
         "../../environment.yml"
     threads: 1
     params:
-        text=CONFIGURATION,
+        digest=CONFIGURATION,
     message:
         "Writing {output}"
-    run:
-        with atomic_path(output[0]) as temporary:
-            temporary.write_text(params.text, encoding="utf-8")
+    shell:
+        "python -m bumpscope --log {log:q} configuration --sources {SOURCES:q} --output {output:q}"
 
 
 # One page with the claims, the figures and how they were made.
 rule report:
     input:
-        runs=f"{OUT}/runs.parquet",
-        claims=f"{OUT}/claims.parquet",
-        evidence=f"{OUT}/evidence.parquet",
-        coupling=f"{OUT}/coupling.parquet",
-        metrics=f"{OUT}/metrics.parquet",
+        tables=tables_read_by("report"),
         figures=expand(
             f"{OUT}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["png", "csv"]
         ),
@@ -147,7 +129,7 @@ rule report:
         runtime=grown(30),
     params:
         folder=output_folder,
-        configuration=hashlib.sha256(CONFIGURATION.encode()).hexdigest(),
+        configuration=CONFIGURATION,
         code=[
             code_of("report"),
             *(code_fingerprint(f"show.figures.{name}") for name in FIGURES),

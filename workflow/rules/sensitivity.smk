@@ -42,17 +42,7 @@ rule vary:
 # The verdicts with one choice changed at a time. Runs where Snakemake does, so that its table is seen there.
 rule sensitivity:
     input:
-        runs=f"{OUT}/runs.parquet",
-        metrics=f"{OUT}/metrics.parquet",
-        coupling=f"{OUT}/coupling.parquet",
-        claims=f"{OUT}/claims.parquet",
-        phases=of_all_runs("phases.parquet"),
-        varied=[
-            f"{OUT}/sensitivity/{variant}/{path}/{table}.parquet"
-            for variant, runs in VARIANTS.items()
-            for path in runs
-            for table in ("behaviour", "geometry")
-        ],
+        tables=tables_read_by("sensitivity"),
     output:
         sensitivity=f"{OUT}/sensitivity.parquet",
         places=f"{OUT}/places.parquet",

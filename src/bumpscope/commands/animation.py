@@ -10,6 +10,9 @@ from bumpscope.show.animation import animate
 from bumpscope.store.files import atomic_path
 from bumpscope.store.results import Results
 
+READS = ("runs", "metrics", "embedding", "phases", "samples")
+WRITES = ()
+
 
 def animation(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],

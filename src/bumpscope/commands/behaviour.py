@@ -11,6 +11,9 @@ from bumpscope.config import steps
 from bumpscope.store.tables import open_table, provenance, read_block, read_table
 from bumpscope.worlds.behaviour import classify
 
+READS = ("samples",)
+WRITES = ("behaviour",)
+
 
 def behaviour(
     settings: SettingsOption,

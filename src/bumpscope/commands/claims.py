@@ -10,6 +10,9 @@ from bumpscope.judge.claims import QUANTITIES, claims_table, evidence_table, jud
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance, read_table, write_table
 
+READS = ("runs", "metrics", "coupling", "phases")
+WRITES = ("claims", "evidence")
+
 
 def claims(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],

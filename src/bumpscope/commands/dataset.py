@@ -11,6 +11,9 @@ from bumpscope.config import steps
 from bumpscope.store.tables import open_table, provenance
 from bumpscope.worlds.bumps import lattice_points, render
 
+READS = ()
+WRITES = ("dataset",)
+
 ROWS_AT_A_TIME = 10_000
 
 

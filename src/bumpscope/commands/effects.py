@@ -16,6 +16,9 @@ from bumpscope.seeding import derived_seed
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
 
+READS = ()
+WRITES = ("effects", "frequency")
+
 
 def effects(
     settings: SettingsOption,

@@ -11,6 +11,9 @@ from bumpscope.show.explorer.page import write
 from bumpscope.store.files import atomic_path
 from bumpscope.store.results import Results
 
+READS = ("runs", "metrics", "behaviour", "effects", "embedding", "phases", "samples")
+WRITES = ()
+
 log = logging.getLogger("bumpscope")
 
 

@@ -10,6 +10,10 @@ from bumpscope.store.files import atomic_path
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_table
 
+# What it reads depends on its argument.
+READS = ()
+WRITES = ()
+
 # Tables of a run have a folder each, and images and activations no place in a CSV.
 OVER_ALL_RUNS = [name for name, table in TABLES.items() if "{" not in table.path]
 

@@ -11,6 +11,10 @@ from bumpscope.show import gallery, style
 from bumpscope.store.files import atomic_path
 from bumpscope.store.results import Results
 
+# What it reads depends on the figure, whose module declares it.
+READS = ()
+WRITES = ()
+
 
 def figure(
     name: Annotated[str, typer.Argument(help="name of the figure")],

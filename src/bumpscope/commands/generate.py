@@ -15,6 +15,9 @@ from bumpscope.probe.generation import noise_seeds, shared_noise_seeds
 from bumpscope.store.tables import open_table, provenance
 from bumpscope.worlds.requests import one_a_centre, requested_centres
 
+READS = ()
+WRITES = ("samples", "latents")
+
 
 def generate(
     settings: SettingsOption,

@@ -18,6 +18,9 @@ from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance, read_table, write_table
 from bumpscope.worlds.bumps import factors
 
+READS = ("latents", "samples", "behaviour")
+WRITES = ("geometry", "embedding")
+
 
 def geometry(
     settings: SettingsOption,

@@ -10,6 +10,9 @@ from bumpscope.config import steps
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.tables import provenance, read_table, write_table
 
+READS = ("geometry", "behaviour", "topology")
+WRITES = ("phases",)
+
 
 def phases(
     settings: SettingsOption,

@@ -9,6 +9,9 @@ from bumpscope.commands.interface import execute
 from bumpscope.config.loading import load
 from bumpscope.config.plan import describe
 
+READS = ()
+WRITES = ()
+
 
 def plan(
     config: Annotated[list[Path] | None, typer.Option(help="configuration file, then presets")] = None,

@@ -14,6 +14,9 @@ from bumpscope.show.report import build
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
 from bumpscope.store.results import Results
 
+READS = ("runs", "coupling", "claims", "evidence")
+WRITES = ()
+
 
 def report(
     settings: Annotated[Path, typer.Option(help="file with the configuration of the experiment as JSON")],

@@ -18,6 +18,9 @@ from bumpscope.store.files import CURE, FileError
 from bumpscope.store.tables import provenance, read_checkpoint_metadata, write_table
 from bumpscope.worlds.bumps import lattice_points
 
+READS = ()
+WRITES = ("runs",)
+
 
 def runs(
     runs: Annotated[str, typer.Option(help='the grid as JSON: {"dataset": [seeds], ...}')],

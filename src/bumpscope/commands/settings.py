@@ -10,6 +10,9 @@ from bumpscope.config.loading import load
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import STEPS
 
+READS = ()
+WRITES = ()
+
 
 def settings(
     step: Annotated[str, typer.Argument(help=f"one of {', '.join(STEPS)}")],

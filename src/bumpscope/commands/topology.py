@@ -13,6 +13,9 @@ from bumpscope.store.clouds import clouds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
 
+READS = ("latents", "samples")
+WRITES = ("topology",)
+
 
 def topology(
     settings: SettingsOption,

@@ -22,9 +22,13 @@ from bumpscope.denoise.trainer import train as train_to_the_end
 from bumpscope.store.checkpoints import load_tensors
 from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
 from bumpscope.store.machine import described
+from bumpscope.store.manifest import checksum, recorded_folder
 from bumpscope.store.provenance import code_fingerprint
 from bumpscope.store.tables import provenance, read_block, read_table, write_table
 from bumpscope.worlds.bumps import lattice_points, to_network
+
+READS = ("dataset",)
+WRITES = ("losses",)
 
 
 def train(
@@ -60,12 +64,14 @@ def train(
         # A broken state must not be resumed by the next attempt.
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    for path in finished:
-        _publish(path, output / "checkpoints" / path.name)
-    # Checkpoints of an earlier training of this run would pass for this one's.
-    for path in (output / "checkpoints").glob("step=*.safetensors"):
-        if path.name not in {kept.name for kept in finished}:
-            path.unlink()
+    published = output / "checkpoints"
+    with recorded_folder(published, {path.name: checksum(path) for path in finished}):
+        for path in finished:
+            _publish(path, published / path.name)
+        # Checkpoints of an earlier training of this run would pass for this one's.
+        for path in published.glob("step=*.safetensors"):
+            if path.name not in {kept.name for kept in finished}:
+                path.unlink()
     _write_losses(output / "losses.parquet", losses, training, metadata)
     with atomic_path(folder / "finished") as marker:
         marker.touch()

@@ -20,6 +20,9 @@ from bumpscope.worlds.behaviour import classify
 from bumpscope.worlds.bumps import factors
 from bumpscope.worlds.requests import requested_centres
 
+READS = ()
+WRITES = ("varied_behaviour", "varied_geometry")
+
 
 def vary(
     settings: SettingsOption,

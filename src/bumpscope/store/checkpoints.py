@@ -13,11 +13,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
-from bumpscope.store.seals import is_whole, sealed
+from bumpscope.store.manifest import verify
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of tensors and metadata; states to resume from have no other checksum."""
+    digest = hashlib.sha256(repr(sorted((key, text) for key, text in metadata.items() if key != "digest")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -29,7 +30,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write tensors and text metadata, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        described = sealed({**metadata, "digest": _digest(plain)})
+        described = {**metadata, "digest": _digest(plain, metadata)}
         temporary.write_bytes(_repeatable(save(plain, metadata=described)))
 
 
@@ -50,6 +51,7 @@ def load_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor],
         FileError: when the file is missing, is not safetensors, or its content does not match its digest.
     """
     try:
+        verify(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -57,7 +59,7 @@ def load_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor],
         raise FileError(f"{path}: is missing; run the step that makes it") from None
     except (SafetensorError, OSError) as error:
         raise FileError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
-    if metadata.get("digest") != _digest(tensors) or not is_whole(metadata):
+    if metadata.get("digest") != _digest(tensors, metadata):
         raise FileError(f"{path}: its content does not match its digest; {CURE}")
     chosen = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     if not chosen:

@@ -26,11 +26,21 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def unwritable(path: str | Path, error: OSError) -> FileError:
-    """What to tell where ``path`` could not be written: why, how much room is left where that is why, and the cure."""
-    why = error.strerror or str(error)
+    """The error of a file that could not be written: why, how much room is left where that is why, and the cure."""
+    why, space = error.strerror or str(error), _space(Path(path))
     if error.errno not in NO_ROOM:
         return FileError(f"{path}: cannot be written ({why}); check the folder and its permissions and run again")
-    return FileError(f"{path}: cannot be written ({why}{_room(Path(path))}); free some space and run again")
+    if space is None:
+        return FileError(f"{path}: cannot be written ({why}); free some space and run again")
+    if space.f_files and not space.f_favail:
+        return FileError(
+            f"{path}: cannot be written ({why}; no more files can be made there); free some space and run again"
+        )
+    free = space.f_bavail * space.f_frsize / 2**20
+    return FileError(
+        f"{path}: cannot be written ({why}; the {free:.1f} MiB that are free do not suffice); "
+        "free some space and run again"
+    )
 
 
 def knows_no_locks(error: BaseException) -> bool:
@@ -38,17 +48,12 @@ def knows_no_locks(error: BaseException) -> bool:
     return isinstance(error, NotImplementedError) or (isinstance(error, OSError) and error.errno in _NO_LOCKS)
 
 
-def _room(path: Path) -> str:
-    """How much more could be written where ``path`` lies; nothing where that cannot be told."""
+def _space(path: Path) -> os.statvfs_result | None:
+    """The room on the file system of a path; None where it cannot be told."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
-    if folder is None:
-        return ""
     with suppress(OSError):
-        state = os.statvfs(folder)
-        if state.f_files and not state.f_favail:
-            return "; no more files can be made there"
-        return f"; the {state.f_bavail * state.f_frsize / 2**20:.1f} MiB that are free do not suffice"
-    return ""
+        return os.statvfs(folder) if folder else None
+    return None
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -63,6 +68,12 @@ def _remove_leftovers(path: Path) -> None:
             continue
 
 
+def flush(path: Path) -> None:
+    """Wait until a file is on disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path`` that becomes ``path`` when the block ends well, and else vanishes."""
@@ -72,8 +83,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush(temporary)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):

@@ -1,15 +1,27 @@
-"""Which code a step depends on: the closure of its module's imports inside the package."""
+"""A fingerprint of the code that a step depends on: the syntax trees of its module and of all modules that it imports.
+
+Comments, docstrings, messages and the names of modules do not count, so that rewording or moving code makes no result
+stale.
+"""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 from bumpscope.store.schemas import TABLES
 
 PACKAGE = Path(__file__).parents[1]
+# Columns count for the steps that declare their table, and what changes this module changes fingerprints by itself.
+LEFT_OUT = {"store.schemas", "store.provenance"}
+TEMPLATES = (".jinja", ".css", ".js")
+LOGGING = {"debug", "info", "warning", "error", "exception"}
+TEXTS = {"help", "description"}
 
 
 def module_path(module: str) -> Path:
@@ -19,113 +31,159 @@ def module_path(module: str) -> Path:
     return file if file.exists() else base / "__init__.py"
 
 
-def closure(module: str) -> list[Path]:
-    """All files of the package that ``module`` imports, directly or not, itself included; sorted.
-
-    Templates count as used by the module that names them (``templates/NAME``).
-    """
-    seen: set[Path] = set()
-    waiting = [module_path(module)]
-    while waiting:
-        path = waiting.pop()
-        if path in seen:
-            continue
-        if not path.exists():
-            raise FileNotFoundError(f"{module} imports {path}, which does not exist")
-        seen.add(path)
-        waiting.extend(_imports(path))
-    return sorted(seen)
-
-
-@cache
-def _imports(path: Path) -> tuple[Path, ...]:
-    found = []
-    if path.suffix != ".py":
-        return ()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "bumpscope":
-            base = ".".join(node.module.split(".")[1:])
-            # ``from bumpscope.x import y`` may import the module x.y or a name of the module x.
-            for alias in node.names:
-                dotted = f"{base}.{alias.name}" if base else alias.name
-                inner = PACKAGE.joinpath(*dotted.split("."))
-                if inner.with_suffix(".py").exists() or (inner / "__init__.py").exists():
-                    found.append(module_path(dotted))
-                if base:
-                    found.append(module_path(base))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("templates/"):
-            found.append(PACKAGE / "show" / node.value)
-    return tuple(path for path in found if path.suffix in (".py", ".jinja", ".css", ".js"))
-
-
-TABLE_FUNCTIONS = ("open_table", "read_block", "read_table", "write_table")
-SCHEMAS = module_path("store.schemas")
-
-
-def tables_used(module: str) -> list[str]:
-    """Names of the tables that ``module`` and what it imports read or write by name; sorted."""
-    return sorted({name for path in closure(module) for name in _table_names(path)})
-
-
-@cache
-def _table_names(path: Path) -> tuple[str, ...]:
-    if path.suffix != ".py":
-        return ()
-    return tuple(
-        str(node.args[0].value)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in TABLE_FUNCTIONS
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-    )
-
-
-READERS_OF_RUNS = ("block", "has", "having", "path", "table")
-
-
-@cache
-def tables_of_runs(module: str) -> list[str]:
-    """Names of the single runs' tables that ``module`` and what it imports ask a ``Results`` for; sorted."""
-    return sorted({name for path in closure(module) for name in _names_asked_for(path)})
-
-
-@cache
-def _names_asked_for(path: Path) -> tuple[str, ...]:
-    if path.suffix != ".py":
-        return ()
-    calls = [
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in READERS_OF_RUNS
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "results"
-    ]
-    found = []
-    for call in calls:
-        names = [one.value for one in call.args[:2] if isinstance(one, ast.Constant) and one.value in TABLES]
-        if not names:
-            raise ValueError(f"{path}, line {call.lineno}: the name of a table must be written out, as in the schemas")
-        found += [str(name) for name in names]
-    return tuple(found)
-
-
 @cache
 def code_fingerprint(module: str) -> str:
-    """Sixteen hexadecimal digits that change when any file that ``module`` uses does.
+    """Sixteen hexadecimal digits for all code that ``module`` uses, and for the columns of the tables it declares.
 
-    Of the tables' columns only those of the tables it uses count, so that a new column of an analysis does not
-    make every training stale.
+    Raises:
+        CycleError: when modules import each other.
     """
-    digest = hashlib.sha256()
-    for name in tables_used(module):
-        digest.update(repr(TABLES[name]).encode())
-    for path in closure(module):
-        if path == SCHEMAS:
-            continue
-        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    TopologicalSorter({name: _imported(name) for name in closure(module)}).prepare()
+    names = sorted({*declared(module, "READS"), *declared(module, "WRITES")})
+    columns = [(name, [(column.name, column.kind) for column in TABLES[name].columns]) for name in names]
+    return _hash(_digest(module), columns)[:16]
+
+
+def declared(module: str, constant: str) -> tuple[str, ...]:
+    """A tuple of names that a module assigns to ``constant``; empty where there is none.
+
+    It is read from the syntax tree, since commands take seconds to import.
+    """
+    for node in _tree(module).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and target.id == constant:
+                return tuple(ast.literal_eval(node.value))
+    return ()
+
+
+def closure(module: str) -> set[str]:
+    """``module`` and all modules of the package that it imports, directly or not, by their dotted names."""
+    seen, waiting = set[str](), [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += _imported(name)
+    return seen
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(module_path(module).read_text(encoding="utf-8"))
+
+
+@cache
+def _imported(module: str) -> tuple[str, ...]:
+    """Modules of the package that a module imports itself."""
+    found, waiting = [], list[ast.AST]([_tree(module)])
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found += [used for used, *_ in _parts(node) if used]
+        elif not _for_type_checkers(node):
+            waiting.extend(ast.iter_child_nodes(node))
+    return (*found, *_listed(module))
+
+
+def _listed(module: str) -> list[str]:
+    """All modules of a package that lists its own folder (``__path__``), since it imports them by name."""
+    if not any(isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(_tree(module))):
+        return []
+    files = module_path(module).parent.glob("*.py")
+    return sorted(f"{module}.{file.stem}" for file in files if file.stem != "__init__")
+
+
+def _parts(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
+    """Module of the package ("" for other packages), name there and name here of each name that a statement imports."""
+    for alias in node.names:
+        own = alias.asname or alias.name
+        if isinstance(node, ast.Import):
+            package, source = alias.name.partition(".")[0], alias.name
+        else:
+            package, _, source = (node.module or "").partition(".")
+        if package != "bumpscope":
+            yield "", f"{package}.{source}.{alias.name}", own
+        elif isinstance(node, ast.Import) or node.level:
+            raise ValueError(f"{ast.unparse(node)}: write from bumpscope.MODULE import NAME")
+        elif module_path(inner := f"{source}.{alias.name}".lstrip(".")).exists():
+            yield inner, "", own
+        else:  # a name of a module; of the package itself only the version, which does not count
+            yield source, alias.name, own
+
+
+def _for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@cache
+def _digest(module: str) -> str:
+    """SHA-256 of a module's code, in which an import stands for the digest of the module that is imported."""
+    if module in LEFT_OUT:
+        return module
+    folder, tree = module_path(module).parent, _tree(module)
+    beside = [other for other in sorted(folder.iterdir()) if other.suffix in TEMPLATES]
+    beside += [
+        PACKAGE / "show" / node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("templates/")
+        if (PACKAGE / "show" / node.value).is_file()
+    ]
+    listed = [_digest(other) for other in _listed(module)]
+    return _hash(_plain(tree), listed, [other.read_bytes() for other in beside])
+
+
+def _hash(*values: Any) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _plain(value: Any, silent: bool = False) -> Any:
+    """A syntax tree as nested tuples, without what cannot change a result; without any text where ``silent``."""
+    if isinstance(value, list):
+        if value and isinstance(value[0], ast.stmt):
+            return _statements(value)
+        return tuple(_plain(one, silent) for one in value if not (silent and _is_text(one)))
+    if not isinstance(value, ast.AST):
+        return value
+    if silent and _is_text(value):
+        return ""
+    fields = dict(ast.iter_fields(value))
+    if isinstance(value, ast.Raise):
+        silent = True
+    elif isinstance(value, ast.Call):
+        silent = silent or _called(value)[1].endswith("Error")
+        fields["keywords"] = [keyword for keyword in value.keywords if keyword.arg not in TEXTS]
+    filled = [(name, _plain(field, silent)) for name, field in fields.items() if field is not None]
+    return (type(value).__name__, *(field for field in filled if field[1] != ()))
+
+
+def _statements(body: list[ast.stmt]) -> tuple[Any, ...]:
+    """A block of statements without its messages; imports first, since their order follows the names of modules."""
+    imports = [part for node in body if isinstance(node, ast.Import | ast.ImportFrom) for part in _parts(node)]
+    others = [
+        _plain(node)
+        for node in body
+        if not isinstance(node, ast.Import | ast.ImportFrom) and not _for_type_checkers(node) and not _is_message(node)
+    ]
+    return (*sorted((module and _digest(module), name, own) for module, name, own in imports), *others)
+
+
+def _is_message(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring, or reports progress."""
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Call):
+        owner, name = _called(node.value)
+        return (owner == "log" and name in LOGGING) or (owner, name) == ("", "report")
+    return _is_text(node.value)
+
+
+def _called(call: ast.Call) -> tuple[str, str]:
+    """The name of a called function, and of what it is an attribute of, as far as these are names."""
+    if isinstance(call.func, ast.Attribute):
+        return getattr(call.func.value, "id", getattr(call.func.value, "attr", "?")), call.func.attr
+    return "", getattr(call.func, "id", "")
+
+
+def _is_text(node: Any) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -1,7 +1,6 @@
-"""Parquet tables: their columns, and how they are written whole or not at all.
+"""Parquet tables: checked against their schema when written and read, and written whole or not at all.
 
-The schema is checked on write and on read. Every file carries in its schema metadata the package
-version, the run it belongs to and a fingerprint of just the settings that it depends on.
+The schema metadata of a file holds the package version, its run, and a fingerprint of the settings that it depends on.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from safetensors import SafetensorError, safe_open
 
 from bumpscope import __version__
 from bumpscope.config.section import fingerprint
-from bumpscope.store.files import CURE, FileError, atomic_path, first_line
+from bumpscope.store.files import CURE, FileError, first_line
+from bumpscope.store.manifest import recorded_path, verify
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR, Column
-from bumpscope.store.seals import footer_is_whole, is_whole, seal_footer, unsealed_footer
 
 _PLAIN: dict[str, pa.DataType] = {
     "int": pa.int64(),
@@ -75,15 +74,10 @@ def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
     Raises:
         TableError: when the file is missing or broken, or lacks one of them.
     """
-    try:
+    with _one_line_errors(path, "checkpoint"):
+        verify(path)
         with safe_open(path, framework="np") as file:
             metadata = dict(file.metadata() or {})
-    except FileNotFoundError:
-        raise TableError(f"{path}: is missing; run the step that makes it") from None
-    except (SafetensorError, OSError) as error:
-        raise TableError(f"{path}: is not a readable checkpoint ({first_line(error)}); {CURE}") from None
-    if not is_whole(metadata):
-        raise TableError(f"{path}: its metadata does not match its seal; {CURE}")
     if missing := [key for key in needed if key not in metadata]:
         raise TableError(f"{path}: is not a checkpoint of a run (it does not say its {', '.join(missing)}); {CURE}")
     return metadata
@@ -91,16 +85,8 @@ def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of a table file (keys version, run, settings, table)."""
-    try:
-        raw = _schema_of(path).metadata or {}
-    except FileNotFoundError:
-        raise TableError(f"{path}: is missing; run the step that makes it") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
-    try:
-        return _own(raw)
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
+    with _one_line_errors(path):
+        return _own(_schema_of(path).metadata or {})
 
 
 def _own(raw: Mapping[bytes, bytes]) -> dict[str, str]:
@@ -174,10 +160,8 @@ class TableWriter:
     def close(self) -> None:
         if self._writer is None or self._file is None:
             raise TableError(f"table {self._name}: nothing was written to it")
-        self._writer.add_key_value_metadata(unsealed_footer())
         self._writer.close()
         self._file.close()
-        seal_footer(self._path)
 
     def abandon(self) -> None:
         """Let go of the file as it is; a full disk has no room for a log while a file without a name is held open."""
@@ -190,7 +174,7 @@ class TableWriter:
 @contextmanager
 def open_table(name: str, path: str | Path, metadata: Mapping[str, str]) -> Iterator[TableWriter]:
     """Write a table in pieces; it appears under ``path`` when the block ends well, or not at all."""
-    with atomic_path(path) as temporary:
+    with recorded_path(path) as temporary:
         writer = TableWriter(name, temporary, metadata)
         try:
             yield writer
@@ -261,21 +245,31 @@ def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: st
 
 @contextmanager
 def _readable(name: str, path: str | Path) -> Iterator[pa.Schema]:
-    """The schema of a table's file; what goes wrong in reading it within the block is told in one line."""
-    try:
+    """The schema of a table's file, checked; errors while reading in the block become one line."""
+    with _one_line_errors(path):
         schema = _schema_of(path)
         _check_schema(name, path, schema)
         yield schema
-    except FileNotFoundError:
-        raise TableError(f"{path}: is missing; run the step that makes it") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
-        raise TableError(f"{path}: is not a readable Parquet file ({first_line(error)}); {CURE}") from None
 
 
 def _schema_of(path: str | Path) -> pa.Schema:
-    if not footer_is_whole(path):
-        raise TableError(f"{path}: is not a readable Parquet file (its footer does not match its checksum); {CURE}")
+    verify(path)
     return pq.read_schema(path)
+
+
+@contextmanager
+def _one_line_errors(path: str | Path, kind: str = "Parquet file") -> Iterator[None]:
+    """Turn whatever can go wrong in reading a file into a TableError of one line."""
+    try:
+        yield
+    except TableError:
+        raise
+    except FileError as error:
+        raise TableError(str(error)) from None
+    except FileNotFoundError:
+        raise TableError(f"{path}: is missing; run the step that makes it") from None
+    except (pa.ArrowException, SafetensorError, OSError, UnicodeDecodeError, KeyError) as error:
+        raise TableError(f"{path}: is not a readable {kind} ({first_line(error)}); {CURE}") from None
 
 
 def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:
