@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bumpscope.commands.interface import CommandError, execute, log
 from bumpscope.config.readings import CONFIGURED, Readings
 from bumpscope.config.run import run_path
-from bumpscope.judge.claims import QUANTITIES
+from bumpscope.judge.claims import read
 from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdicts_text
 from bumpscope.judge.sensitivity import places as places_of
 from bumpscope.store.files import atomic_path
@@ -38,11 +38,12 @@ def sensitivity(
     if not wanted.runs:
         raise CommandError("there is no balanced dataset on a plane (dx = dy, no skew), so nothing to read")
     results = Results(folder)
+    data = read(results)
     own = {name: folder / TABLES[name].path for name in ("metrics", "coupling", "claims")}
     experiment = Experiment(
-        metrics=results.table("metrics", quantity=QUANTITIES),
+        metrics=data.table("metrics"),
         runs=results.runs,
-        phases=results.phases,
+        phases=data.table("phases"),
         coupling=results.coupling,
         claims=results.claims,
     )

@@ -15,13 +15,12 @@ import pandas as pd
 
 from bumpscope.config.model import LAYERS
 from bumpscope.config.readings import Reading
-from bumpscope.judge.claims import QUANTITIES, claims
 from bumpscope.judge.controls import lattice_of
+from bumpscope.judge.claims import claims, read_of_metrics
 from bumpscope.judge.histories import histories
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.selection import matching
 from bumpscope.worlds.behaviour import outcomes
 
 # A cloud follows the drawn centre rather than the requested one when its kNN R² is this much higher, and at least so.
@@ -104,7 +103,7 @@ class Experiment:
         for probing in probings:
             metrics, phases = probing.read(reading)
             # Claims need few of a run's thousands of numbers.
-            read.append((matching(metrics, quantity=QUANTITIES), phases))
+            read.append((read_of_metrics(metrics), phases))
         metrics = pd.concat([metrics for metrics, _ in read], ignore_index=True)
         phases = pd.concat([phases for _, phases in read], ignore_index=True)
         again = set(phases["run"])

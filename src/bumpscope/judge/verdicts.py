@@ -1,4 +1,4 @@
-"""What judging a claim gives: a row of the table ``claims``, and the numbers behind it, rows of ``evidence``."""
+"""What a claim is judged by: checks of numbers against bounds, and the verdict that follows from them."""
 
 from __future__ import annotations
 
@@ -6,79 +6,115 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bumpscope.judge.coupling import FEWEST_SEEDS
-
-STATEMENTS = {
-    "C1": "Training passes three latent phases in order: no structure, a 2D manifold in disorder, an ordered one",
-    "C2": "Each latent phase goes with one behaviour: several bumps, one in the wrong place, one in the right place",
-    "C3": "An ordered representation is what high accuracy needs",
-    "C4": "Denser data bring structure earlier, in optimiser steps",
-    "C5": "With imbalanced data x and y are still learnt together: learning is coupled, not factorised",
-    "C6": "Combinations never seen together, and positions between lattice points, are drawn right",
-}
-STATISTICS = {
-    "C1": "share of seeds whose latents pass A, B, C in order",
-    "C2": "ln onset of the latent phase minus ln onset of the behaviour, at the boundary (B or C) further apart",
-    "C3": "R² of the requested centre minus its higher control, where accuracy first reaches one half",
-    "C4": "slope of ln onset of structure (R² one half) against ln lattice spacing",
-    "C5": "coupling index of the label effects: 0 factorised, 1 coupled",
-    "C6": "accuracy on new centres minus accuracy on seen ones, at the last step, for the worse kind of new centre",
-}
-SUPPORTED, CONTRADICTED, UNDETERMINED = "supported", "contradicted", "undetermined"
 Interval = tuple[float, float, float]
 UNKNOWN: Interval = (math.nan, math.nan, math.nan)
+# Share of images right from which a run counts as accurate.
+ACCURATE = 0.5
+
+SUPPORTED, CONTRADICTED, UNDETERMINED = "supported", "contradicted", "undetermined"
+# Roles of a check.
+NEEDED, SUPPORTS, CONTRADICTS, SHOWN = "needed", "supports", "contradicts", "shown"
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A row of the table ``claims``."""
+class Bound:
+    """Limits that a number, or the whole of its interval, must keep to.
 
-    claim: str
-    statement: str
-    statistic: str
-    estimate: float
-    low: float
-    high: float
-    runs: int
-    verdict: str
-    reason: str
+    ``above`` and ``below`` exclude the limit, ``least`` and ``most`` include it. ``not_above`` asks besides that an
+    interval does not lie above a limit as a whole.
+    """
+
+    above: float = -math.inf
+    below: float = math.inf
+    least: float = -math.inf
+    most: float = math.inf
+    not_above: float = math.inf
+
+    def holds(self, low: float, high: float) -> bool:
+        """Whether an interval keeps to the limits; one without ends never does."""
+        inside = self.above < low and high < self.below and self.least <= low and high <= self.most
+        return inside and low <= self.not_above
+
+    def __str__(self) -> str:
+        if math.isfinite(self.least) and math.isfinite(self.most):
+            ends = dict.fromkeys(f"{end:.3g}" for end in (self.least, self.most))
+            return " to ".join(ends).replace("-", "−")
+        limits = {">": self.above, "≥": self.least, "<": self.below, "≤": self.most, "not >": self.not_above}
+        parts = [f"{sign} {limit:.3g}" for sign, limit in limits.items() if math.isfinite(limit)]
+        return " and ".join(parts).replace("-", "−")
+
+
+NONE = Bound(least=0, most=0)
 
 
 @dataclass(frozen=True)
-class Number:
-    """A row of the table ``evidence`` without its claim: a count, or an estimate with its 95% interval."""
+class Check:
+    """A number that a claim looks at: a row of the table ``evidence`` without its claim.
+
+    Attributes:
+        quantity, subject: what was counted or estimated, and of what (a phase, a place, a split); "" for all.
+        value, low, high: the number and its 95% interval; NaN where there is none.
+        bound: what it was held against; "" for a number that is only shown.
+        passed: whether it kept to the bound.
+        role: needed (for any verdict), supports, contradicts or shown.
+    """
 
     quantity: str
+    subject: str
     value: float
-    low: float = math.nan
-    high: float = math.nan
-    subject: str = ""
+    low: float
+    high: float
+    bound: str
+    passed: bool | None
+    role: str
+
+
+def count(quantity: str, value: float, role: str = SHOWN, bound: Bound | None = None, subject: str = "") -> Check:
+    """A check of a number without an interval."""
+    passed = None if bound is None else bound.holds(value, value)
+    return Check(quantity, subject, float(value), math.nan, math.nan, _text(bound), passed, role)
+
+
+def estimate(
+    quantity: str, interval: Interval, role: str = SHOWN, bound: Bound | None = None, subject: str = ""
+) -> Check:
+    """A check of an estimate by its interval; without an interval it fails."""
+    passed = None if bound is None else bound.holds(*interval[1:])
+    return Check(quantity, subject, *interval, _text(bound), passed, role)
+
+
+def _text(bound: Bound | None) -> str:
+    return "" if bound is None else str(bound)
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """Supported, contradicted or undetermined.
+
+    Checks that share a subject form a case. A claim is contradicted by one case in which all checks that contradict
+    passed, with all that is needed in that case and without a subject. It is supported if all checks that support
+    passed, in all cases, with all that is needed.
+    """
+    for case in {check.subject for check in checks if check.role == CONTRADICTS}:
+        if _passed([check for check in checks if check.subject == case], CONTRADICTS) and _passed(
+            [check for check in checks if check.subject in ("", case)], NEEDED
+        ):
+            return CONTRADICTED
+    supporting = any(check.role == SUPPORTS for check in checks)
+    return SUPPORTED if supporting and _passed(checks, SUPPORTS, NEEDED) else UNDETERMINED
+
+
+def _passed(checks: Sequence[Check], *roles: str) -> bool:
+    return all(check.passed for check in checks if check.role in roles)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and the numbers that its verdict rests on."""
+    """A claim judged: its estimate with both ends, the runs that it rests on, and the checks."""
 
-    claim: Claim
-    evidence: list[Number]
+    estimate: Interval
+    runs: int
+    checks: Sequence[Check]
 
-
-def judged(
-    claim: str, interval: Interval, runs: int, verdict: str, reasons: Sequence[str], evidence: Sequence[Number] = ()
-) -> Judged:
-    """A claim judged; ``interval`` is its estimate with both ends."""
-    row = Claim(claim, STATEMENTS[claim], STATISTICS[claim], *interval, runs, verdict, "; ".join(filter(None, reasons)))
-    return Judged(row, list(evidence))
-
-
-def told(interval: Interval, digits: int = 2) -> str:
-    """An estimate with its interval, as a reason has it."""
-    if math.isnan(interval[0]):
-        return "undefined"
-    estimate, low, high = (f"{value:.{digits}f}" for value in interval)
-    return estimate if math.isnan(interval[1]) else f"{estimate} (95% {low} to {high})"
-
-
-def few(seeds: int) -> str:
-    """That there are too few seeds for a verdict; nothing where there are enough."""
-    return "" if seeds >= FEWEST_SEEDS else f"{seeds} seeds, a verdict needs {FEWEST_SEEDS}"
+    @property
+    def verdict(self) -> str:
+        return verdict(self.checks)

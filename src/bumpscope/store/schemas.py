@@ -330,19 +330,22 @@ TABLES: dict[str, Table] = {
             "high | float | see the statistic | upper end\n"
             "runs | int | – | runs that it rests on\n"
             "verdict | text | – | supported, contradicted or undetermined\n"
-            "reason | text | – | the rule's words for the verdict"
+            "reason | text | – | the checks that decide, in words"
         ),
     ),
     "evidence": Table(
         "evidence.parquet",
-        "a number behind the verdict on a claim; those of C5 are the table coupling",
+        "a check of a claim: a number, and a bound that it was held against",
         _columns(
             "claim | text | – | id of the claim\n"
             "quantity | text | – | name of the count or estimate\n"
             "subject | text | – | what it is of (a phase, a place, a spacing, a split); empty where it is of all\n"
             "value | float | see the quantity | its value\n"
             "low | float | see the quantity | lower end of its 95% interval; empty for a count\n"
-            "high | float | see the quantity | upper end"
+            "high | float | see the quantity | upper end\n"
+            "bound | text | – | what the number, or the whole interval, must keep to; empty where it is only shown\n"
+            "passed | bool | – | whether it does; empty where there is no bound\n"
+            "role | text | – | what passing means for the verdict: needed (for any), supports, contradicts or shown (nothing)"
         ),
     ),
     "sensitivity": Table(
@@ -358,7 +361,7 @@ TABLES: dict[str, Table] = {
             "runs | int | – | runs that it rests on\n"
             "verdict | text | – | supported, contradicted or undetermined\n"
             "changed | bool | – | whether the experiment's own verdict, in table claims, is another\n"
-            "reason | text | – | the rule's words for the verdict"
+            "reason | text | – | the checks that decide, in words"
         ),
     ),
     "places": Table(

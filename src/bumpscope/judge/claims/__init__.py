@@ -1,90 +1,108 @@
-"""The claims table: what the paper says, what these runs say, and a verdict by a rule fixed here.
+"""The claims: what the paper says, and what these runs say of it, by rules fixed here.
 
-Every claim is a function from tables to a row; its docstring, in :mod:`bumpscope.judge.claims.phases` or
-:mod:`bumpscope.judge.claims.data`, is its rule. Rules that hold for all:
+Each module of this package is a claim:
 
-- The unit is the seed. Runs of one seed on several datasets are averaged first (or must all agree, for a share),
-  so that they do not pass for independent evidence. Intervals over seeds are Student t, on ln steps for times;
-  shares have Clopper-Pearson intervals.
-- Below five seeds a verdict is undetermined and the estimate descriptive.
+- ``ID``, ``STATEMENT``: its name and what is claimed;
+- ``STATISTIC``: the number that it is judged by;
+- ``READS``: pairs of a table and which of its rows, as in :meth:`bumpscope.store.results.Results.table`;
+- ``FIGURES``: names of the figures that show it, the most telling first;
+- ``judge(data)``: the rule, a list of checks on :class:`bumpscope.judge.data.Data`.
+
+Rules that hold for all:
+
+- The unit is the seed. Runs of one seed on several datasets are averaged first (or must all agree, for a share), so that
+  they do not pass for independent evidence. Intervals over seeds are Student t, on ln steps for times; those of shares
+  are Clopper-Pearson.
+- Below five seeds a verdict is undetermined, and the estimate descriptive.
 - A run that was stopped before it could show what is asked neither supports nor contradicts.
-- Reference models, whose learning is known by construction, say nothing of any claim.
-- C1, C2, C3, C4 and C6 are judged on balanced datasets on a plane (dx = dy, no skew); all but C4, which compares
-  datasets, on those of them with the most seeds, and of these on those probed at the most checkpoints. A dataset shown
-  with one seed or few checkpoints would else blur the onsets of one that was made to time them. C6, for which only the
-  last checkpoint counts, takes those with withheld combinations and the most seeds beside them.
+- Reference models, whose learning is known by construction, do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from bumpscope.judge.claims.data import axes_are_coupled, density_hastens, new_centres_are_right
-from bumpscope.judge.claims.phases import order_is_necessary, passes_in_order, phases_coincide
-from bumpscope.judge.controls import balanced_planes
-from bumpscope.judge.histories import histories
-from bumpscope.judge.verdicts import Claim, Judged
+from bumpscope.judge.data import Data
+from bumpscope.judge.verdicts import SHOWN, Check, Judged
+from bumpscope.judge.wording import sentences
+from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
-
-# The quantities of table ``metrics`` that claims are judged by.
-QUANTITIES = ("share_correct", "r2", "latent_phase")
+from bumpscope.store.selection import matching
 
 
-def judge(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coupling: pd.DataFrame) -> list[Judged]:
-    """C1 to C6 judged, whatever data there are.
+@cache
+def modules() -> dict[str, ModuleType]:
+    """ID -> module of each claim in this folder, in the order of the IDs."""
+    found = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    return {module.ID: module for module in sorted(found, key=lambda module: module.ID)}
 
-    Args:
-        metrics: table ``metrics`` of all runs.
-        runs: table ``runs``.
-        phases: columns run, dataset, seed and those of the table ``phases``.
-        coupling: table ``coupling``.
-    """
-    planes = balanced_planes(runs)
-    judged = _best_timed(planes, runs, phases)
-    passed = histories(phases, judged.index)
-    return [
-        passes_in_order(passed, metrics),
-        phases_coincide(passed),
-        order_is_necessary(metrics, passed),
-        density_hastens(metrics, planes, histories(phases, planes.index)),
-        axes_are_coupled(coupling),
-        new_centres_are_right(metrics, pd.concat([judged, _withheld(planes, runs)])),
-    ]
+
+def read(results: Results) -> Data:
+    """The rows that the claims read."""
+    parts: dict[str, list[pd.DataFrame]] = {"runs": [results.table("runs")]}
+    for name, where in _reads():
+        parts.setdefault(name, []).append(results.table(name, **where))
+    return Data({name: pd.concat(each).drop_duplicates(ignore_index=True) for name, each in parts.items()})
+
+
+def read_of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the table ``metrics`` that the claims read."""
+    fitting = [matching(metrics, **where).index for name, where in _reads() if name == "metrics"]
+    return metrics[metrics.index.isin(np.concatenate(fitting))]
+
+
+def _reads() -> list[tuple[str, dict[str, Any]]]:
+    """What the claims read, each selection once."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for module in modules().values():
+        found += [selection for selection in module.READS if selection not in found]
+    return found
+
+
+def judge(data: Data) -> dict[str, Judged]:
+    """Every claim judged, by its ID; without data it is undetermined."""
+    return {name: module.judge(data) for name, module in modules().items()}
 
 
 def claims(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coupling: pd.DataFrame) -> pd.DataFrame:
-    """The table ``claims``, a row for each of C1 to C6; arguments as of :func:`judge`."""
-    return claims_table(judge(metrics, runs, phases, coupling))
+    """The table ``claims``, from tables of these names; ``phases`` has the columns run, dataset and seed besides."""
+    return claims_table(judge(Data({"metrics": metrics, "runs": runs, "phases": phases, "coupling": coupling})))
 
 
-def claims_table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """The table ``claims`` of claims that have been judged."""
-    return pd.DataFrame([asdict(one.claim) for one in judged], columns=[field.name for field in fields(Claim)])
+def claims_table(judged: Mapping[str, Judged]) -> pd.DataFrame:
+    """The table ``claims``, of claims that have been judged."""
+    table = []
+    for name, found in judged.items():
+        module, reason = modules()[name], sentences(check for check in found.checks if check.role != SHOWN)
+        row = (name, module.STATEMENT, module.STATISTIC, *found.estimate, found.runs, found.verdict, reason)
+        table.append(row)
+    return pd.DataFrame(table, columns=TABLES["claims"].names)
 
 
-def evidence_table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """The table ``evidence`` of claims that have been judged."""
-    rows = [{"claim": one.claim.claim} | asdict(number) for one in judged for number in one.evidence]
-    return pd.DataFrame(rows, columns=TABLES["evidence"].names)
+def evidence_table(judged: Mapping[str, Judged]) -> pd.DataFrame:
+    """The table ``evidence``, of claims that have been judged."""
+    table = [{"claim": name} | asdict(check) for name, found in judged.items() for check in found.checks]
+    return pd.DataFrame(table, columns=TABLES["evidence"].names)
 
 
-def _best_timed(planes: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame) -> pd.DataFrame:
-    """The rows of those datasets with the most seeds, and of these with the most probed checkpoints."""
-    return _with_most(_with_most(planes, runs, "seed"), phases, "step")
+def paragraph(claim: Mapping[str, Any], evidence: pd.DataFrame | None) -> str:
+    """The checks of a claim in words.
 
-
-def _withheld(planes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of those datasets that withhold combinations and have the most seeds."""
-    best = _with_most(planes, runs, "seed")
-    return best[best["withheld"]] if len(best) else best
-
-
-def _with_most(planes: pd.DataFrame, table: pd.DataFrame, counted: str) -> pd.DataFrame:
-    """The rows of those datasets for which ``table`` has the most different values of ``counted``."""
-    if planes.empty or table.empty:
-        return planes
-    counts = table.groupby("dataset")[counted].nunique().reindex(planes.index, fill_value=0)
-    return planes[counts.to_numpy() == counts.max()]
+    Args:
+        claim: a row of the table ``claims``.
+        evidence: the table ``evidence``; without rows of the claim the reason stands for them.
+    """
+    own = None if evidence is None else evidence[evidence["claim"] == claim["claim"]]
+    if own is None or own.empty:
+        return str(claim["reason"])
+    names = [name for name in TABLES["evidence"].names if name != "claim"]
+    return sentences(Check(**row) for row in own[names].to_dict("records"))

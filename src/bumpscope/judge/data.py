@@ -1,0 +1,65 @@
+"""The tables that claims are judged on, and the runs that most of them look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.judge.comparisons import datasets
+from bumpscope.judge.histories import History, RunKey, histories
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.selection import matching
+
+
+@dataclass(frozen=True)
+class Data:
+    """Tables by name; those that each run has, such as ``phases``, with the columns run, dataset and seed besides."""
+
+    tables: Mapping[str, pd.DataFrame]
+
+    def table(self, name: str, **where: Any) -> pd.DataFrame:
+        """The rows of a table that fit, as :func:`bumpscope.store.selection.matching`; none where the table is missing."""
+        found = self.tables.get(name)
+        if found is None or found.empty:
+            return pd.DataFrame(columns=TABLES[name].names)
+        return matching(found, **where)
+
+    @cached_property
+    def planes(self) -> pd.DataFrame:
+        """A row for each balanced dataset on a plane (dx = dy, no skew), indexed by its name; no reference models."""
+        runs = self.table("runs", skew_axis="none", boundary="plane", reference="none")
+        if runs.empty:
+            return pd.DataFrame()
+        table = datasets(runs)
+        return table[np.isclose(table["dx"], table["dy"])]
+
+    @cached_property
+    def with_most_seeds(self) -> pd.DataFrame:
+        """Those of :attr:`planes` with the most seeds."""
+        return _with_most(self.planes, self.table("runs"), "seed")
+
+    @cached_property
+    def best_timed(self) -> pd.DataFrame:
+        """Those of :attr:`with_most_seeds` with the most probed checkpoints.
+
+        A dataset with fewer seeds or checkpoints would blur the onsets of one that was made to time them.
+        """
+        return _with_most(self.with_most_seeds, self.table("phases"), "step")
+
+    @cached_property
+    def histories(self) -> dict[RunKey, History]:
+        """The phases of each run of :attr:`best_timed`."""
+        return histories(self.table("phases"), self.best_timed.index)
+
+
+def _with_most(planes: pd.DataFrame, table: pd.DataFrame, counted: str) -> pd.DataFrame:
+    """The rows of those datasets for which ``table`` has the most different values of ``counted``."""
+    if planes.empty or table.empty:
+        return planes
+    counts = table.groupby("dataset")[counted].nunique().reindex(planes.index, fill_value=0)
+    return planes[counts.to_numpy() == counts.max()]
