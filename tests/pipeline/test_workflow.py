@@ -190,7 +190,7 @@ def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
         ("src/bumpscope/judge/claims/__init__.py", {"claims", "claims_as_csv", "report", "all"}),
         ("src/bumpscope/show/animation.py", {"animation", "all"}),
         ("src/bumpscope/denoise/trainer.py", PROBED | AGGREGATION | {"train", "effects"}),
-        ("src/bumpscope/show/report.py", {"report", "all"}),
+        ("src/bumpscope/show/report/page.py", {"report", "all"}),
     ],
 )
 def test_an_edit_of_code_reruns_just_what_uses_it(project: Path, file: str, rules: set[str]) -> None:

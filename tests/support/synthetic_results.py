@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
+from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, Bound, count, estimate
 from bumpscope.measure.metrics import COLUMNS
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
@@ -329,12 +331,16 @@ def claims() -> pd.DataFrame:
 
 
 def evidence() -> pd.DataFrame:
-    """Numbers behind one of the claims."""
-    counts = {"runs": 5, "runs that got accurate": 5, "runs compared": 5, "seeds": 5, "runs above the margin": 0}
-    numbers = {"R²": (0.1, 0.0, 0.2), "higher control": (0.2, 0.1, 0.3), "excess": (-0.1, -0.3, 0.1)}
-    rows = [("C3", name, "", value, np.nan, np.nan) for name, value in (counts | {"least excess": -0.3}).items()]
-    rows += [("C3", name, "", *ends) for name, ends in numbers.items()]
-    return pd.DataFrame(rows, columns=TABLES["evidence"].names)
+    """Checks behind one of the claims."""
+    excess = (-0.1, -0.3, 0.1)
+    checks = [
+        count("runs that got accurate", 5),
+        count("seeds", 5, NEEDED, Bound(least=5)),
+        estimate("R²", (0.1, 0.0, 0.2)),
+        estimate("R² minus the higher control", excess, SUPPORTS, Bound(above=0)),
+        estimate("R² minus the higher control", excess, CONTRADICTS, Bound(below=0.2)),
+    ]
+    return pd.DataFrame([{"claim": "C3"} | asdict(check) for check in checks])
 
 
 CONFIGURATION = json.loads('{"output": "results", "seeds": [0, 1, 2], "training": {"steps": 1500, "batch_size": 64}}')

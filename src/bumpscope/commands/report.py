@@ -10,11 +10,11 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import execute, log
-from bumpscope.show.report import build
+from bumpscope.show.report.page import build
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
 from bumpscope.store.results import Results
 
-READS = ("runs", "coupling", "claims", "evidence")
+READS = ("runs", "claims", "evidence", "coupling")
 WRITES = ()
 
 
@@ -43,7 +43,7 @@ def _configuration(path: Path, digest: str) -> dict[str, Any]:
     return config
 
 
-# Columns of table ``runs`` that say what the trainings ran on and with, by what the page calls them.
+# Columns of table ``runs`` on what the trainings ran on, by their names on the page.
 TRAINED = {
     "Trained on": "device", "Processor": "processor", "Instructions": "instructions", "GPU": "gpu", "CUDA": "cuda",
     "Threads": "threads", "System": "system", "Python at training": "python", "numpy at training": "numpy",
@@ -68,7 +68,7 @@ def _facts(results: Results) -> dict[str, str]:
 
 
 def _disk(results: Results) -> str:
-    """What the runs hold on disk, by kind of file."""
+    """Size of the runs on disk, by kind of file."""
     sizes: Counter[str] = Counter()
     for path in results.runs.path:
         for file in (results.folder / path).rglob("*"):
@@ -79,7 +79,7 @@ def _disk(results: Results) -> str:
 
 
 def _seconds(benchmark: Path) -> float:
-    """What Snakemake measured of a job; nothing where the file was cut off, since no rule would make it again."""
+    """Seconds that Snakemake measured; 0 where the file was cut off, since no rule would make it again."""
     try:
         return float(pd.read_csv(benchmark, sep="\t")["s"].sum())
     except (KeyError, ValueError) as error:
