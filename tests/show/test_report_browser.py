@@ -14,8 +14,9 @@ import pytest
 
 import browser
 from browser import SIZES, Visit
-from bumpscope.judge.verdicts import STATEMENTS, STATISTICS
-from bumpscope.show import report, style
+from bumpscope.commands.figure import figure
+from bumpscope.judge.claims import modules
+from bumpscope.show.report.page import build
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
@@ -34,19 +35,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = write_results(tmp_path_factory.mktemp("report"), DATASETS, (0, 1), (0, 600, 1500), samples=32)
     (root / "figures").mkdir()
     for name in DRAWN:
-        figure, data = importlib.import_module(f"bumpscope.show.figures.{name}").draw(Results(root))
-        style.save(figure, root / f"figures/{name}.pdf", root / f"figures/{name}.png")
-        data.to_csv(root / f"figures/{name}.csv", index=False)
+        figure(name, root, *(root / f"figures/{name}.{kind}" for kind in ("pdf", "png", "csv")))
     verdicts = ("supported", "contradicted", "undetermined")
     rows = [
-        {"claim": claim, "statement": statement, "statistic": STATISTICS[claim], "estimate": 0.5, "low": 0.1234,
+        {"claim": claim, "statement": module.STATEMENT, "statistic": module.STATISTIC, "estimate": 0.5, "low": 0.1234,
          "high": np.nan, "runs": 5, "verdict": verdicts[k % 3], "reason": f"because of {claim}"}
-        for k, (claim, statement) in enumerate(STATEMENTS.items())
+        for k, (claim, module) in enumerate(modules().items())
     ]  # fmt: skip
     write_table("claims", root / TABLES["claims"].path, pd.DataFrame(rows), METADATA)
     facts = {"Trained on": "cpu", "Minutes of all jobs, added up": "57 (train 31.3, generate 8.0)"}
     path = root / "report.html"
-    path.write_text(report.build(Results(root), root / "figures", CONFIGURATION, facts), encoding="utf-8")
+    path.write_text(build(Results(root), root / "figures", CONFIGURATION, facts), encoding="utf-8")
     return path
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.claims import claims
-from bumpscope.store.schemas import TABLES
+from bumpscope.judge.claims import claims_table, judge, modules
+from bumpscope.judge.data import Data
+from bumpscope.store.tables import TABLES
 from synthetic_results import metrics_table
 
 STEPS = np.array([0, *range(50, 1501, 50)])
@@ -60,9 +61,22 @@ class Experiment:
             self.phases.append(run | where | {"reason": ""})
         return self
 
+    def data(self):
+        tables = {"runs": self.runs, "phases": self.phases}
+        frames = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+        return Data(frames | {"metrics": metrics_table(self.metrics), "coupling": EMPTY["coupling"]})
+
+    def checks(self, claim):
+        return modules()[claim].judge(self.data()).checks
+
     def judge(self, claim):
-        metrics = metrics_table(self.metrics)
-        return only(claims(metrics, pd.DataFrame(self.runs), pd.DataFrame(self.phases), EMPTY["coupling"]), claim)
+        return only(claims_table(judge(self.data())), claim)
+
+
+def number(checks, quantity, subject=""):
+    """The value of a check."""
+    (value,) = {check.value for check in checks if (check.quantity, check.subject) == (quantity, subject)}
+    return value
 
 
 def only(table, claim):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from bumpscope.judge.wording import number, with_interval
 
 Interval = tuple[float, float, float]
 UNKNOWN: Interval = (math.nan, math.nan, math.nan)
@@ -14,6 +16,9 @@ ACCURATE = 0.5
 SUPPORTED, CONTRADICTED, UNDETERMINED = "supported", "contradicted", "undetermined"
 # Roles of a check.
 NEEDED, SUPPORTS, CONTRADICTS, SHOWN = "needed", "supports", "contradicts", "shown"
+LINKS = {NEEDED: "needs", SUPPORTS: "support needs", CONTRADICTS: "contradiction needs"}
+# A quantity that is only shown is written out for this many subjects; the table has the others.
+MOST_SUBJECTS = 4
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,13 @@ class Bound:
     def holds(self, low: float, high: float) -> bool:
         """Whether an interval keeps to the limits; one without ends never does."""
         inside = self.above < low and high < self.below and self.least <= low and high <= self.most
-        return inside and low <= self.not_above
+        return bool(inside and low <= self.not_above)
 
     def __str__(self) -> str:
         if math.isfinite(self.least) and math.isfinite(self.most):
-            ends = dict.fromkeys(f"{end:.3g}" for end in (self.least, self.most))
-            return " to ".join(ends).replace("-", "−")
+            return " to ".join(dict.fromkeys(number(end) for end in (self.least, self.most)))
         limits = {">": self.above, "≥": self.least, "<": self.below, "≤": self.most, "not >": self.not_above}
-        parts = [f"{sign} {limit:.3g}" for sign, limit in limits.items() if math.isfinite(limit)]
-        return " and ".join(parts).replace("-", "−")
+        return " and ".join(f"{sign} {number(limit)}" for sign, limit in limits.items() if math.isfinite(limit))
 
 
 NONE = Bound(least=0, most=0)
@@ -118,3 +121,31 @@ class Judged:
     @property
     def verdict(self) -> str:
         return verdict(self.checks)
+
+
+def sentences(checks: Iterable[Check]) -> str:
+    """Checks in words, a sentence for each quantity: the numbers, and what was held against them with what result."""
+    by_quantity: dict[str, list[Check]] = {}
+    for check in checks:
+        by_quantity.setdefault(check.quantity, []).append(check)
+    return " ".join(_sentence(rows) for rows in by_quantity.values())
+
+
+def _sentence(rows: list[Check]) -> str:
+    """One quantity, of all its subjects."""
+    by_subject: dict[str, list[Check]] = {}
+    for row in rows:
+        by_subject.setdefault(row.subject, []).append(row)
+    parts = [_of_subject(own) for own in by_subject.values()]
+    if not any(row.bound for row in rows) and len(parts) > MOST_SUBJECTS:
+        parts = [*parts[:MOST_SUBJECTS], f"{len(parts) - MOST_SUBJECTS} more in the table"]
+    quantity = rows[0].quantity
+    return f"{quantity[0].upper()}{quantity[1:]}: {'; '.join(parts)}."
+
+
+def _of_subject(rows: list[Check]) -> str:
+    """One number, with all the bounds that it was held against."""
+    first = rows[0]
+    found = with_interval(first.value, first.low, first.high)
+    tests = [f"{LINKS[row.role]} {row.bound}: {'yes' if row.passed else 'no'}" for row in rows if row.bound]
+    return ", ".join([f"{first.subject} {found}" if first.subject else found, *tests])

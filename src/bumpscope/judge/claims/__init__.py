@@ -32,8 +32,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.judge.data import Data
-from bumpscope.judge.verdicts import SHOWN, Check, Judged
-from bumpscope.judge.wording import sentences
+from bumpscope.judge.verdicts import SHOWN, Check, Judged, sentences
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
