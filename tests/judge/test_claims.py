@@ -17,7 +17,8 @@ from bumpscope.judge.claims import (
 from bumpscope.judge.verdicts import CONTRADICTED, SHOWN, SUPPORTED, UNDETERMINED
 from bumpscope.show import gallery
 from bumpscope.store.results import Results
-from bumpscope.store.tables import TABLES, read_table, write_table
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import read_table, write_table
 from made_up_runs import CORRECT, EMPTY, R2, every, letters, rise
 from synthetic_results import DATASETS, METADATA, write_results
 

@@ -112,7 +112,9 @@ def test_pictures_are_the_files_and_have_their_findings_as_text(html, folder):
 
 def test_text_stays_text_whatever_it_looks_like(tmp_path):
     path = tmp_path / "data.csv"
-    pd.DataFrame({"dataset": ["NA", "1", None], "pair": ["01", "2", "3"], "value": [1.5, np.nan, 2]}).to_csv(path, index=False)
+    pd.DataFrame({"dataset": ["NA", "1", None], "pair": ["01", "2", "3"], "value": [1.5, np.nan, 2]}).to_csv(
+        path, index=False
+    )
     data = pictures.read_data(path, text=("pair",))
     assert data["dataset"].tolist()[:2] == ["NA", "1"] and data["dataset"].isna().tolist() == [False, False, True]
     assert data["pair"].tolist() == ["01", "2", "3"]

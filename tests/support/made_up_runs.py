@@ -5,7 +5,7 @@ import pandas as pd
 
 from bumpscope.judge.claims import claims_table, judge, modules
 from bumpscope.judge.data import Data
-from bumpscope.store.tables import TABLES
+from bumpscope.store.schemas import TABLES
 from synthetic_results import metrics_table
 
 STEPS = np.array([0, *range(50, 1501, 50)])

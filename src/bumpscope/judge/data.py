@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.comparisons import datasets
+from bumpscope.judge.controls import datasets
 from bumpscope.judge.histories import History, RunKey, histories
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching

@@ -15,8 +15,8 @@ import pandas as pd
 
 from bumpscope.config.model import LAYERS
 from bumpscope.config.readings import Reading
-from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.claims import claims, read_of_metrics
+from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.histories import histories
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.measure.phases import phases as judge

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+
 def number(value: Any) -> str:
     """A number to three significant digits, whole ones whole; a dash where there is none."""
     if value is None or math.isnan(value):

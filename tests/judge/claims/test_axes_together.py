@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from bumpscope.judge.claims import claims
-from bumpscope.store.tables import TABLES
+from bumpscope.store.schemas import TABLES
 from made_up_runs import EMPTY, only
 
 

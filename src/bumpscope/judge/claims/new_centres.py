@@ -56,6 +56,10 @@ def judge(data: Data) -> Judged:
             intervals.append(interval)
             runs |= set(accuracy)
             checks.append(estimate("accuracy", t_interval(by_seed(accuracy)), subject=split))
-            checks.append(estimate("accuracy minus that on seen centres", interval, SUPPORTS, Bound(above=-SHORTFALL), split))
-            checks.append(estimate("accuracy minus that on seen centres", interval, CONTRADICTS, Bound(below=-SHORTFALL), split))
+            checks.append(
+                estimate("accuracy minus that on seen centres", interval, SUPPORTS, Bound(above=-SHORTFALL), split)
+            )
+            checks.append(
+                estimate("accuracy minus that on seen centres", interval, CONTRADICTS, Bound(below=-SHORTFALL), split)
+            )
     return Judged(min(intervals, key=lambda interval: interval[0], default=UNKNOWN), len(runs), checks)

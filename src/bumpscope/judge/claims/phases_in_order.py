@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from scipy import stats
 
-from bumpscope.config.settings import IMAGE_LAYER
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, in_order

@@ -39,7 +39,9 @@ def figure_names() -> list[str]:
     """The names of all figures: those of claims in their order, then the others by topic."""
     modules = {name: importlib.import_module(f"bumpscope.show.figures.{name}") for name in gallery.names()}
     others = sorted(modules, key=lambda name: (gallery.TOPICS.index(modules[name].TOPIC), name))
-    return [name for name in dict.fromkeys([*(name for _, name in _named(claims.modules())), *others]) if name in modules]
+    return [
+        name for name in dict.fromkeys([*(name for _, name in _named(claims.modules())), *others]) if name in modules
+    ]
 
 
 def placed(of: Iterable[str]) -> dict[str, str]:
