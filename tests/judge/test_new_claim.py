@@ -26,7 +26,8 @@ def judge(data):
     """Supported when every residual lies below 1000."""
     rows = data.table("metrics", **READS[0][1])
     residual = (rows["value"].mean(), rows["value"].min(), rows["value"].max())
-    return Judged(residual, rows["run"].nunique(), [estimate("residual made up", residual, SUPPORTS, Bound(below=1000))])
+    checks = [estimate("residual made up", residual, SUPPORTS, Bound(below=1000))]
+    return Judged(residual, rows["run"].nunique(), checks)
 '''
 PAGE = """
 import sys

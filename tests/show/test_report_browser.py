@@ -16,6 +16,7 @@ import browser
 from browser import SIZES, Visit
 from bumpscope.commands.figure import figure
 from bumpscope.judge.claims import modules
+from bumpscope.show.report import pictures
 from bumpscope.show.report.page import build
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
@@ -129,11 +130,11 @@ def test_pictures_are_described_by_what_they_show(visit, page: Path) -> None:
     seen = visit(page)
     for name in DRAWN:
         module = importlib.import_module(f"bumpscope.show.figures.{name}")
-        found = module.finding(report._read(page.parent / f"figures/{name}.csv"))
+        found = module.finding(pictures.read_data(page.parent / f"figures/{name}.csv"))
         image = seen.page.locator(f"#{name} img")
         assert found in image.get_attribute("alt")
         wide = image.evaluate("e => e.complete && e.naturalWidth")
-        assert int(image.get_attribute("width")) == round(wide / report.SHARPNESS) > 0
+        assert int(image.get_attribute("width")) == round(wide / pictures.SHARPNESS) > 0
 
 
 def test_letters_are_of_one_size_in_narrow_and_in_wide_figures(visit, page: Path) -> None:
@@ -229,8 +230,8 @@ def test_on_paper_every_claim_has_a_page_with_its_text_and_nothing_is_folded_awa
     done = subprocess.run([pdftotext, "-layout", printed, "-"], capture_output=True, text=True, check=True, timeout=60)
     pages = [" ".join(text.split()) for text in done.stdout.split("\f")]
     whole = " ".join(pages)
-    for claim, statement in STATEMENTS.items():
-        starts = [number for number, text in enumerate(pages) if text.startswith(f"{claim}. {statement}")]
+    for claim, module in modules().items():
+        starts = [number for number, text in enumerate(pages) if text.startswith(f"{claim}. {module.STATEMENT}")]
         assert len(starts) == 1, claim
         assert f"because of {claim}" in whole
         paragraph = seen.page.locator(f"#{claim} .paragraph").inner_text()

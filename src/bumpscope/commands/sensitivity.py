@@ -56,9 +56,9 @@ def sensitivity(
     tolerance = wanted.readings[0].tolerance
     configured = [places_of(probing, tolerance) for probing in _probings(results, paths[CONFIGURED])]
     everywhere = pd.concat(configured, ignore_index=True)
-    read = [path for of_variant in paths.values() for tables in of_variant.values() for path in tables]
+    varied = [path for of_variant in paths.values() for tables in of_variant.values() for path in tables]
     told = f"{verdicts_text(verdicts)}\n\n{places_text(everywhere)}\n"
-    metadata = provenance(wanted.model_dump(mode="json"), *own.values(), *read)
+    metadata = provenance(wanted.model_dump(mode="json"), *own.values(), *varied)
     write_table("places", places, everywhere, metadata)
     write_table("sensitivity", output, verdicts, metadata)
     with atomic_path(text) as temporary:

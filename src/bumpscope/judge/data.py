@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bumpscope.judge.controls import datasets
+from bumpscope.judge.controls import balanced_planes
 from bumpscope.judge.histories import History, RunKey, histories
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
+
+# Pairs of a table and which of its rows, as in :meth:`bumpscope.store.results.Results.table`.
+Reads = tuple[tuple[str, dict[str, Any]], ...]
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Data:
     tables: Mapping[str, pd.DataFrame]
 
     def table(self, name: str, **where: Any) -> pd.DataFrame:
-        """The rows of a table that fit, as :func:`bumpscope.store.selection.matching`; none where the table is missing."""
+        """The rows of a table that fit, as by :func:`.selection.matching`; none without the table."""
         found = self.tables.get(name)
         if found is None or found.empty:
             return pd.DataFrame(columns=TABLES[name].names)
@@ -32,11 +34,7 @@ class Data:
     @cached_property
     def planes(self) -> pd.DataFrame:
         """A row for each balanced dataset on a plane (dx = dy, no skew), indexed by its name; no reference models."""
-        runs = self.table("runs", skew_axis="none", boundary="plane", reference="none")
-        if runs.empty:
-            return pd.DataFrame()
-        table = datasets(runs)
-        return table[np.isclose(table["dx"], table["dy"])]
+        return balanced_planes(self.table("runs"))
 
     @cached_property
     def with_most_seeds(self) -> pd.DataFrame:

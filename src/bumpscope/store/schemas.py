@@ -345,7 +345,7 @@ TABLES: dict[str, Table] = {
             "high | float | see the quantity | upper end\n"
             "bound | text | – | what the number, or the whole interval, must keep to; empty where it is only shown\n"
             "passed | bool | – | whether it does; empty where there is no bound\n"
-            "role | text | – | what passing means for the verdict: needed (for any), supports, contradicts or shown (nothing)"
+            "role | text | – | needed (for any verdict), supports, contradicts, or shown (not judged)"
         ),
     ),
     "sensitivity": Table(

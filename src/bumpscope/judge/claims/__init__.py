@@ -10,9 +10,9 @@ Each module of this package is a claim:
 
 Rules that hold for all:
 
-- The unit is the seed. Runs of one seed on several datasets are averaged first (or must all agree, for a share), so that
-  they do not pass for independent evidence. Intervals over seeds are Student t, on ln steps for times; those of shares
-  are Clopper-Pearson.
+- The unit is the seed. Runs of one seed on several datasets are averaged first (or must all agree, for a share), so
+  that they do not pass for independent evidence. Intervals over seeds are Student t, on ln steps for times; those of
+  shares are Clopper-Pearson.
 - Below five seeds a verdict is undetermined, and the estimate descriptive.
 - A run that was stopped before it could show what is asked neither supports nor contradicts.
 - Reference models, whose learning is known by construction, do not count.

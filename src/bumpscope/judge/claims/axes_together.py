@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bumpscope.judge.data import Data
+from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
     NONE,
@@ -19,7 +19,7 @@ ID = "C5"
 STATEMENT = "With imbalanced data x and y are still learnt together: learning is coupled, not factorised"
 STATISTIC = "coupling index of the label effects: 0 factorised, 1 coupled"
 EFFECTS = {"measure": "effects", "reference": "none"}
-READS = (("coupling", EFFECTS),)
+READS: Reads = (("coupling", EFFECTS),)
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bumpscope.judge.coupling import FEWEST_SEEDS, LATER
-from bumpscope.judge.data import Data
+from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.density import Ladder, longest_ladders
 from bumpscope.judge.histories import histories
 from bumpscope.judge.intervals import t_interval
@@ -30,7 +30,7 @@ ID = "C4"
 STATEMENT = "Denser data bring structure earlier, in optimiser steps"
 STATISTIC = "slope of ln onset of structure (R² one half) against ln lattice spacing"
 R2 = {"quantity": "r2", "factor": None, "space": "pca3", "label": "requested", "noise": "own"}
-READS = (("phases", {}), ("metrics", R2))
+READS: Reads = (("phases", {}), ("metrics", R2))
 FIGURES = ("event_order",)
 
 # Below this slope halving the spacing saves less than 7% of the steps.

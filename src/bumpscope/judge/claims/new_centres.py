@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bumpscope.judge.coupling import FEWEST_SEEDS
-from bumpscope.judge.data import Data
+from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import by_seed
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.onsets import curves
@@ -24,7 +24,7 @@ STATEMENT = "Combinations never seen together, and positions between lattice poi
 STATISTIC = "accuracy on new centres minus accuracy on seen ones, at the last step, for the worse kind of new centre"
 KINDS = ("heldout", "between")
 SHARES = {"quantity": "share_correct", "split": ["seen", *KINDS], "bin": None}
-READS = (("phases", {}), ("metrics", SHARES))
+READS: Reads = (("phases", {}), ("metrics", SHARES))
 FIGURES = ("behaviour_mix",)
 
 # Accuracy may fall this far behind that on seen centres.

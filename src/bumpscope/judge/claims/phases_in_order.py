@@ -10,7 +10,7 @@ from scipy import stats
 
 from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.coupling import FEWEST_SEEDS
-from bumpscope.judge.data import Data
+from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, in_order
 from bumpscope.judge.intervals import proportion_interval, t_interval
 from bumpscope.judge.onsets import curves
@@ -20,7 +20,7 @@ ID = "C1"
 STATEMENT = "Training passes three latent phases in order: no structure, a 2D manifold in disorder, an ordered one"
 STATISTIC = "share of seeds whose latents pass A, B, C in order"
 PHASES_ELSEWHERE = {"quantity": "latent_phase"}
-READS = (("phases", {}), ("metrics", PHASES_ELSEWHERE))
+READS: Reads = (("phases", {}), ("metrics", PHASES_ELSEWHERE))
 FIGURES = ("phases", "places", "manifold", "persistence")
 
 # A share of seeds is a majority, or a minority, when a one-sided binomial test against one half says so.
@@ -32,8 +32,8 @@ def judge(data: Data) -> Judged:
 
     Left out are runs in which neither latents nor behaviour reach C, and those that reach C without a B that may have
     been missed: at a verdict of ? that is not "ordered in part", or between the last A and the next checkpoint where
-    these are more than a factor of 1.5 apart. A seed is in order if all its runs are. Supported, or contradicted, when a
-    one-sided binomial test at 5% finds more, or fewer, than half of all seeds in order.
+    these are more than a factor of 1.5 apart. A seed is in order if all its runs are. Supported, or contradicted, when
+    a one-sided binomial test at 5% finds more, or fewer, than half of all seeds in order.
 
     The verdict is that of one layer and timestep, the first that is probed. All other places, and the generated images
     themselves, are shown and do not count.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from bumpscope.judge.coupling import FEWEST_SEEDS
-from bumpscope.judge.data import Data
+from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import Boundary, boundary, by_seed
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.verdicts import (
@@ -25,7 +25,7 @@ from bumpscope.judge.verdicts import (
 ID = "C2"
 STATEMENT = "Each latent phase goes with one behaviour: several bumps, one in the wrong place, one in the right place"
 STATISTIC = "ln onset of the latent phase minus ln onset of the behaviour, at the boundary (B or C) further apart"
-READS = (("phases", {}),)
+READS: Reads = (("phases", {}),)
 FIGURES = ("behaviour_mix", "phases")
 
 # Onsets within this ratio of each other go together.

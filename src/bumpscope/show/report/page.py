@@ -77,7 +77,7 @@ def _reads(claim: str, table: str) -> bool:
 
 
 def _claim(
-    row: dict[str, Any], evidence: pd.DataFrame | None, pictures: Mapping[str, Picture], places: Mapping[str, str]
+    row: dict[Any, Any], evidence: pd.DataFrame | None, pictures: Mapping[str, Picture], places: Mapping[str, str]
 ) -> dict[str, Any]:
     """What the page shows of a claim: its row, a paragraph, the checks behind it and its figures."""
     name = row["claim"]
@@ -90,7 +90,7 @@ def _claim(
     }
 
 
-def _tally(claims: list[dict[str, Any]]) -> str:
+def _tally(claims: list[dict[Any, Any]]) -> str:
     """How many claims have each verdict, as a sentence."""
     if not claims:
         return "No claim has been judged."
