@@ -138,7 +138,7 @@ CONTRACT = {
     "topology": "step, layer, t, dimension, birth, death",
     "effects": "step, t, weights, effect_x, effect_y, effect_xy, residual, excess",
     "phases": "step, latent_phase, behaviour_phase",
-    "metrics": "run, dataset, seed, step, metric, value",
+    "metrics": "run, dataset, seed, step, quantity, factor, layer, t, space, label, split, noise, weights, bin, value",
     "coupling": "dataset, measure, coupling, low, high, gap, gap_low, gap_high, runs, verdict",
     "claims": "claim, statement, statistic, estimate, low, high, runs, verdict",
 }
