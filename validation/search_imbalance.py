@@ -22,7 +22,7 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice, Skew
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
-from bumpscope.denoise.denoiser import new_denoiser
+from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.judge.onsets import onset_time
 from bumpscope.probe.checkpoint import Estimator

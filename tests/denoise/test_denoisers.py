@@ -10,7 +10,7 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
-from bumpscope.denoise.denoiser import new_denoiser
+from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import GATE_OPENS, Gated, ProductOfStripes
 from bumpscope.denoise.trainer import Trainer, TrainingData, train

@@ -211,7 +211,7 @@ def test_a_denoiser_of_ones_own_takes_a_file_and_one_line(tmp_path: Path) -> Non
     (change,) = [block for block in of_page if block.kind == "diff"]
     old, new = (line[1:] for line in change.text.splitlines())
     (project / network.file).write_text(network.text, encoding="utf-8")
-    denoiser = project / "src/bumpscope/denoise/denoiser.py"
+    denoiser = project / "src/bumpscope/denoise/named.py"
     source = denoiser.read_text(encoding="utf-8")
     assert source.count(old) == 1
     denoiser.write_text(source.replace(old, new), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The interface of a denoiser, and the untrained denoiser of a run."""
+"""The interface of a denoiser."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bumpscope.config.diffusion import Diffusion
-from bumpscope.config.lattice import Lattice
-from bumpscope.config.model import Model
 from bumpscope.denoise.process import Process
 
 
@@ -80,16 +77,3 @@ class Denoiser(nn.Module):
     def update(self, progress: float, step: Callable[[], Any]) -> None:
         """Update the parameters from their gradients; ``step`` is the optimiser's."""
         step()
-
-
-def new_denoiser(lattice: Lattice, model: Model, diffusion: Diffusion, seed: int) -> Denoiser:
-    """The untrained denoiser that ``model.reference`` names."""
-    # Here, since both modules import this one.
-    from bumpscope.denoise.references import Gated, ProductOfStripes
-    from bumpscope.denoise.unet import new_network
-
-    if model.reference == "factorised":
-        along_x, along_y = (new_network(lattice.image_size, model, seed, part) for part in (0, 1))
-        return ProductOfStripes(along_x, along_y, lattice.sigma, diffusion)
-    network = new_network(lattice.image_size, model, seed)
-    return Gated(network) if model.reference == "gated" else network

@@ -11,7 +11,8 @@ import torch
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
-from bumpscope.denoise.denoiser import Denoiser, new_denoiser
+from bumpscope.denoise.denoiser import Denoiser
+from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.process import Process
 from bumpscope.store.checkpoints import restore_weights
 
