@@ -7,7 +7,9 @@ import yaml
 from rattler import MatchSpec
 
 ROOT = Path(__file__).parents[2]
-CONDA_TO_PIP = {"pytorch": "torch", "playwright-python": "playwright", "python-duckdb": "duckdb"}
+CONDA_TO_PIP = {
+    "pytorch": "torch", "playwright-python": "playwright", "python-duckdb": "duckdb", "matplotlib-base": "matplotlib",
+}  # fmt: skip
 
 
 def locked() -> dict[str, str]:

@@ -114,7 +114,7 @@ def test_an_experiment_without_phases_or_outcomes_says_so_in_the_frame(tmp_path)
         tmp_path, {"balanced": BALANCED}, seeds=(0,), steps=(0, 900), samples=16, without=("phases", "metrics")
     )
     scene = animation._scene(Results(root))
-    assert animation._Stage(scene)._told(1) == "step 900   ·   images not judged"
+    assert animation._Stage(scene)._caption(1) == "step 900   ·   images not judged"
     assert len(_frames(animation.animate(Results(root)))) == 2 + animation.BETWEEN
 
 

@@ -30,13 +30,16 @@ FOR_AREAS, FOR_LINES, IN_GREY = 15.0, 10.0, 8.0
 LINES = {
     "models": style.MODELS,
     "decodability": decodability.LINES,
-    "label effects": {name: look for name, (_, look) in label_effects.EFFECTS.items()},
+    "label effects": label_effects.EFFECTS,
     "timesteps": {str(number): look for number, look in enumerate(label_effects.TIMES)},
-    "axes and their nulls": {**imbalance_curves.LOOKS, **{f"{a} null": v for a, v in imbalance_curves.MUTED.items()}},
+    "axes and their nulls": {
+        **imbalance_curves.OWN,
+        **{f"{a} null": look for a, look in imbalance_curves.NULL.items()},
+    },
     "predictions": prediction.LOOKS,
     "frequency": rare_common.LOOKS,
-    "dimensions": {str(k): {"color": colour, "marker": mark} for k, (mark, colour) in persistence.MARKS.items()},
-    "geometry": {name: look for name, (_, look) in learning_and_geometry.SMALL.items()},
+    "dimensions": {str(dimension): look for dimension, look in persistence.LOOKS.items()},
+    "geometry": learning_and_geometry.SMALL,
     "datasets": style.line_styles([str(number) for number in range(14)]),
 }
 AREAS = {"outcomes": style.OUTCOMES, "phases": style.PHASES}

@@ -22,6 +22,7 @@ from bumpscope.measure.metrics import OUTCOMES
 from bumpscope.show.explorer import page, payload, selection, sprites
 from bumpscope.show.explorer.payload import NOTHING, quantised
 from bumpscope.store.results import Results
+from bumpscope.store.run import Run
 from bumpscope.store.tables import write_table
 from explorer_results import FEW_STEPS, write_explored
 from synthetic_results import BALANCED, METADATA
@@ -89,7 +90,7 @@ def test_a_run_is_shown_as_its_tables_have_it(results):
     _, said, data = whole_page(results)
     assert [entry["run"] for entry in said["runs"]] == ["balanced-seed0", "balanced-seed1"]
     for run, shown in data.items():
-        behaviour = results.table(run, "behaviour")
+        behaviour = results[run].table("behaviour")
         assert shown["steps"] == list(FEW_STEPS)
         assert shown["samples"] == list(range(60))
         for step, found in zip(shown["steps"], shown["found"], strict=True):
@@ -107,7 +108,7 @@ def test_a_run_is_shown_as_its_tables_have_it(results):
 def test_points_keep_their_shape_in_one_basis(results):
     run = "balanced-seed0"
     shown = whole_page(results)[2][run]
-    table = results.table(run, "embedding")
+    table = results[run].table("embedding")
     assert [(place["layer"], place["t"]) for place in shown["places"]] == [
         ("down3", 239), ("down3", 39), ("up1", 239), ("up1", 39)
     ]  # fmt: skip
@@ -123,8 +124,8 @@ def test_points_keep_their_shape_in_one_basis(results):
 
 def test_umap_does_not_flip_between_steps(tmp_path):
     results = write_explored(tmp_path, datasets=PLANE, seeds=(0,), steps=(1200, 1500))
-    table = results.table("balanced-seed0", "embedding")
-    requests = results.table("balanced-seed0", "samples").drop_duplicates("sample")
+    table = results["balanced-seed0"].table("embedding")
+    requests = results["balanced-seed0"].table("samples").drop_duplicates("sample")
     rows = table[(table["layer"] == "down3") & (table["t"] == 239)].copy()
     rows.loc[rows["step"] == 1200, "umap_1"] *= -1
     made = payload.embedding(rows, payload.UMAP, [1200, 1500], requests)
@@ -147,9 +148,9 @@ def test_a_step_without_coordinates_is_left_blank_and_no_other_turns_onto_it():
 
 def test_a_diverged_run_is_shown_without_points(tmp_path):
     results = write_explored(tmp_path, datasets=PLANE, seeds=(0,))
-    table = results.table("balanced-seed0", "embedding")
+    table = results["balanced-seed0"].table("embedding")
     table[[name for name in table.columns if name[-2:] in ("_1", "_2", "_3")]] = np.nan
-    write_table("embedding", results.path("balanced-seed0", "embedding"), table, METADATA)
+    write_table("embedding", results["balanced-seed0"].path("embedding"), table, METADATA)
     shown = whole_page(results)[2]["balanced-seed0"]
     assert [(place["pca"], place["umap"]) for place in shown["places"]] == [(None, None)] * 4
     assert len(shown["samples"]) == 60
@@ -169,7 +170,7 @@ def test_memory_does_not_grow_with_the_runs(tmp_path):
     peaks, sizes = [], []
     for count in (2, 8):
         results = write_explored(tmp_path / str(count), datasets=PLANE, seeds=range(count), samples=300)
-        assert len(results.runs) == count
+        assert len(results) == count
         path = tmp_path / f"{count}.html"
         with path.open("w", encoding="utf-8") as file:
             tracemalloc.start()
@@ -234,19 +235,23 @@ def test_the_page_stays_within_its_limit_and_says_what_it_leaves_out(four, room)
         assert said["left_out"]
 
 
-def test_first_seeds_of_all_datasets_come_first(results):
-    runs = [selection.Run(f"{dataset}{seed}", dataset, seed, "plane", 16) for dataset in "ab" for seed in range(2)]
-    assert [run.run for run in selection.in_turn(runs)] == ["a0", "b0", "a1", "b1"]
+def run(dataset: str, seed: int) -> Run:
+    info = {"run": f"{dataset}{seed}", "dataset": dataset, "seed": seed, "path": "", "boundary": "plane"}
+    return Run(Path(), info | {"image_size": 16})
+
+
+def test_first_seeds_of_all_datasets_come_first():
+    runs = [run(dataset, seed) for dataset in "ab" for seed in range(2)]
+    assert [one.name for one in selection.in_turn(runs)] == ["a0", "b0", "a1", "b1"]
 
 
 def test_a_thousand_runs_are_measured_only_as_far_as_they_fit():
-    run = selection.Run("r", "d", 0, "plane", 16)
     looked = []
 
     def extents():
         for number in range(1000):
             looked.append(number)
-            yield selection.Extent(run, list(range(10)), 512, 2)
+            yield selection.Extent(run("d", 0), list(range(10)), 512, 2)
 
     kept = selection.affordable(extents(), 3_000_000)
     assert 1 < len(kept) < 100
@@ -265,7 +270,7 @@ def test_shown_centres_are_spread_over_the_lattice():
 
 
 def test_the_grid_goes_from_edge_to_edge(results):
-    requests = results.table("balanced-seed0", "samples").drop_duplicates("sample")
+    requests = results["balanced-seed0"].table("samples").drop_duplicates("sample")
     seen = requests[requests["split"] == "seen"].set_index("sample")
     grid = selection.image_grid(requests)
     assert 1 < len(grid) <= selection.GRID
@@ -276,8 +281,7 @@ def test_the_grid_goes_from_edge_to_edge(results):
 
 def test_scripts_agree_on_names_and_import_only_from_scripts_before_them():
     """They are put together without their imports, so an import must name what is there, as it is called there."""
-    folder = resources.files("bumpscope") / "templates/explorer"
-    order = [name.rpartition("/")[2] for name in page.SCRIPTS]
+    folder, order = resources.files("bumpscope.show.explorer"), page.SCRIPTS
     assert sorted(order) == sorted(path.name for path in folder.iterdir() if path.name.endswith(".js"))
     exported, own = {}, []
     for name in order:

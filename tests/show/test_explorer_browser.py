@@ -27,7 +27,7 @@ def results(tmp_path_factory) -> Results:
 
 @pytest.fixture(scope="module")
 def file(results):
-    path = results.root / "explorer.html"
+    path = results.folder / "explorer.html"
     with path.open("w", encoding="utf-8") as file:
         page.write(results, file)
     return path
@@ -37,11 +37,11 @@ def file(results):
 def partly(tmp_path_factory):
     """A page of two runs: one embedded at its first two checkpoints alone, one not at all."""
     results = write_explored(tmp_path_factory.mktemp("partly"), datasets={"balanced": BALANCED}, seeds=(0, 1))
-    results.path("balanced-seed1", "embedding").unlink()
-    table = results.table("balanced-seed0", "embedding")
+    results["balanced-seed1"].path("embedding").unlink()
+    table = results["balanced-seed0"].table("embedding")
     some = table[table["step"] <= FEW_STEPS[1]]
-    write_table("embedding", results.path("balanced-seed0", "embedding"), some, METADATA)
-    path = results.root / "explorer.html"
+    write_table("embedding", results["balanced-seed0"].path("embedding"), some, METADATA)
+    path = results.folder / "explorer.html"
     with path.open("w", encoding="utf-8") as file:
         page.write(results, file)
     return path
@@ -141,7 +141,7 @@ class Explorer:
 
 
 def shares(results, run, step):
-    table = results.table(run, "behaviour")
+    table = results[run].table("behaviour")
     rows = table[(table["step"] == step) & (table["split"] == "seen")]
     return {outcome: f"{100 * (rows['outcome'] == outcome).mean():.0f}%" for outcome in OUTCOMES}
 
@@ -173,10 +173,10 @@ def test_the_slider_moves_everything_together(visit, file, results, how):
     after = seen.everything()
     assert all(one != other for one, other in zip(before, after, strict=True))
     assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "balanced-seed0", 400)
-    phases = results.table("balanced-seed0", "phases").set_index("step")
+    phases = results["balanced-seed0"].table("phases").set_index("step")
     assert seen.readout()["latent"] == phases.loc[400, "latent_phase"]
     assert seen.readout()["behaviour"] == phases.loc[400, "behaviour_phase"]
-    effects = results.table("balanced-seed0", "effects")
+    effects = results["balanced-seed0"].table("effects")
     effects = effects[(effects["weights"] == "ema") & (effects["t"] == 450)].set_index("step")
     assert seen.readout()["effect x"] == f"{effects.loc[400, 'effect_x']:.2f}"
     # The cursor stands where the step is on the curves' own axis.
@@ -192,7 +192,7 @@ def test_the_slider_moves_everything_together(visit, file, results, how):
 def test_the_points_are_the_tables_and_axes_stay(visit, file, results):
     seen = Explorer(visit, file)
     ranges = seen.page.evaluate("document.getElementById('manifold').layout.scene.xaxis.range")
-    table = results.table("balanced-seed0", "embedding")
+    table = results["balanced-seed0"].table("embedding")
     for k, step in enumerate(FEW_STEPS):
         if k < len(FEW_STEPS) - 1:
             seen.slide(k)
@@ -208,7 +208,7 @@ def test_every_selector_changes_what_is_shown(visit, file, results):
     seen = Explorer(visit, file)
     first = seen.points()
     assert not np.allclose(seen.select("seed", 1).points(), first)
-    table = results.table("balanced-seed1", "embedding")
+    table = results["balanced-seed1"].table("embedding")
     seen.select("layer", "up1").select("t", TIMES[1])
     rows = table[(table["layer"] == "up1") & (table["t"] == TIMES[1]) & (table["step"] == 1500)].sort_values("sample")
     cloud = rows[["aligned_1", "aligned_2", "aligned_3"]].to_numpy()
@@ -218,7 +218,7 @@ def test_every_selector_changes_what_is_shown(visit, file, results):
     by_x = seen.marks("color")
     by_y = seen.select("colour", "y").marks("color")
     assert by_x != by_y
-    behaviour = results.table("balanced-seed1", "behaviour")
+    behaviour = results["balanced-seed1"].table("behaviour")
     outcomes = behaviour[behaviour["step"] == 1500].sort_values("sample")["outcome"].tolist()
     colours = seen.select("colour", "outcome").marks("color")
     assert len(set(zip(outcomes, colours, strict=True))) == len(set(outcomes)) == len(set(colours))
@@ -238,7 +238,7 @@ def test_a_colour_means_the_same_at_every_step(visit, file, results):
         marks = seen.select("colour", colour).marks("color")
         assert seen.slide(0).marks("color") == marks
         seen.slide(3)
-    table = results.table("balanced-seed0", "behaviour", filters=[("step", "==", 400)]).sort_values("sample")
+    table = results["balanced-seed0"].table("behaviour", filters=[("step", "==", 400)]).sort_values("sample")
     palette = json.loads(seen.page.inner_html("#index"))["outcomes"]
     seen.select("colour", "outcome").slide(1)
     assert seen.marks("color") == [palette[outcome] for outcome in table["outcome"]]
@@ -287,7 +287,7 @@ def test_pointing_at_a_dot_shows_its_image(visit, file, results):
     seen.page.wait_for_selector("#tip", state="visible")
     found = seen.page.text_content("#sample")
     sample = int(found.partition("sample")[2].partition(",")[0])
-    table = results.table("balanced-seed0", "behaviour")
+    table = results["balanced-seed0"].table("behaviour")
     row = table[(table["step"] == 1500) & (table["sample"] == sample)].iloc[0]
     assert f"({row['mu_x']:.1f}, {row['mu_y']:.1f})" in seen.page.text_content("#tip")
     assert row["outcome"] in seen.page.text_content("#tip")
@@ -295,7 +295,7 @@ def test_pointing_at_a_dot_shows_its_image(visit, file, results):
         "(canvas) => [canvas.width, ...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.width).data]"
     )
     drawn = np.array(picture[1:], float).reshape(picture[0], picture[0], 4)
-    images = results.block("balanced-seed0", "samples", "image", [("step", "==", 1500), ("sample", "==", sample)])
+    images = results["balanced-seed0"].block("samples", "image", [("step", "==", 1500), ("sample", "==", sample)])
     image = images.reshape(16, 16).clip(0, 1) * 255
     middles = ((np.arange(16) + 0.5) * picture[0] / 16).astype(int)
     shown = drawn[np.ix_(middles, middles)]
@@ -311,7 +311,7 @@ def test_a_chosen_sample_is_followed_through_the_steps(visit, file, results):
     seen.visit.press("Enter")
     seen.settle()
     sample = int(seen.state["sample"])
-    table = results.table("balanced-seed0", "behaviour").set_index(["step", "sample"])
+    table = results["balanced-seed0"].table("behaviour").set_index(["step", "sample"])
     seen.page.focus("#step")
     for step in (1500, 800):
         assert table.loc[(step, sample), "outcome"] in seen.page.text_content("#sample")

@@ -1,17 +1,15 @@
-"""Figures say what the tables say, survive poor tables, and are the same bytes every time."""
-
-import importlib
-from pathlib import Path
+"""Figures: what is selected from the tables, and that it alone is enough to draw and to say what was found."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from scipy import stats
 
 from bumpscope.judge.histories import without_return
 from bumpscope.measure import topology
-from bumpscope.show import gallery, manifold_view, marks, style
+from bumpscope.show import gallery, manifold_view, marks, rows, style
 from bumpscope.show.figures import (
     behaviour_mix,
     decodability,
@@ -25,106 +23,135 @@ from bumpscope.show.figures import (
     prediction,
 )
 from bumpscope.store.results import Results
-from synthetic_results import BALANCED, DATASETS, write_results
+from bumpscope.store.run import Run
+from bumpscope.store.schemas import TABLES
+from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 
 NAMES = gallery.names()
-MODULES = {name: importlib.import_module(f"bumpscope.show.figures.{name}") for name in NAMES}
 FEW_STEPS = (0, 300, 600, 900, 1500)
+FEW = {"samples": 32, "steps": FEW_STEPS, "seeds": (0,)}
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Results:
-    """Five datasets: a torus, two imbalanced ones and a pair that differs in what the network predicts; three seeds."""
-    datasets = {name: DATASETS[name] for name in ("balanced", "torus", "fine-x", "balanced-epsilon", "skew-y")}
-    return Results(write_results(tmp_path_factory.mktemp("full"), datasets, steps=FEW_STEPS, samples=64))
+    """Datasets of all kinds: a torus, imbalanced ones with nulls, both predictions; two seeds."""
+    datasets = DATASETS | {name: IMBALANCED[name] for name in ("fine", "coarse", "skew-x", "skew-both")}
+    folder = write_results(tmp_path_factory.mktemp("full"), datasets, seeds=(0, 1), steps=FEW_STEPS, samples=64)
+    return Results(folder)
 
 
-def _poor(name: str, root: Path) -> Results:
-    """Experiments that lack something."""
-    few = {"samples": 32, "steps": FEW_STEPS, "seeds": (0,)}
-    one = {"balanced": BALANCED}
-    two = {"balanced": BALANCED, "torus": DATASETS["torus"]}
-    many = {f"a-rather-long-name-{k}": BALANCED for k in range(10)}
-    tables = ("metrics", "claims", "coupling", "onsets", "factorisation", "losses", "embedding", "topology", "phases")
-    cases = {
-        "one run, one checkpoint": {"datasets": one} | few | {"steps": (1500,)},
-        "step 0 alone": {"datasets": one} | few | {"steps": (0,)},
-        "many datasets and layers": {"datasets": many, "layers": ("up2", "up1", "down3", "down2", "down1")}
-        | few
-        | {"steps": (0, 900)},
-        "undefined numbers": {"datasets": two, "undefined": ("r2/down3", "effect_", "outcome/correct")} | few,
-        "every number undefined": {"datasets": one, "undefined": ("",)} | few,
-        "no tables": {"datasets": one, "without": tables} | few,
-        "a long training": {"datasets": one} | few | {"steps": (0, 50, 800, 20_000, 100_000)},
-    }
-    return Results(write_results(root, **cases[name]))
+@pytest.fixture(scope="module")
+def selected(full) -> dict[str, pd.DataFrame]:
+    return {name: gallery.figure(name).select(full) for name in NAMES}
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        "one run, one checkpoint",
-        "step 0 alone",
-        "many datasets and layers",
-        "undefined numbers",
-        "every number undefined",
-        "no tables",
-        "a long training",
-    ],
-)
-@pytest.mark.filterwarnings("error")
-def test_every_figure_is_drawn_from_poor_tables(case, tmp_path):
-    results = _poor(case, tmp_path)
-    for module in MODULES.values():
-        figure, data = module.draw(results)
-        figure.set_dpi(30)
-        FigureCanvasAgg(figure).draw()
-        assert isinstance(data, pd.DataFrame)
-        assert module.finding(data).endswith(".")
-        assert "nan" not in module.finding(data)
+def marked(figure: Figure) -> int:
+    """How many lines, areas, images and other marks the panels have."""
+    return sum(len(axes.lines) + len(axes.collections) + len(axes.patches) + len(axes.images) for axes in figure.axes)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_data_behind_a_figure_gives_the_same_finding_after_a_round_trip_through_csv(name, full, tmp_path):
-    _, data = MODULES[name].draw(full)
-    assert len(data)
-    data.to_csv(tmp_path / "data.csv", index=False)
-    assert MODULES[name].finding(pd.read_csv(tmp_path / "data.csv")) == MODULES[name].finding(data)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_of_a_figure_runs_over_the_edge_of_the_page(name, full):
-    figure, _ = MODULES[name].draw(full)
+def pixels(figure: Figure) -> np.ndarray:
+    figure.set_dpi(40)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    drawn, page = figure.get_tightbbox(canvas.get_renderer()), figure.get_size_inches()
-    assert drawn.x0 >= -0.01 and drawn.y0 >= -0.01
-    assert drawn.x1 <= page[0] + 0.01 and drawn.y1 <= page[1] + 0.01
+    return np.asarray(canvas.buffer_rgba())
 
 
-def test_saved_figures_have_the_same_bytes_every_time(full, tmp_path):
-    for number in (1, 2):
-        style.save(loss.draw(full)[0], tmp_path / f"{number}.pdf", tmp_path / f"{number}.png")
-    for kind in ("pdf", "png"):
-        first, second = ((tmp_path / f"{number}.{kind}").read_bytes() for number in (1, 2))
-        assert first == second
-    assert b"CreationDate" not in (tmp_path / "1.pdf").read_bytes()
+# All figures
 
 
-def test_a_figure_imports_no_other_figure():
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_declares_what_it_is(name, selected):
+    module = gallery.figure(name)
+    assert gallery.title(module) and module.TOPIC in gallery.TOPICS
+    assert module.WIDTH in (style.SINGLE, style.DOUBLE)
+    assert 10 < len(module.CAPTION.split()) <= 70
+    assert set(module.READS) <= set(TABLES)
+    assert list(selected[name].columns) == list(module.COLUMNS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_reads_the_tables_it_names_and_no_others(name, full, monkeypatch):
+    read = {"runs"}  # opening the results reads it
+    for reader, method in ((Results, "table"), (Run, "table"), (Run, "block")):
+        real = getattr(reader, method)
+
+        def noted(self, table, *arguments, real=real, **keywords):
+            read.add(table)
+            return real(self, table, *arguments, **keywords)
+
+        monkeypatch.setattr(reader, method, noted)
+    module = gallery.figure(name)
+    module.select(full)
+    assert read == set(module.READS) | {"runs"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_drawn_from_its_csv_alone(name, selected, tmp_path):
+    module, data = gallery.figure(name), selected[name]
+    assert len(data)
+    data.to_csv(tmp_path / "data.csv", index=False)
+    again = pd.read_csv(tmp_path / "data.csv")
+    assert module.finding(again) == module.finding(data)
+    first, second = (module.draw(frame) for frame in (data, again))
+    assert marked(first) > 0
+    assert (pixels(first) == pixels(second)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_data_a_figure_says_why(name):
+    module = gallery.figure(name)
+    empty = pd.DataFrame(columns=list(module.COLUMNS))
+    assert module.finding(empty) == module.NOTHING
+    texts = [text.get_text() for text in module.draw(empty).texts]
+    assert [" ".join(text.split()) for text in texts] == [module.NOTHING]
+
+
+TWO = {"balanced": BALANCED, "torus": DATASETS["torus"]}
+POOR: dict[str, dict] = {
+    "one run, one checkpoint": {"datasets": {"balanced": BALANCED}, "steps": (1500,)},
+    "step 0 alone": {"datasets": {"balanced": BALANCED}, "steps": (0,)},
+    "a long training": {"datasets": {"balanced": BALANCED}, "steps": (0, 50, 800, 20_000, 100_000)},
+    "many datasets and layers": {
+        "datasets": {f"a-rather-long-name-{k}": BALANCED for k in range(10)},
+        "layers": ("up2", "up1", "down3", "down2", "down1"),
+        "steps": (0, 900),
+    },
+    "undefined numbers": {
+        "datasets": TWO,
+        "undefined": ({"quantity": "r2", "layer": "down3"}, {"quantity": "effect"}, {"quantity": "share_correct"}),
+    },
+    "every number undefined": {"datasets": {"balanced": BALANCED}, "undefined": ({},)},
+    "no tables": {
+        "datasets": {"balanced": BALANCED},
+        "without": (
+            "metrics", "claims", "coupling", "onsets", "factorisation", "losses", "embedding", "topology", "phases",
+        ),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", POOR)
+@pytest.mark.filterwarnings("error")
+def test_every_figure_is_drawn_from_poor_tables(case, tmp_path):
+    results = Results(write_results(tmp_path, **(FEW | POOR[case])))
     for name in NAMES:
-        source = Path(MODULES[name].__file__).read_text()
-        others = [other for other in NAMES if other != name and f"figures.{other}" in source]
-        assert not others, f"{name} imports {others}"
+        module = gallery.figure(name)
+        data = module.select(results)
+        pixels(module.draw(data))
+        assert list(data.columns) == list(module.COLUMNS)
+        assert module.finding(data).endswith(".") and "nan" not in module.finding(data)
 
 
-def test_outcomes_and_phases_darken_in_order():
-    def luminance(colour: str) -> float:
-        red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+# Marks and style
 
-    shades = [luminance(colour) for colour in style.OUTCOMES.values()]
-    assert np.all(np.diff(shades) < -0.1)
+
+def test_curves_are_means_over_runs_with_a_line_for_each_run():
+    data = pd.DataFrame({"run": ["a", "a", "b", "b"], "step": [0, 1] * 2, "value": [0.0, 1.0, 0.5, 3.0], "line": "own"})
+    axes = Figure().subplots()
+    ends = marks.curves(axes, data, "line", {"own": {"color": "C0"}, "absent": {"color": "C1"}})
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[0.0, 1.0], [0.5, 3.0], [0.25, 2.0]]
+    assert [(end, name) for end, name, _ in ends] == [(2.0, "own")]
 
 
 @pytest.mark.parametrize("heights", [[0.5, 0.5, 0.5], [0.0, 0.01, 0.99, 1.0], [0.1, 0.5, 0.9], [1.0] * 5])
@@ -145,24 +172,24 @@ def test_wrapped_text_keeps_words_whole_and_within_the_width():
     assert all(style.wrapped(line, 200) == line for line in lines) and len(lines) > 3
 
 
-def test_capped_names_say_how_many_are_left_out():
-    assert style.capped(["a", "b"], 2, "datasets") == (["a", "b"], "")
-    assert style.capped(["a", "b", "c"], 2, "datasets") == (["a", "b"], "Shown: the first 2 of 3 datasets.")
+def test_the_first_names_come_with_how_many_are_left_out():
+    assert rows.first(["a", "b", "a"], 2, "datasets") == (["a", "b"], "")
+    assert rows.first(["a", "b", "c"], 2, "datasets") == (["a", "b"], "Shown: the first 2 of 3 datasets.")
 
 
 # Behaviour
 
 
-def test_shares_of_correct_images_in_the_finding_are_means_over_seeds():
-    rows = [("d-0", "d", 0, 900, 0.1), ("d-0", "d", 0, 1000, 0.25), ("d-1", "d", 1, 1000, 0.75)]
-    data = pd.DataFrame(rows, columns=["run", "dataset", "seed", "step", "share"]).assign(outcome="correct")
-    assert "(step 1000)" in behaviour_mix.finding(data) and "d 50%" in behaviour_mix.finding(data)
+def test_shares_of_correct_images_are_means_over_seeds():
+    found = [("d-0", "d", 0, 900, 0.1), ("d-0", "d", 0, 1000, 0.25), ("d-1", "d", 1, 1000, 0.75)]
+    data = pd.DataFrame(found, columns=["run", "dataset", "seed", "step", "share"]).assign(outcome="correct")
+    assert "step 1000" in behaviour_mix.finding(data) and "d 50%" in behaviour_mix.finding(data)
 
 
-def test_areas_of_outcomes_fill_the_panel(full):
-    figure, data = behaviour_mix.draw(full)
+def test_areas_of_outcomes_fill_the_panel(selected):
+    data = selected["behaviour_mix"]
     assert data.groupby(["run", "step"])["share"].sum().to_numpy() == pytest.approx(1)
-    top = figure.axes[0].collections[-1].get_paths()[0].vertices[:, 1].max()
+    top = behaviour_mix.draw(data).axes[0].collections[-1].get_paths()[0].vertices[:, 1].max()
     assert top == pytest.approx(1)
 
 
@@ -221,29 +248,49 @@ def test_the_viewpoint_makes_no_order_where_there_is_none():
     assert manifold_view.viewpoint(points) == pytest.approx(np.eye(3)[:, :2])
 
 
-def test_thumbnails_are_the_same_requests_at_every_checkpoint(full):
-    _, data = manifold.draw(full)
-    shown = data[data["thumbnail"]].groupby("step")["sample"].apply(tuple)
+def test_images_are_those_of_the_same_requests_at_every_checkpoint(full, selected):
+    data = selected["manifold"].dropna(subset="image")
+    shown = data.groupby("step")["sample"].apply(tuple)
     assert len(shown) == len(FEW_STEPS) and shown.nunique() == 1 and 1 < len(shown.iloc[0]) <= 9
+    row = data.iloc[-1]
+    (image,) = full[row["run"]].images(step=int(row["step"]), sample=int(row["sample"]))
+    assert np.abs(manifold_view.from_text(row["image"]) - image.clip(0, 1)).max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_images_of_a_column_stand_where_they_were_requested(selected):
+    data = selected["manifold"]
+    picture = manifold.draw(data).axes[10]
+    size = 16
+    rings = picture.lines[0].get_xydata()
+    corners = (rings // (size + manifold_view.GAP)) * (size + manifold_view.GAP)
+    requests = data.drop_duplicates("sample")[["mu_x", "mu_y"]].to_numpy().tolist()
+    assert all(ring in requests for ring in (rings - corners).tolist())
 
 
 # Decodability
 
 
-def test_decodability_reports_controls_and_the_first_accurate_checkpoint():
-    def rows(line: str, layer: str, values: dict[int, float]) -> list[tuple]:
+def test_decodability_has_controls_and_the_first_accurate_checkpoint():
+    def lines(line: str, layer: str | None, values: dict[int, float]) -> list[tuple]:
         return [("d-0", "d", 0, step, layer, 239, line, value) for step, value in values.items()]
 
-    table = rows("requested", "down3", {0: 0.1, 100: 0.5, 200: 0.9}) + rows("shuffled", "down3", {200: -0.05})
+    table = lines("requested", "down3", {0: 0.1, 100: 0.5, 200: 0.9}) + lines("shuffled", "down3", {200: -0.05})
     # The same layer at another timestep is another place.
     table += [("d-0", "d", 0, 200, "down3", 39, "requested", 0.3)]
-    accuracy = rows(decodability.ACCURACY, "", {0: 0.0, 100: 0.6, 200: 0.7})
-    columns = ["run", "dataset", "seed", "step", "layer", "t", "line", "value"]
-    finding = decodability.finding(pd.DataFrame(table + accuracy, columns=columns))
-    assert "0.90 at step 200" in finding and "shuffled -0.05" in finding and "untrained 0.10" in finding
-    assert "0.50 at step 100, the first" in finding and "realised" not in finding
-    never = rows(decodability.ACCURACY, "", {0: 0.0, 200: 0.4})
-    assert "at no checkpoint" in decodability.finding(pd.DataFrame(table + never, columns=columns))
+    accuracy = lines(decodability.ACCURACY, None, {0: 0.0, 100: 0.6, 200: 0.7})
+    finding = decodability.finding(pd.DataFrame(table + accuracy, columns=list(decodability.COLUMNS)))
+    for number in ("0.90 at step 200", "shuffled -0.05", "untrained 0.10", "(step 100) it is 0.50"):
+        assert number in finding
+    assert "realised" not in finding
+
+
+def test_lines_of_decodability_are_the_scores_of_each_label_and_noise(full, selected):
+    data = selected["decodability"]
+    assert set(data["line"]) == set(decodability.LINES)
+    table = full.table("metrics", quantity="r2", run="torus-seed1", layer="up1", t=39, space="pca3", noise="shared")
+    own = data[(data["run"] == "torus-seed1") & (data["layer"] == "up1") & (data["t"] == 39)]
+    shared = own[own["line"] == decodability.SHARED]
+    assert shared["value"].tolist() == table[table["label"] == "requested"]["value"].tolist()
 
 
 # Persistence
@@ -261,19 +308,21 @@ def test_marks_above_the_border_drawn_are_those_that_were_counted(shape):
     bars = topology.persistence(cloud + 1e-3 * random.normal(size=cloud.shape), 0).query("death < inf")
     pieces, holes = bars[bars["dimension"] == 0], bars[bars["dimension"] > 0]
     assert ((pieces["death"] > persistence.piece_border(bars)) == pieces["significant"]).all()
-    for dimension, rows in holes.groupby("dimension"):
-        above = rows["death"] > persistence.rule_border(dimension, rows["birth"].to_numpy())
-        assert (above == rows["significant"]).all()
+    for dimension, own in holes.groupby("dimension"):
+        above = own["death"] > persistence.rule_border(dimension, own["birth"].to_numpy())
+        assert (above == own["significant"]).all()
     assert bars["significant"].sum() == 1
 
 
-def test_diagrams_show_one_run_of_each_boundary_at_its_first_and_last_checkpoint(full):
-    _, data = persistence.draw(full)
+def test_diagrams_show_one_run_of_each_boundary_at_its_first_and_last_checkpoint(selected):
+    data = selected["persistence"]
     assert set(data["run"]) == {"balanced-seed0", "torus-seed0"} and set(data["step"]) == {0, 1500}
+    diagrams = data.groupby(["run", "layer", "t", "step"], sort=False).size()
+    assert list(diagrams["torus-seed0"].index) == [
+        ("down3", 239, 0), ("down3", 239, 1500), ("up1", 39, 1500), ("image", 0, 1500)
+    ]  # fmt: skip
     finding = persistence.finding(data)
-    assert "torus-seed0 1, 0, 0 in down3 at step 0, 1, 2, 1 in down3 at step 1500, 1, 2, 1 in up1" in finding
-    assert "1, 2, 1 in the images at step 1500" in finding
-    assert set(data.loc[data["layer"] == "image", "step"]) == {1500}
+    assert "torus-seed0 1, 2, 1 in down3, 1, 2, 1 in up1, 1, 2, 1 in the images" in finding
 
 
 # Phases
@@ -293,34 +342,38 @@ def test_phases_are_in_order_only_if_all_come_without_return(verdicts, in_order)
 
 
 def test_phases_of_a_run_that_returns_are_not_counted_as_in_order():
-    rows = [("r", "d", 0, step, kind, phase) for kind in ("latent", "behaviour") for step, phase in enumerate("ABC")]
-    rows[-1] = ("r", "d", 0, 2, "behaviour", "A")
-    data = pd.DataFrame(rows, columns=["run", "dataset", "seed", "step", "kind", "phase"])
-    assert "latent phases in 1 of 1 runs and behaviour phases in 0 of 1 runs" in phases.finding(data)
+    found = [("r", "d", 0, step, kind, phase) for kind in ("latent", "behaviour") for step, phase in enumerate("ABC")]
+    found[-1] = ("r", "d", 0, 2, "behaviour", "A")
+    finding = phases.finding(pd.DataFrame(found, columns=list(phases.COLUMNS)))
+    assert "latent phases in 1 of 1 runs and behaviour phases in 0 of 1 runs" in finding
 
 
-# Places
+def test_phases_are_those_of_the_table_in_the_order_of_the_runs(full, selected):
+    data = selected["phases"]
+    assert list(data["run"].unique()) == full.names
+    table = full["torus-seed1"].phases
+    latent = data[(data["run"] == "torus-seed1") & (data["kind"] == "latent")]
+    assert latent["phase"].tolist() == table["latent_phase"].fillna("?").tolist()
 
 
-def test_places_show_every_place_of_one_dataset_with_open_verdicts_and_the_images_as_control(full):
-    _, data = places.draw(full)
+def test_places_are_all_places_of_one_dataset_with_open_verdicts_and_the_images_as_control(selected):
+    data = selected["places"]
     assert set(data["dataset"]) == {"balanced"}
     latents = [f"{layer}, t = {t}" for layer in ("down3", "up1") for t in (239, 39)]
     assert list(data["place"].unique()) == [*latents, "images", "behaviour"]
     assert (data.groupby(["run", "place"])["step"].nunique() == len(FEW_STEPS)).all()
-    # The tables hold no number for an open verdict.
     assert "?" in set(data["phase"]) and set(data["phase"]) <= set("ABC?")
 
 
 def test_places_count_runs_in_order_at_each_place():
     verdicts = {("r0", "down3, t = 239"): "A?CC", ("r0", "up2, t = 39"): "ABCC", ("r1", "up2, t = 39"): "ABAC"}
-    rows = [
+    found = [
         (run, "d", 0, place, step, phase)
-        for (run, place), phases in verdicts.items()
-        for step, phase in enumerate(phases)
+        for (run, place), letters in verdicts.items()
+        for step, phase in enumerate(letters)
     ]
-    finding = places.finding(pd.DataFrame(rows, columns=["run", "dataset", "seed", "place", "step", "phase"]))
-    assert "down3, t = 239 0 of 1, up2, t = 39 1 of 2" in finding
+    finding = places.finding(pd.DataFrame(found, columns=list(places.COLUMNS)))
+    assert "down3, t = 239 0 of 1" in finding and "up2, t = 39 1 of 2" in finding
 
 
 # Order of events
@@ -343,73 +396,77 @@ def test_a_curve_that_hardly_rises_has_no_halfway():
     assert np.isnan(event_order.halfway(np.array([0, 10, 20]), np.array([0.5, 0.9, 0.1])))
 
 
-def test_interval_of_steps_is_students_on_the_logarithm():
-    steps = np.array([100.0, 200.0, 400.0])
-    mean, low, high = event_order.geometric_interval(steps)
+def test_the_interval_of_steps_is_students_on_the_logarithm():
+    steps = pd.Series([100.0, 200.0, 400.0])
+    data = pd.DataFrame({"run": list("abc"), "dataset": "d", "seed": range(3), "event": "effect of x", "step": steps})
+    axes = event_order.draw(data).axes[0]
     expected = stats.ttest_1samp(np.log(steps), 0.0).confidence_interval(0.95)
-    assert (mean, low, high) == pytest.approx((200, np.exp(expected.low), np.exp(expected.high)))
-    assert np.isnan(event_order.geometric_interval(steps[:2])[1:]).all()
+    (bar,) = [line for line in axes.lines if len(line.get_xdata()) == 2 and np.isfinite(line.get_xdata()).all()]
+    assert np.asarray(bar.get_xdata()) == pytest.approx([np.exp(expected.low), np.exp(expected.high)])
+    means = [line.get_xdata() for line in axes.lines if line.get_marker() == "D"]
+    assert np.concatenate(means) == pytest.approx([200.0])
+    assert np.isnan(event_order._interval(np.log(steps[:2]))).all()
 
 
-def test_order_of_events_uses_balanced_runs_alone_and_every_seed(full):
-    _, data = event_order.draw(full)
-    assert set(data["dataset"]) == {"balanced", "torus", "balanced-epsilon"}
-    assert (data.groupby(["dataset", "event"])["seed"].nunique() == 3).all()
+def test_order_of_events_uses_balanced_runs_alone_and_every_seed(selected):
+    data = selected["event_order"]
+    assert set(data["dataset"]) == {"balanced", "torus", "balanced-epsilon", "fine", "coarse"}
+    assert (data.groupby(["dataset", "event"])["seed"].nunique() == 2).all()
 
 
-def test_events_are_told_earliest_first():
-    rows = [("d-0", "d", 0, "late", 300.0), ("d-0", "d", 0, "early", 100.0), ("d-0", "d", 0, "never", np.nan)]
-    finding = event_order.finding(pd.DataFrame(rows, columns=["run", "dataset", "seed", "event", "step"]))
+def test_events_come_earliest_first():
+    found = [("d-0", "d", 0, "late", 300.0), ("d-0", "d", 0, "early", 100.0), ("d-0", "d", 0, "never", np.nan)]
+    finding = event_order.finding(pd.DataFrame(found, columns=list(event_order.COLUMNS)))
     assert "early 100, late 300" in finding and "never" not in finding
 
 
-# Label effects and loss
+# Label effects, loss and prediction
 
 
-def test_effects_are_shown_at_the_middle_timestep(full):
-    _, data = label_effects.draw(full)
-    assert label_effects.middle_timestep(data) == 450
-    final = data[(data["dataset"] == "torus") & (data["step"] == 1500) & (data["t"] == 450)]
-    expected = final.loc[final["quantity"] == "effect_x", "value"].mean()
-    assert f"torus at step 1500, t = 450: x {expected:.2f}" in label_effects.finding(data)
+def test_effects_are_shown_at_the_middle_timestep_and_errors_at_all(full, selected):
+    data = selected["label_effects"]
+    effects = data[data["quantity"].isin(["effect_x", "effect_y", "effect_xy"])]
+    assert set(effects["t"]) == {450} and set(data.loc[data["quantity"] == "residual", "t"]) == {300, 450, 600}
+    table = full.table("metrics", quantity="effect", factor="x", t=450, weights="ema", run="torus-seed1")
+    own = effects[(effects["run"] == "torus-seed1") & (effects["quantity"] == "effect_x")]
+    assert own["value"].tolist() == table["value"].tolist()
+    torus = data[data["dataset"] == "torus"]
+    final = torus[(torus["step"] == 1500) & (torus["quantity"] == "effect_x")]
+    assert f"torus at step 1500, t = 450: x {final['value'].mean():.2f}" in label_effects.finding(torus)
 
 
 def test_averaging_keeps_a_constant_loss_and_the_order_of_steps():
-    steps, losses = loss.averaged(np.arange(10, 5000, 10), np.full(499, 0.2))
+    steps, losses = loss.averaged(np.arange(0, 5000, 10), np.full(500, 0.2))
     assert losses == pytest.approx(0.2) and np.all(np.diff(steps) > 0) and len(steps) < 60
 
 
-def test_loss_in_the_finding_is_the_geometric_mean_over_runs():
-    rows = [("a", 10, 1.0), ("a", 20, 0.1), ("b", 10, 4.0), ("b", 20, 0.4)]
-    data = pd.DataFrame(rows, columns=["run", "step", "loss"]).assign(dataset="d", seed=0)
+def test_loss_is_the_geometric_mean_over_runs():
+    found = [("a", 10, 1.0), ("a", 20, 0.1), ("b", 10, 4.0), ("b", 20, 0.4)]
+    data = pd.DataFrame(found, columns=["run", "step", "loss"]).assign(dataset="d", seed=0)
     assert "d 2 to 0.2" in loss.finding(data)
 
 
 def test_predictions_are_compared_where_their_runs_were_trained_on_different_machines(tmp_path):
     other = {"epsilon": {**BALANCED, "prediction": "epsilon", "gpu": "A GPU", "torch": "3"}, "v": BALANCED}
-    results = Results(write_results(tmp_path, other, steps=FEW_STEPS, samples=32, seeds=(0,)))
-    assert set(prediction.draw(results)[1]["pair"]) == {"epsilon and v"}
+    results = Results(write_results(tmp_path, other, **FEW))
+    assert set(prediction.select(results)["pair"]) == {"epsilon and v"}
 
 
-def test_predictions_are_compared_only_between_datasets_that_differ_in_nothing_else(full, tmp_path):
-    _, data = prediction.draw(full)
-    assert set(data["dataset"]) == {"balanced", "balanced-epsilon"}
+def test_predictions_are_compared_only_between_datasets_that_differ_in_nothing_else(selected, tmp_path):
+    data = selected["prediction"]
     assert set(data["pair"]) == {"balanced-epsilon and balanced"}
-    assert set(zip(data["dataset"], data["prediction"], strict=True)) == {
-        ("balanced", "v"),
-        ("balanced-epsilon", "epsilon"),
-    }
+    pairs = set(zip(data["dataset"], data["prediction"], strict=True))
+    assert pairs == {("balanced", "v"), ("balanced-epsilon", "epsilon")}
     assert set(data["quantity"]) == set(prediction.QUANTITIES)
     assert set(data.loc[data["quantity"] == "residual", "t"]) == {600}
     other = {"epsilon": {**BALANCED, "prediction": "epsilon"}, "v": {**BALANCED, "n_parameters": 1}}
-    results = Results(write_results(tmp_path, other, steps=FEW_STEPS, samples=32, seeds=(0,)))
-    _, nothing = prediction.draw(results)
-    assert nothing.empty and prediction.finding(nothing) == prediction.NONE
+    assert prediction.select(Results(write_results(tmp_path, other, **FEW))).empty
 
 
-def test_the_finding_of_predictions_is_the_geometric_mean_of_half_times():
-    rows = [("epsilon", f"e{seed}", step, value) for seed, half in ((0, 200), (1, 800)) for step, value in
-            ((half // 2, 0.0), (half, 0.5), (2 * half, 1.0))]  # fmt: skip
-    rows += [("v", "v0", step, 0.1) for step in (100, 200)]
-    data = pd.DataFrame(rows, columns=["prediction", "run", "step", "value"]).assign(pair="a and b", quantity="correct")
-    assert "a and b: epsilon at step 400 (n = 2), v never (n = 1)" in prediction.finding(data)
+def test_half_times_of_predictions_are_geometric_means():
+    found = [("epsilon", f"e{seed}", step, value) for seed, half in ((0, 200), (1, 800)) for step, value in
+             ((half // 2, 0.0), (half, 0.5), (2 * half, 1.0))]  # fmt: skip
+    found += [("v", "v0", step, 0.1) for step in (100, 200)]
+    data = pd.DataFrame(found, columns=["prediction", "run", "step", "value"])
+    finding = prediction.finding(data.assign(pair="a and b", quantity="correct"))
+    assert "epsilon at step 400 (n = 2), v never (n = 1)" in finding

@@ -8,7 +8,6 @@ import pytest
 from bumpscope.commands import animation, explorer, figure
 from bumpscope.show import gallery, style
 from bumpscope.store.provenance import declared
-from bumpscope.store.schemas import TABLES
 from synthetic_results import DATASETS, IMBALANCED, write_results
 from tables_used import recorded
 
@@ -25,7 +24,7 @@ def test_a_figure_reads_no_table_that_it_does_not_declare(results, tmp_path, nam
     module = importlib.import_module(f"bumpscope.show.figures.{name}")
     with recorded(results) as (read, written):
         figure.figure(name, results, *(tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")))
-    assert read <= {"runs", *getattr(module, "READS", TABLES)}
+    assert read <= {"runs", *module.READS}
     assert written == set()
 
 

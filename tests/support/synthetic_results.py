@@ -264,8 +264,8 @@ def _metrics(
         for t in TIMES if layer in layers else (0,):
             place = {"layer": layer, "t": t}
             phase = np.searchsorted([0.75 * middle, 0.95 * middle, 1.2 * middle], step)
-            if phase != 1:  # between A and B the verdict is open
-                add("latent_phase", float(max(phase - 1, 0)), **place)
+            # Between A and B the verdict is open.
+            add("latent_phase", float("nan") if phase == 1 else float(max(phase - 1, 0)), **place)
             order = float(rise(step, middle * (1 - 0.1 * number)))
             spread = 0.02 * random.normal(size=3)
             pca3, raw = place | {"space": "pca3", "noise": "own"}, place | {"space": "raw", "noise": "own"}

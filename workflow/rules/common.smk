@@ -261,9 +261,8 @@ def figure_of(wildcards):
 def tables_of_figure(wildcards):
     """What a figure reads. Most read no tables of single runs, and each input counts: with a thousand runs, all tables
     for all figures were two thirds of what Snakemake looked at."""
-    every = [name for name in TABLES if name not in (*OF_SENSITIVITY, "latents")]
     # Nothing can be read without the list of runs.
-    tables = dict.fromkeys(["runs", *getattr(figure_of(wildcards), "READS", every)])
+    tables = dict.fromkeys(["runs", *figure_of(wildcards).READS])
     return [path for table in tables for path in files_of(table)]
 
 

@@ -1,6 +1,5 @@
 """Draw one figure from the tables, with its data beside it."""
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +25,9 @@ def figure(
     """Draw one figure from the tables, with its data beside it."""
     if name not in gallery.names():
         raise CommandError(f"figure: holds {name}; allowed: {', '.join(gallery.names())}")
-    drawn, data = importlib.import_module(f"bumpscope.show.figures.{name}").draw(Results(folder))
-    style.save(drawn, pdf, png)
+    module = gallery.figure(name)
+    data = module.select(Results(folder))
+    style.save(module.draw(data), pdf, png)
     with atomic_path(csv) as temporary:
         data.to_csv(temporary, index=False)
 

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 from scipy.spatial import KDTree
 
-from bumpscope.show import marks, style
+from bumpscope.show import marks, rows, style
 from bumpscope.show.manifold_view import (
     VIEW,
     ManifoldView,
@@ -32,15 +32,12 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Latents and images of one run over training. Left and middle: activations, one point a generated image, coloured "
-    "by the x and by the y that was requested; all checkpoints are turned onto each other and seen from the side from "
-    "which, at the last one, requested x runs most to the right and y down (on a torus: along the third component). "
-    "The zoom follows the cloud; the bar gives its scale, in units of activation. Right: images for the same requests "
-    "and noise at every checkpoint; a ring marks the request. Below: share of images with one bump in the right place, "
-    "and the phases, with the moment shown. The animation rests at each checkpoint, which is measured; between two, "
-    "pale points move in straight lines from one to the other, which is not, and the images are those of the first."
+    "Latents (left, middle) and images (right) of one run over training, from the same requests and noise at each "
+    "checkpoint; colours: requested x and y; rings: requests; bar: scale, since the zoom follows the cloud. Below: "
+    "share of correct images and phases. Only checkpoints are measured; between them pale points move straight."
 )
 TOPIC = "Representation"
+READS = ("embedding", "samples", "phases", "metrics", "runs")
 SIZE = (8.0, 4.5)  # inches
 DOTS = 100  # an inch
 REST, MOVE, END = 900, 90, 2600  # milliseconds at a checkpoint, at a frame between two, at the first and the last
@@ -106,39 +103,41 @@ def animate(results: Results) -> bytes:
     except NothingToSee as error:
         figure = Figure(figsize=(SIZE[0], 1.2), dpi=DOTS)
         figure.text(0.5, 0.5, str(error), ha="center", va="center", fontsize=11)
-        return _gif([_pixels(figure)], [END], _palette(None))
+        return _gif([_pixels(figure)], [END], _palette(torus=False))
     stage = _Stage(scene)
     frames = moments(len(scene.steps))
     pictures = [stage.picture(moment) for moment in frames]
-    return _gif(pictures, [moment.duration for moment in frames], _palette(scene.view.period))
+    return _gif(pictures, [moment.duration for moment in frames], _palette(scene.view.period is not None))
 
 
 def _scene(results: Results) -> _Scene:
     view = manifold_view(results)
-    run = view.run.run
+    run = view.run
     steps = view.steps.tolist()
     if len(steps) > MOST_CHECKPOINTS:
-        steps = spaced_by_change(view.steps, outcome_shares(results, run, view.steps), MOST_CHECKPOINTS)
+        steps = spaced_by_change(view.steps, outcome_shares(results, run.name, view.steps), MOST_CHECKPOINTS)
     points = view.points[view.points["step"].isin(steps)]
     counts = points.groupby("sample")["step"].nunique()
     samples = counts.index[counts == len(steps)].to_numpy()
     if len(samples) == 0:
-        raise NothingToSee(f"No image of {run} has latents at every checkpoint.")
+        raise NothingToSee(f"No image of {run.name} has latents at every checkpoint.")
     shown = chosen_samples(points)
+    pictures = [view.images(step, {sample for line in shown for sample in line}) for step in steps]
+    mosaics = [mosaic(images, shown) for images in pictures]
     kept = samples[np.unique(np.linspace(0, len(samples) - 1, min(MOST_POINTS, len(samples))).round().astype(int))]
     points = points[points["sample"].isin(kept)].sort_values(["step", "sample"])
-    correct = results.select("outcome/correct/seen").query("run == @run").set_index("step")["value"]
     phases = pd.DataFrame(columns=["step", *PHASES])
-    if results.has(run, "phases"):
-        phases = results.table(run, "phases", ["step", *PHASES]).sort_values("step").fillna("?")
+    if run.has("phases"):
+        phases = run.table("phases", ["step", *PHASES]).sort_values("step").fillna("?")
+    correct = rows.correct_images(results)
     return _Scene(
         view=view,
         steps=steps,
         places=points[VIEW].to_numpy(dtype=float).reshape(len(steps), -1, 2),
         requests=points.loc[points["step"] == steps[-1], ["mu_x", "mu_y"]].to_numpy(dtype=float),
-        mosaics=np.array([mosaic(results, view, step, shown) for step in steps]),
-        rings=requests_in_mosaic(view, shown),
-        correct=correct.reindex(steps),
+        mosaics=np.array([picture for picture, _ in mosaics]),
+        rings=requests_in_mosaic(view.points, shown, mosaics[0][1]),
+        correct=correct[correct["run"] == run.name].set_index("step")["value"].reindex(steps),
         phases=phases,
     )
 
@@ -169,7 +168,7 @@ class _Stage:
         axes.set_title(f"latents by requested {axis}, px", fontsize=9)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        colours = style.request_colours(self.scene.view.period)
+        colours = style.request_colours(self.scene.view.period is not None)
         x, y = self.scene.places[0].T
         points = axes.scatter(x, y, c=requested, cmap=colours, s=9, linewidths=0)
         bar = self.figure.colorbar(points, cax=self.figure.add_axes((left + 0.275, 0.36, 0.01, 0.36)))
@@ -211,11 +210,11 @@ class _Stage:
         step, following = self.scene.steps[here], self.scene.steps[beyond]
         self.images_title.set_text(f"images at step {step}, ring: request")
         self.cursor.set_xdata([(1 - share) * step + share * following] * 2)
-        _write(self.title, self._told(here) if share == 0 else f"step {step} → {following}", share)
+        _write(self.title, self._caption(here) if share == 0 else f"step {step} → {following}", share)
         self.note.set_text("" if share == 0 else "between checkpoints: points moved in straight lines, not measured")
         return _pixels(self.figure)
 
-    def _told(self, number: int) -> str:
+    def _caption(self, number: int) -> str:
         """What was measured at a checkpoint."""
         step = self.scene.steps[number]
         parts = [f"step {step}"]
@@ -272,9 +271,9 @@ def _gif(pictures: list[np.ndarray], durations: list[int], palette: np.ndarray) 
     return file.getvalue()
 
 
-def _palette(period: float | None) -> np.ndarray:
+def _palette(torus: bool) -> np.ndarray:
     """All colours that a frame may have, 0 to 255, shape (at most 256, 3)."""
-    scale = colormaps[style.request_colours(period)](np.linspace(0, 1, 64))[:, :3]
+    scale = colormaps[style.request_colours(torus)](np.linspace(0, 1, 64))[:, :3]
     pale = [1 - share * (1 - scale[::2]) for share in (PALE, 0.5 + PALE / 2)]  # the latter at the rims of points
     named = [to_rgb(colour) for colour in (*style.PHASES.values(), style.VERMILLION, style.ORANGE, style.GREY)]
     grey = np.linspace(0, 1, 48)[:, None].repeat(3, axis=1)

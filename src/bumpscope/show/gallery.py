@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
+from types import ModuleType
 
 from bumpscope.show import figures
 
@@ -12,4 +14,14 @@ TOPICS = ("Behaviour", "Phases", "Representation", "Imbalance", "Training")
 
 def names() -> list[str]:
     """Names of all figures, which are those of the modules that draw them; sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if module.name != "style")
+    return sorted(module.name for module in pkgutil.iter_modules(figures.__path__))
+
+
+def figure(name: str) -> ModuleType:
+    """The module that draws a figure: its title, ``CAPTION``, ``select``, ``draw`` and ``finding``."""
+    return importlib.import_module(f"bumpscope.show.figures.{name}")
+
+
+def title(module: ModuleType) -> str:
+    """The first line of a module's docstring, without its full stop."""
+    return (module.__doc__ or "").strip().splitlines()[0].rstrip(".")

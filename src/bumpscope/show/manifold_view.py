@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
+from bumpscope.show import rows
 from bumpscope.store.judged_place import judged_place
-from bumpscope.store.results import Results, Run
+from bumpscope.store.results import Results
+from bumpscope.store.run import Run
 
 COORDINATES = ["aligned_1", "aligned_2", "aligned_3"]
 VIEW = ["view_1", "view_2"]  # to the right and up
+OUTCOMES = ("none", "multiple", "misplaced", "correct")
 GRID = 3  # images a side
 GAP = 2  # px between them
 
@@ -26,7 +33,7 @@ class ManifoldView:
 
     Attributes:
         layer, t: where the last latent verdict was read, else the first layer that was, at its noisiest.
-        points: columns step, sample, mu_x, mu_y, split, aligned_1 to aligned_3 and view_1, view_2; a row a point.
+        points: columns step, sample, mu_x, mu_y, split, aligned_1 to aligned_3 and view_1, view_2; a row per point.
         period: of both axes, px, on a torus; None on a plane.
     """
 
@@ -41,6 +48,12 @@ class ManifoldView:
         """Checkpoints with points, increasing."""
         return np.unique(self.points["step"])
 
+    def images(self, step: int, samples: Iterable[int]) -> dict[int, np.ndarray]:
+        """The images of some samples at one checkpoint, each (N, N), row is y."""
+        where = {"step": int(step), "sample": sorted({int(sample) for sample in samples})}
+        found = self.run.table("samples", ["sample"], **where)["sample"]
+        return dict(zip(found.tolist(), self.run.images("samples", **where), strict=True))
+
 
 def manifold_view(results: Results) -> ManifoldView:
     """The first run, in the order of the configuration, that has latents and images.
@@ -48,21 +61,19 @@ def manifold_view(results: Results) -> ManifoldView:
     Raises:
         NothingToSee: when no run has, or their coordinates are undefined.
     """
-    embedded = [run for run in results.having("embedding") if results.has(run.run, "samples")]
-    if not embedded:
+    run = next((run for run in results if run.has("embedding") and run.has("samples")), None)
+    if run is None:
         raise NothingToSee("No run has an embedding of its latents.")
-    run = embedded[0]
-    points = results.table(run.run, "embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
-    place = judged_place(results, run.run, zip(points["layer"], points["t"], strict=True))
+    points = run.table("embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
+    place = judged_place(run, zip(points["layer"], points["t"], strict=True))
     if place is None:
-        raise NothingToSee(f"The embedding of {run.run} has no defined point.")
+        raise NothingToSee(f"The embedding of {run.name} has no defined point.")
     layer, t = place
     points = points[(points["layer"] == layer) & (points["t"] == t)].drop(columns=["layer", "t"])
-    requests = results.table(run.run, "samples", ["step", "sample", "mu_x", "mu_y", "split"])
-    points = points.merge(requests, on=["step", "sample"])
+    points = points.merge(run.table("samples", ["step", "sample", "mu_x", "mu_y", "split"]), on=["step", "sample"])
     if points.empty:
-        raise NothingToSee(f"The embedding of {run.run} has no point whose image was kept.")
-    period = float(run.image_size) if run.boundary == "torus" else None
+        raise NothingToSee(f"The embedding of {run.name} has no point whose image was kept.")
+    period = float(run.info["image_size"]) if run.info["boundary"] == "torus" else None
     side = viewpoint(points[points["step"] == points["step"].max()]) if period is None else np.eye(3)[:, :2]
     points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
     return ManifoldView(run, layer, t, points.sort_values(["step", "sample"], ignore_index=True), period)
@@ -103,8 +114,9 @@ def explained_variance(points: pd.DataFrame, target: str, period: float | None) 
 
 def outcome_shares(results: Results, run: str, steps: np.ndarray) -> np.ndarray:
     """Shares of all outcomes at seen centres, shape (steps, outcomes); filled in where they were not measured."""
-    mix = results.select("outcome/{outcome}/seen").query("run == @run")
-    shares = mix.pivot_table(index="step", columns="outcome", values="value")
+    names = [f"share_{outcome}" for outcome in OUTCOMES]
+    mix = rows.measured(results, names, run=run, split="seen", bin=None)
+    shares = mix.pivot_table(index="step", columns="quantity", values="value")
     return shares.reindex(steps).interpolate(limit_direction="both").fillna(0.0).to_numpy()
 
 
@@ -149,23 +161,34 @@ def chosen_samples(points: pd.DataFrame) -> list[list[int]]:
     return [[int(candidates.loc[index, "sample"]) for index in row] for row in nearest]
 
 
-def mosaic(results: Results, view: ManifoldView, step: int, shown: list[list[int]]) -> np.ndarray:
-    """The images of the samples ``shown`` at one checkpoint, row by row with NaN between them."""
-    size, pitch = view.run.image_size, view.run.image_size + GAP
-    chosen = [("step", "==", step), ("sample", "in", sorted({sample for row in shown for sample in row}))]
-    order = results.table(view.run.run, "samples", ["sample"], chosen)["sample"].tolist()
-    images = results.block(view.run.run, "samples", "image", chosen).reshape(-1, size, size)
+def mosaic(images: Mapping[int, np.ndarray], shown: list[list[int]]) -> tuple[np.ndarray, int]:
+    """The images of the samples ``shown``, row by row with NaN between them, and the side of one, px."""
+    size = len(next(iter(images.values())))
+    pitch = size + GAP
     picture = np.full((GRID * pitch - GAP, GRID * pitch - GAP), np.nan)
     for i, row in enumerate(shown):
         for j, sample in enumerate(row):
-            picture[i * pitch : i * pitch + size, j * pitch : j * pitch + size] = images[order.index(sample)]
-    return picture
+            picture[i * pitch : i * pitch + size, j * pitch : j * pitch + size] = images[sample]
+    return picture, size
 
 
-def requests_in_mosaic(view: ManifoldView, shown: list[list[int]]) -> np.ndarray:
+def requests_in_mosaic(points: pd.DataFrame, shown: list[list[int]], size: int) -> np.ndarray:
     """Where the requested centres of the samples ``shown`` lie in :func:`mosaic`, shape (samples, 2), px."""
-    pitch = view.run.image_size + GAP
-    centres = view.points.drop_duplicates("sample").set_index("sample")[["mu_x", "mu_y"]]
+    pitch = size + GAP
+    centres = points.drop_duplicates("sample").set_index("sample")[["mu_x", "mu_y"]]
     corners = np.array([(j * pitch, i * pitch) for i, row in enumerate(shown) for j, _ in enumerate(row)], dtype=float)
     samples = [sample for row in shown for sample in row]
     return corners.reshape(-1, 2) + centres.loc[samples].to_numpy(dtype=float)
+
+
+def as_text(image: np.ndarray) -> str:
+    """An image of intensities from 0 to 1 as a grey 8-bit PNG in base64, so that a table of text can hold it."""
+    levels = np.round(255 * np.nan_to_num(image).clip(0, 1)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def from_text(text: str) -> np.ndarray:
+    """The intensities, 0 to 1, of an image written by :func:`as_text`."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))), dtype=float) / 255

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
@@ -16,20 +18,59 @@ from bumpscope.show import style
 from bumpscope.show.style import Look
 
 
-def seed_lines(axes: Axes, rows: pd.DataFrame, look: Look, width: float = 1.5) -> float:
-    """Curves of columns run, step, value: a thick line for the mean over runs and a thin one for each of several.
+def curves(
+    axes: Axes,
+    rows: pd.DataFrame,
+    by: str,
+    looks: Mapping[str, Look],
+    width: float | Mapping[str, float] = 1.5,
+    marker: str = "o",
+    zorder: float = 2,
+) -> list[tuple[float, str, Look]]:
+    """Curves of columns run, step and value: a thick line for the mean over runs and a thin one for each of several.
+
+    Args:
+        by: column that tells the curves apart.
+        looks: colour and dashes of each of its values; others are not drawn, and the last is on top.
+        width: points, of all curves or of each.
+        marker: at the checkpoints of the mean; empty for none.
 
     Returns:
-        Where the mean ends; NaN without rows.
+        Where the mean of each curve ends, its name and its look, as :func:`label_ends` takes them.
     """
-    if rows.empty:
-        return float("nan")
-    if rows["run"].nunique() > 1:
-        for _, run in rows.groupby("run"):
-            axes.plot(run["step"], run["value"], **{**look, "linewidth": 0.35 * width, "alpha": 0.55})
-    mean = rows.groupby("step")["value"].mean()
-    axes.plot(mean.index, mean, **{"linewidth": width, "marker": "o", "markersize": 1.3 * width, **look})
-    return float(mean.iloc[-1])
+    names = [name for name in looks if (rows[by] == name).any()]
+    widths = dict(width) if isinstance(width, Mapping) else dict.fromkeys(names, width)
+    ends = []
+    for name in names:
+        own, look = rows[rows[by] == name], looks[name]
+        common: Any = {"data": own, "x": "step", "y": "value", "ax": axes, "zorder": zorder, **look}
+        labels = axes.get_xlabel(), axes.get_ylabel()
+        if own["run"].nunique() > 1:
+            sns.lineplot(**common, units="run", estimator=None, linewidth=0.35 * widths[name], alpha=0.55)
+        sns.lineplot(
+            **common, errorbar=None, linewidth=widths[name], marker=marker, markersize=2 * widths[name],
+            markeredgewidth=0,
+        )  # fmt: skip
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        ends.append((float(own.loc[own["step"] == own["step"].max(), "value"].mean()), name, look))
+    return ends
+
+
+def look_legend(figure: Figure, looks: Mapping[str, Look], **keywords: Any) -> None:
+    """What lines and marks stand for, below the panels: label -> look."""
+    handles = [Line2D([], [], **look) for look in looks.values()]
+    figure.legend(handles, list(looks), loc="outside lower left", **keywords)
+
+
+def mark(look: Look, **keywords: Any) -> Look:
+    """The look of a mark without a line, for a legend."""
+    return {"linestyle": "", "markersize": 4.5, **look, **keywords}
+
+
+def note(axes: Axes, text: str, x: float = 0.5, y: float = 0.5, **keywords: Any) -> None:
+    """Grey words in a panel, at fractions of it."""
+    look: Any = {"ha": "center", "va": "center", "color": style.GREY, "transform": axes.transAxes}
+    axes.text(x, y, text, **{**look, **keywords})
 
 
 def interval(
@@ -75,7 +116,7 @@ def interval(
     if limits[0] <= estimate <= limits[1]:
         face = colour if filled else "white"
         draw([estimate], marker=look["marker"], color=colour, markersize=4.5, markerfacecolor=face, zorder=4)
-    else:  # the arrow stands for an estimate, which must be told
+    else:  # the arrow stands for an estimate: write it beside
         edge = limits[0] if estimate < limits[0] else limits[1]
         at, inwards = ((place, edge), (shift + 5, 0)) if vertical else ((edge, place), (0, 5 - shift))
         axes.annotate(
@@ -211,6 +252,20 @@ def name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> 
             axes.text(
                 place, height, phase, ha="center", va="center_baseline", fontsize=style.FONT_SIZE - 1.5, color=colour
             )
+
+
+def strip_axes(axes: Axes, steps: pd.Series, drawn: Sequence[tuple]) -> None:
+    """The axes of strips: checkpoints as small ticks below, no ticks at the left, no room beside the strips.
+
+    Args:
+        drawn: stretches that begin with their start and end.
+    """
+    checkpoints = np.unique(steps)
+    axes.tick_params(axis="y", length=0)
+    style.step_axis(axes, checkpoints)
+    axes.set_xticks(checkpoints, minor=True)
+    axes.tick_params(axis="x", which="minor", length=2)
+    axes.set_xlim(min(stretch[0] for stretch in drawn), max(stretch[1] for stretch in drawn))
 
 
 def phase_legend(figure: Figure) -> None:

@@ -1,4 +1,4 @@
-"""One look for all figures: legible at print size, told apart without colour, the same bytes every time."""
+"""The look of all figures: legible at print size and without colour, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
+import seaborn as sns
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -22,7 +22,6 @@ from matplotlib.textpath import text_to_path
 from bumpscope.store.files import atomic_path
 
 Look = dict[str, Any]  # color and linestyle, as matplotlib names them
-Item = TypeVar("Item")
 
 # Widths, inches, at which a figure is printed without scaling: one or two columns of a journal page. Each figure's
 # module says in WIDTH which of them it needs; with little to show it may be narrower.
@@ -32,7 +31,7 @@ DPI = 200  # of the PNG
 RASTER_DPI = 300  # of dense scatters and of images inside the PDF, whose lines and text are vectors
 FONT_SIZE = 8
 SMALLEST = 6.0  # points; nothing in a figure is set smaller
-# Okabe and Ito (2008), told apart by the colour-blind.
+# Okabe and Ito (2008): distinct for the colour-blind.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILLION, SKY, GREY = "#CC79A7", "#D55E00", "#56B4E9", "#767676"
 BAND, RULE, SHADE = "#dddddd", "#d0d0d0", "#00000080"  # behind lines; between rows; around white lines
@@ -51,12 +50,21 @@ MODELS: dict[str, Look] = {
 REQUEST: Look = {
     "color": ORANGE, "marker": "o", "markersize": 5.5, "markerfacecolor": "none", "markeredgewidth": 0.8,
 }  # fmt: skip
+# A line at a level that curves are read against.
+LEVEL: Look = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (6, 3)), "zorder": 1}
 MODEL_NAMES = {"none": "model under study", "factorised": "factorised reference", "gated": "gated reference (coupled)"}
 # Seven colours and six dashes, ordered so that of 14 lines those with like dashes differ most in their greys.
 _CYCLE = (BLUE, ORANGE, VERMILLION, BLACK, PURPLE, SKY, GREEN)
 _DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2, 3, 2)))
 
+# Over seaborn's style "ticks".
 _SETTINGS: Any = {
+    "text.color": BLACK,
+    "axes.labelcolor": BLACK,
+    "axes.edgecolor": BLACK,
+    "xtick.color": BLACK,
+    "ytick.color": BLACK,
+    "patch.force_edgecolor": False,
     "font.family": "DejaVu Sans",  # comes with matplotlib, hence the same on every machine
     "font.size": FONT_SIZE,
     "axes.titlesize": FONT_SIZE + 0.5,
@@ -80,7 +88,7 @@ _SETTINGS: Any = {
 @contextmanager
 def apply() -> Iterator[None]:
     """The settings under which figures are drawn and saved; also a decorator."""
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context({**sns.axes_style("ticks"), **_SETTINGS}):
         yield
 
 
@@ -151,29 +159,6 @@ def without_data(reason: str) -> Figure:
     return figure
 
 
-def capped(names: Sequence[Item], limit: int, what: str) -> tuple[list[Item], str]:
-    """The first ``limit`` names, and a sentence that says so where some are left out."""
-    shown = list(names)[:limit]
-    return shown, "" if len(shown) == len(names) else f"Shown: the first {limit} of {len(names)} {what}."
-
-
-def of_first(data: pd.DataFrame, limit: int, what: str, column: str = "dataset") -> tuple[pd.DataFrame, list[str], str]:
-    """The rows of the first ``limit`` names of a column, those names, and a sentence where some are left out."""
-    names, note = capped(list(data[column].unique()), limit, what)
-    return data[data[column].isin(names)].reset_index(drop=True), names, note
-
-
-def that_fit(heights: Sequence[float], room: float) -> int:
-    """How many blocks of these heights stand one above another in ``room`` inches; one at least."""
-    return max(1, int((np.cumsum(heights) <= room).sum()))
-
-
-def listed(parts: Sequence[str], limit: int = 4) -> str:
-    """A part of a sentence for each dataset, separated by semicolons; those beyond ``limit`` are counted."""
-    rest = len(parts) - limit
-    return "; ".join(parts[:limit]) + (f"; and {rest} more datasets" if rest > 0 else "")
-
-
 def line_styles(names: Sequence[str]) -> dict[str, Look]:
     """Colour and dashes for each name; neighbours differ in both."""
     return {
@@ -229,9 +214,9 @@ def log_step_axis(axes: Axes, steps: Sequence[float] | np.ndarray, label: bool =
         axes.set_xlabel("optimiser step (log scale)")
 
 
-def request_colours(period: float | None) -> str:
-    """Name of the colours of a requested coordinate; on a torus, which has a period, they meet at both ends."""
-    return "twilight_shifted" if period else "viridis"
+def request_colours(torus: bool) -> str:
+    """Name of the colours of a requested coordinate; on a torus they meet at both ends."""
+    return "twilight_shifted" if torus else "viridis"
 
 
 def plain_logarithm(axis: Axis) -> None:

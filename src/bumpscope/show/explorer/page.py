@@ -24,22 +24,12 @@ from bumpscope.store.results import Results
 
 # A page beyond 15 MB is slow to send and to open; the rest is left for a plotly that grows.
 LIMIT = 14_500_000
-TEMPLATE = "templates/explorer/explorer.html.jinja"
-STYLE = "templates/explorer/explorer.css"
+TEMPLATE, STYLE = "explorer.html.jinja", "explorer.css"
 # In the order in which they need each other. Each is an ES module; in the page they are one.
 SCRIPTS = (
-    "templates/explorer/codec.js",
-    "templates/explorer/state.js",
-    "templates/explorer/looks.js",
-    "templates/explorer/runs.js",
-    "templates/explorer/manifold.js",
-    "templates/explorer/images.js",
-    "templates/explorer/curves.js",
-    "templates/explorer/words.js",
-    "templates/explorer/about.js",
-    "templates/explorer/controls.js",
-    "templates/explorer/main.js",
-)
+    "codec.js", "state.js", "looks.js", "runs.js", "manifold.js", "images.js", "curves.js", "words.js", "about.js",
+    "controls.js", "main.js",
+)  # fmt: skip
 STOPS = 33  # colours of a scale; between them the page interpolates
 SCALES = {"place": "viridis", "periodic": "twilight_shifted", "distance": "cividis_r"}
 
@@ -55,15 +45,15 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
     Returns:
         What the page says of itself: ``runs`` (what is shown of each), ``left_out`` (runs), ``without`` (runs).
     """
-    shown = results.having("behaviour")
-    without = sorted(set(results.runs["run"]) - {run.run for run in shown})
+    shown = [run for run in results if run.has("behaviour")]
+    without = sorted(set(results.names) - {run.name for run in shown})
     plotly, script, css = get_plotlyjs(), javascript(), _text(STYLE)
-    fixed = sum(len(text.encode()) for text in (plotly, script, css, _text(TEMPLATE))) + _index_size(len(results.runs))
+    fixed = sum(len(text.encode()) for text in (plotly, script, css, _text(TEMPLATE))) + _index_size(len(results))
     turns = selection.in_turn(shown)
     budget = limit - fixed
-    kept = selection.affordable((selection.extent(results, run) for run in turns), budget)
-    names = [one.run.run for one in kept]
-    left_out = [run.run for run in shown if run.run not in set(names)]
+    kept = selection.affordable(map(selection.extent, turns), budget)
+    kept_names = {one.run.name for one in kept}
+    left_out = [run.name for run in shown if run.name not in kept_names]
     index: dict[str, Any] = {"runs": [], "left_out": left_out, "without": without} | _looks()
 
     def blocks() -> Iterator[Markup]:
@@ -72,7 +62,7 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
             yield Markup(f'<script type="application/json" id="{entry["id"]}">{text}</script>\n')
 
     def finished() -> Markup:
-        order = {run: place for place, run in enumerate(results.runs["run"])}
+        order = {run: place for place, run in enumerate(results.names)}
         index["runs"].sort(key=lambda entry: order[entry["run"]])
         return Markup(as_json(index))
 
@@ -103,16 +93,16 @@ def packed(results: Results, extents: Sequence[Extent], budget: float) -> Iterat
     surplus = budget - sum(map(selection.least, extents))
     for number, one in enumerate(selection.smallest_first(extents)):
         own = selection.least(one)
-        text, data = fitted(results, one, own + surplus / (len(extents) - number), verdicts)
+        text, data = fitted(one, own + surplus / (len(extents) - number), verdicts)
         surplus -= len(text) - own
         yield _entry(f"run-{number}", one, data), text
 
 
-def fitted(results: Results, one: Extent, share: float, verdicts: Any = None) -> tuple[str, dict[str, Any]]:
+def fitted(one: Extent, share: float, verdicts: Any = None) -> tuple[str, dict[str, Any]]:
     """A run as JSON with as many samples as ``share`` bytes hold, at least ``FEWEST``, and what it was made from."""
     count = min(one.samples, selection.SAMPLES)
     while True:
-        data = payload.run_payload(results, one, count, verdicts)
+        data = payload.run_payload(one, count, verdicts)
         text = as_json(data)
         fewest = min(selection.FEWEST, one.samples, count)
         if len(text) <= share or count == fewest:
@@ -130,13 +120,13 @@ def javascript() -> str:
     """All scripts as one module: what they import from each other is there already, and by the same name."""
     lines: list[str] = []
     for name in SCRIPTS:
-        lines += [f"// {name.rpartition('/')[2]}"]
+        lines += [f"// {name}"]
         lines += [line.removeprefix("export ") for line in _text(name).splitlines() if not line.startswith("import ")]
     return "\n".join(lines)
 
 
 def _text(name: str) -> str:
-    return resources.files("bumpscope").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("bumpscope.show.explorer").joinpath(name).read_text(encoding="utf-8")
 
 
 def _index_size(runs: int) -> int:
@@ -150,7 +140,7 @@ def _entry(name: str, one: Extent, data: dict[str, Any]) -> dict[str, Any]:
     judged = [data["phases"]["layer"], data["phases"]["t"]] if data["phases"] else None
     return {
         "id": name,
-        "run": one.run.run,
+        "run": one.run.name,
         "dataset": one.run.dataset,
         "seed": one.run.seed,
         "places": places,
@@ -168,7 +158,7 @@ def _looks() -> dict[str, Any]:
         name: [to_hex(colour) for colour in matplotlib.colormaps[scale](np.linspace(0, 1, STOPS))]
         for name, scale in SCALES.items()
     }
-    effects = {name: EFFECTS[f"effect_{name}"][1]["color"] for name in ("x", "y", "xy")}
+    effects = {name: EFFECTS[f"effect_{name}"]["color"] for name in ("x", "y", "xy")}
     return {
         "outcomes": {outcome: style.OUTCOMES[outcome] for outcome in OUTCOMES},
         "phases": style.PHASES,

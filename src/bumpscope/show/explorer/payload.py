@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from bumpscope.judge.learning_curves import middle
 from bumpscope.measure.alignment import align
@@ -17,13 +16,11 @@ from bumpscope.show.explorer.selection import Extent, chosen_steps, image_grid, 
 from bumpscope.show.explorer.sprites import COLUMNS, sheet, thumbnail_size
 from bumpscope.show.manifold_view import COORDINATES, viewpoint
 from bumpscope.store.results import Results, in_network_order
-from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import read_table
+from bumpscope.store.run import Run
 
 NOTHING = -32768  # stands for NaN
 LARGEST = 32767
 UNKNOWN = 255  # an outcome or a number of bumps that no table has
-VERDICT = "latent_phase/"  # metrics of this name end in layer/t=t
 UMAP = ["umap_1", "umap_2", "umap_3"]
 EFFECTS = ["effect_x", "effect_x_low", "effect_x_high", "effect_y", "effect_y_low", "effect_y_high", "effect_xy"]
 
@@ -31,7 +28,7 @@ EFFECTS = ["effect_x", "effect_x_low", "effect_x_high", "effect_y", "effect_y_lo
 def quantised(values: np.ndarray) -> dict[str, Any]:
     """Numbers as 16-bit integers: value = offset + scale * integer.
 
-    They are told to within scale / 2, a 131,068th of their range, and rounding of float64; NaN and infinities become
+    They are exact to scale / 2, a 131,068th of their range, and rounding of float64; NaN and infinities become
     ``NOTHING``.
 
     Returns:
@@ -58,7 +55,7 @@ def numbers(values: Any) -> list[float | None]:
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in np.asarray(values, dtype=float)]
 
 
-def run_payload(results: Results, extent: Extent, count: int, verdicts: pd.DataFrame | None = None) -> dict[str, Any]:
+def run_payload(extent: Extent, count: int, verdicts: pd.DataFrame | None = None) -> dict[str, Any]:
     """All that the page shows of a run.
 
     Args:
@@ -66,7 +63,8 @@ def run_payload(results: Results, extent: Extent, count: int, verdicts: pd.DataF
         verdicts: columns run, layer, t, step, value, as :func:`latent_verdicts` gives them; None where unknown.
     """
     run = extent.run
-    behaviour = results.table(run.run, "behaviour")
+    size = int(run.info["image_size"])
+    behaviour = run.table("behaviour")
     mix = outcome_mix(behaviour)
     steps = chosen_steps(extent.steps, np.array([mix["shares"][outcome] for outcome in OUTCOMES]).T)
     requests = behaviour.drop_duplicates("sample").sort_values("sample")
@@ -75,25 +73,25 @@ def run_payload(results: Results, extent: Extent, count: int, verdicts: pd.DataF
     shown = requests[requests["sample"].isin(samples)]
     place = {sample: k for k, sample in enumerate(samples)}
     found = behaviour.set_index("sample")
-    own = None if verdicts is None else verdicts[verdicts["run"] == run.run]
+    own = None if verdicts is None else verdicts[verdicts["run"] == run.name]
     return {
-        "run": run.run,
-        "image_size": run.image_size,
-        "boundary": run.boundary,
+        "run": run.name,
+        "image_size": size,
+        "boundary": run.info["boundary"],
         "steps": steps,
         "samples": samples,
         "mu_x": numbers(shown["mu_x"]),
         "mu_y": numbers(shown["mu_y"]),
         "split": shown["split"].tolist(),
         "grid": [[place[sample] for sample in row] for row in grid],
-        "sheets": sheets(results, run.run, steps, samples, run.image_size),
+        "sheets": sheets(run, steps, samples, size),
         "columns": min(COLUMNS, len(samples)),
-        "side": thumbnail_size(run.image_size),
+        "side": thumbnail_size(size),
         "found": [_found(found[found["step"] == step].reindex(samples)) for step in steps],
-        "places": places(results, run.run, steps, shown, own),
+        "places": places(run, steps, shown, own),
         "mix": mix,
-        "effects": effects(results, run.run),
-        "phases": phases(results, run.run),
+        "effects": effects(run),
+        "phases": phases(run),
     }
 
 
@@ -111,20 +109,18 @@ def outcome_mix(behaviour: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def sheets(results: Results, run: str, steps: Sequence[int], samples: list[int], size: int) -> list[str] | None:
+def sheets(run: Run, steps: Sequence[int], samples: list[int], size: int) -> list[str] | None:
     """A sheet of thumbnails a checkpoint, in the order of ``samples``; None where no image was kept."""
-    if not results.has(run, "samples"):
+    if not run.has("samples"):
         return None
+    rows = {sample: k for k, sample in enumerate(samples)}
     made = []
     for step in steps:  # one after the other, so that memory holds the images of one checkpoint
-        chosen = [("step", "==", step), ("sample", "in", samples)]
-        order = results.table(run, "samples", ["sample"], chosen)["sample"].tolist()
+        where = {"step": int(step), "sample": samples}
+        order = run.table("samples", ["sample"], **where)["sample"].tolist()
         images = np.zeros((len(samples), size, size), np.float32)
-        rows = {sample: k for k, sample in enumerate(samples)}
         if order:
-            images[[rows[sample] for sample in order]] = results.block(run, "samples", "image", chosen).reshape(
-                -1, size, size
-            )
+            images[[rows[sample] for sample in order]] = run.images("samples", **where)
         made.append(sheet(images))
     return made
 
@@ -141,13 +137,13 @@ def _found(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def places(
-    results: Results, run: str, steps: Sequence[int], requests: pd.DataFrame, verdicts: pd.DataFrame | None
+    run: Run, steps: Sequence[int], requests: pd.DataFrame, verdicts: pd.DataFrame | None
 ) -> list[dict[str, Any]]:
     """The embeddings of a run, a layer and t each, in the network's order; none where there is no such table."""
-    if not results.has(run, "embedding"):
+    if not run.has("embedding"):
         return []
     columns = ["step", "layer", "t", "sample", *COORDINATES, *UMAP]
-    table = results.table(run, "embedding", columns, [("step", "in", list(steps))])
+    table = run.table("embedding", columns, step=list(steps))
     made = []
     for layer in in_network_order(table["layer"]):
         for t in sorted(table.loc[table["layer"] == layer, "t"].unique(), reverse=True):
@@ -205,16 +201,12 @@ def embedding(
 
 def latent_verdicts(results: Results) -> pd.DataFrame | None:
     """The latent phase at every place of all runs: columns run, layer, t, step, value (0, 1, 2; NaN where open)."""
-    path = results.root / TABLES["metrics"].path
-    if not path.exists():
+    if not results.has("metrics"):
         return None
     # Only these rows are read, since the table of many runs is large.
-    wanted = pc.starts_with(pc.field("metric"), VERDICT)
-    rows = read_table("metrics", path, ["run", "step", "metric", "value"], wanted)
-    where = rows["metric"].str.removeprefix(VERDICT).str.split("/t=", n=1, expand=True)
-    if rows.empty:
-        return None
-    return rows.assign(layer=where[0], t=where[1].astype("int64"))[["run", "layer", "t", "step", "value"]]
+    found = results.table("metrics", ["run", "layer", "t", "step", "value"], quantity="latent_phase")
+    found = found[found["layer"].notna()].astype({"t": int})
+    return None if found.empty else found
 
 
 def _letters(rows: pd.DataFrame) -> dict[str, Any]:
@@ -222,11 +214,11 @@ def _letters(rows: pd.DataFrame) -> dict[str, Any]:
     return {"steps": rows["step"].tolist(), "phases": "".join(letters.get(value, "?") for value in rows["value"])}
 
 
-def effects(results: Results, run: str) -> dict[str, Any] | None:
+def effects(run: Run) -> dict[str, Any] | None:
     """Label effects of the averaged weights at the middle of the t probed; None where none was measured."""
-    if not results.has(run, "effects"):
+    if not run.has("effects"):
         return None
-    rows = results.table(run, "effects")
+    rows = run.table("effects")
     rows = rows[rows["weights"] == "ema"]
     if rows.empty:
         return None
@@ -235,11 +227,11 @@ def effects(results: Results, run: str) -> dict[str, Any] | None:
     return {"t": t, "steps": rows["step"].tolist()} | {name: numbers(rows[name]) for name in EFFECTS}
 
 
-def phases(results: Results, run: str) -> dict[str, Any] | None:
+def phases(run: Run) -> dict[str, Any] | None:
     """The verdicts of a run and the place where the latent one was read; None where none was made."""
-    if not results.has(run, "phases"):
+    if not run.has("phases"):
         return None
-    rows = results.table(run, "phases").sort_values("step")
+    rows = run.table("phases").sort_values("step")
     if rows.empty:
         return None
     return {

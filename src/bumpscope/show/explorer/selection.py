@@ -10,7 +10,7 @@ import pandas as pd
 
 from bumpscope.show.explorer.sprites import thumbnail_size
 from bumpscope.show.manifold_view import spaced_by_change
-from bumpscope.store.results import Results, Run
+from bumpscope.store.run import Run
 
 STEPS = 24  # checkpoints of a run at most; more are closer together than a hand can tell on the slider
 SAMPLES = 512  # images of a checkpoint at most; a cloud of more points looks the same and is drawn more slowly
@@ -30,12 +30,10 @@ class Extent(NamedTuple):
     places: int
 
 
-def extent(results: Results, run: Run) -> Extent:
+def extent(run: Run) -> Extent:
     """What a run has: its probed checkpoints, its images at each of them, and the places with an embedding."""
-    asked = results.table(run.run, "behaviour", ["step", "sample"])
-    places = 0
-    if results.has(run.run, "embedding"):
-        places = len(results.table(run.run, "embedding", ["layer", "t"]).drop_duplicates())
+    asked = run.table("behaviour", ["step", "sample"])
+    places = len(run.table("embedding", ["layer", "t"]).drop_duplicates()) if run.has("embedding") else 0
     return Extent(run, [int(step) for step in np.unique(asked["step"])], asked["sample"].nunique(), places)
 
 
@@ -43,9 +41,9 @@ def bytes_a_sample(extent: Extent) -> float:
     """The most that one sample takes at all checkpoints shown, bytes of the page.
 
     Per checkpoint: its image, which hardly any picture exceeds once compressed; three coordinates of two bytes in each
-    of two embeddings a place; and what was found in the image.
+    of two embeddings per place; and what was found in the image.
     """
-    pixels = thumbnail_size(extent.run.image_size) ** 2
+    pixels = thumbnail_size(int(extent.run.info["image_size"])) ** 2
     return TEXT * min(len(extent.steps), STEPS) * (1.05 * pixels + 12 * extent.places + 8)
 
 
@@ -95,7 +93,7 @@ def image_grid(requests: pd.DataFrame) -> list[list[int]]:
     """Samples whose requests lie on an even grid of centres; rows by y, columns by x.
 
     Args:
-        requests: columns sample, mu_x, mu_y, split; a row a sample. Seen centres are preferred to others.
+        requests: columns sample, mu_x, mu_y, split; a row per sample. Seen centres are preferred to others.
 
     Returns:
         At most ``GRID`` rows and columns, no more than there are positions on an axis.
@@ -119,7 +117,7 @@ def spread(requests: pd.DataFrame, first: Sequence[int], count: int) -> list[int
     before it (Gonzalez 1985).
 
     Args:
-        requests: columns sample, mu_x, mu_y; a row a sample.
+        requests: columns sample, mu_x, mu_y; a row per sample.
         first: samples that are taken before all others, not empty.
 
     Returns:

@@ -3,118 +3,115 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bumpscope.judge.controls import first_of_pairs, in_words
-from bumpscope.judge.coupling import EFFECTS, effect_timestep
+from bumpscope.judge.coupling import effect_timestep
 from bumpscope.judge.learning_curves import half_time_in_words
 from bumpscope.judge.onsets import LEVEL
-from bumpscope.show import marks, style
+from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Use of the x label and of the y label by the averaged weights, at one diffusion timestep t (0: none, 1: like the "
-    "Bayes-optimal denoiser that knows it), in each dataset with unequal spacing or with one axis skewed. Pale lines "
-    "behind: the x curve of the balanced dataset that stands for x and the y curve of the one that stands for y, "
-    "which is where the curves would lie if each axis were learnt at its own pace. Thick lines: mean over seeds; thin "
-    "lines: each seed. Times are compared at one half (dashed line). The axis is logarithmic, so the untrained "
-    "network is not shown; of a dataset and the one with its axes swapped only the first is. Reference models, whose "
-    "coupling is known by construction, come last."
+    "Use of the x and of the y label at one timestep t (0: none; 1: Bayes-optimal) in imbalanced datasets. Pale: x "
+    "and y of their nulls, the balanced datasets whose pace each axis would keep if learnt alone. Thick: mean over "
+    "seeds; thin: each seed. Times are compared at one half (dashed). Reference models come last; of two datasets "
+    "with swapped axes the first is shown."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
+READS = ("metrics", "coupling", "runs")
+COLUMNS = {
+    "dataset": "",
+    "lattice": "spacing and skew in words",
+    "reference": "none, factorised or gated",
+    "source": "the dataset whose curve it is",
+    "role": "own or balanced",
+    "axis": "x or y",
+    "run": "",
+    "seed": "",
+    "step": "",
+    "t": "",
+    "value": "",
+}
+TEXT = ("source",)  # a name also where it looks like a number
+NOTHING = "No imbalanced dataset has learning curves of x and y."
 LIMIT = 9
-NONE = "No imbalanced dataset has learning curves of x and y."
-COLUMNS = ["dataset", "reference", "source", "role", "axis", "run", "seed", "step", "t", "value"]
-LOOKS: dict[str, style.Look] = {
+OWN: dict[str, style.Look] = {
     "x": {"color": style.BLUE, "linestyle": "-"},
     "y": {"color": style.ORANGE, "linestyle": "--"},
 }
-MUTED: dict[str, style.Look] = {
-    "x": {"color": style.PALE_BLUE, "linestyle": "-", "marker": "", "zorder": 1.5},
-    "y": {"color": style.PALE_ORANGE, "linestyle": "--", "marker": "", "zorder": 1.5},
+NULL: dict[str, style.Look] = {
+    "x": {"color": style.PALE_BLUE, "linestyle": "-"},
+    "y": {"color": style.PALE_ORANGE, "linestyle": "--"},
 }
 
 
-@style.apply()
-def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
-    """Learning curves of x and y with those of the nulls, a panel an imbalanced dataset.
+def select(results: Results) -> pd.DataFrame:
+    """Label effects of each imbalanced dataset and of its two nulls, after step 0."""
+    effects = rows.measured(
+        results, "effect", "factor", "t", "weights", "bin", factor=list(OWN), weights="ema", bin=None
+    )
+    t = effect_timestep(effects)
+    if t is None or not results.has("coupling"):
+        return pd.DataFrame(columns=list(COLUMNS))
+    effects = effects[(effects["t"] == t) & (effects["step"] > 0)].rename(columns={"factor": "axis"})
+    compared = first_of_pairs(results.coupling).drop_duplicates("dataset")
+    compared = compared[compared["dataset"].isin(effects["dataset"])]
+    compared = compared.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable")
+    parts = [pd.DataFrame(columns=list(COLUMNS))]
+    for row in compared.to_dict("records"):
+        name = str(row["dataset"])
+        about = {"dataset": name, "lattice": in_words(results.of_dataset(name)), "reference": row["reference"]}
+        own = [(axis, name, "own") for axis in OWN]
+        for axis, source, role in [*own, ("x", row["null_x"], "balanced"), ("y", row["null_y"], "balanced")]:
+            found = effects[(effects["dataset"] == source) & (effects["axis"] == axis)]
+            parts.append(found.rename(columns={"dataset": "source"}).assign(role=role, **about)[[*COLUMNS]])
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
-    Returns:
-        The figure, and columns dataset (the imbalanced one), reference, source (the dataset whose curve it is), role
-        (own or balanced), axis, run, seed, step, t, value.
-    """
-    data = _curves(results)
+
+@style.apply()
+def draw(data: pd.DataFrame) -> Figure:
+    """Learning curves of x and y over those of their nulls, a panel an imbalanced dataset."""
     if data.empty:
-        return style.without_data(NONE), data
-    data, names, note = style.of_first(data, LIMIT, "imbalanced datasets")
+        return style.without_data(NOTHING)
+    names, note = rows.first(data["dataset"], LIMIT, "imbalanced datasets")
     figure, axes = style.panels(len(names), 3, 1.75, WIDTH, sharex=True, sharey=True)
     for number, (panel, name) in enumerate(zip(axes, names, strict=True)):
         own = data[data["dataset"] == name]
-        _panel(panel, own)
-        reference = own["reference"].iloc[0]
+        panel.axhline(LEVEL, **style.LEVEL)
+        null = own[own["role"] == "balanced"]
+        marks.curves(panel, null, "axis", NULL, 2.4, marker="", zorder=1.5)
+        marks.curves(panel, own[own["role"] == "own"], "axis", OWN)
+        missing = [axis for axis in OWN if not (null["axis"] == axis).any()]
+        if missing:
+            marks.note(panel, f"no null for {' and '.join(missing)}", 0.98, 0.04, ha="right", va="bottom", fontsize=7)
+        reference, lattice = own[["reference", "lattice"]].iloc[0]
         kind = "" if reference == "none" else f"{reference} reference; "
-        panel.set_title(f"{style.shortened(name, 30)}\n{kind}{in_words(results.of_dataset(name))}")
-        panel.label_outer()
+        panel.set_title(f"{style.shortened(name, 30)}\n{kind}{lattice}")
         below = number + min(len(names), 3) >= len(names)  # nothing beneath it
-        panel.tick_params(labelbottom=below)
         style.log_step_axis(panel, data["step"].to_numpy(), label=below)
-        if style.is_first_column(panel):
-            panel.set_ylabel(f"effect at t = {data['t'].iloc[0]}")
-    handles = [Line2D([], [], **look) for looks in (LOOKS, MUTED) for look in looks.values()]
-    labels = ["x", "y", "x of its null", "y of its null"]
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, handlelength=3)
+        panel.tick_params(labelbottom=below)
+        panel.set_ylabel(f"effect at t = {data['t'].iloc[0]}" if style.is_first_column(panel) else "")
+    looks = OWN | {f"{axis} of its null": look for axis, look in NULL.items()}
+    marks.look_legend(figure, looks, ncols=4, handlelength=3)
     style.heading(figure, finding(data), note)
-    return figure, data
-
-
-def _curves(results: Results) -> pd.DataFrame:
-    table, t = results.coupling, effect_timestep(results.metrics_like(EFFECTS))
-    if table is None or t is None:
-        return pd.DataFrame(columns=COLUMNS)
-    effects = results.select("effect_{axis}/t={t}/ema")
-    effects = effects[(effects["t"] == t) & effects["axis"].isin(list(LOOKS)) & (effects["step"] > 0)]
-    compared = first_of_pairs(table).drop_duplicates("dataset")
-    compared = compared.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable")
-    parts = []
-    for row in compared.to_dict("records"):
-        own = [(axis, row["dataset"], "own") for axis in LOOKS]
-        if not effects["dataset"].eq(row["dataset"]).any():
-            continue
-        for axis, source, role in [*own, ("x", row["null_x"], "balanced"), ("y", row["null_y"], "balanced")]:
-            rows = effects[(effects["dataset"] == source) & (effects["axis"] == axis)]
-            names = {"dataset": row["dataset"], "reference": row["reference"], "role": role}
-            parts.append(rows.rename(columns={"dataset": "source"}).assign(**names))
-    return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
-
-
-def _panel(axes: Axes, own: pd.DataFrame) -> None:
-    axes.axhline(LEVEL, color=style.BLACK, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
-    missing = []
-    for axis in LOOKS:
-        null = own[(own["role"] == "balanced") & (own["axis"] == axis)]
-        marks.seed_lines(axes, null, MUTED[axis], 2.4)
-        missing += [axis] if null.empty else []
-    for axis, look in LOOKS.items():
-        marks.seed_lines(axes, own[(own["role"] == "own") & (own["axis"] == axis)], look)
-    if missing:
-        text = f"no null for {' and '.join(missing)}"
-        axes.text(
-            0.98, 0.04, text, transform=axes.transAxes, ha="right", color=style.GREY, fontsize=style.FONT_SIZE - 1
-        )
+    return figure
 
 
 def finding(data: pd.DataFrame) -> str:
     """When x and y reach one half in each dataset and in its nulls, as a sentence."""
     if data.empty:
-        return NONE
+        return NOTHING
     parts = []
     for name, own in data.groupby("dataset", sort=False):
-        texts = [f"{axis} {half_time_in_words(rows)}" for axis, rows in own[own["role"] == "own"].groupby("axis")]
-        nulls = [f"{axis} {half_time_in_words(rows)}" for axis, rows in own[own["role"] == "balanced"].groupby("axis")]
         reference = own["reference"].iloc[0]
-        kind = "" if reference == "none" else f" ({reference} reference)"
-        parts.append(f"{name}{kind}: {', '.join(texts)}" + (f" (nulls: {', '.join(nulls)})" if nulls else ""))
-    return f"Step at which an effect reaches one half, geometric mean over seeds: {style.listed(parts, 3)}."
+        text = f"{name}{'' if reference == 'none' else f' ({reference} reference)'}: {_times(own, 'own')}"
+        nulls = _times(own, "balanced")
+        parts.append(f"{text} (nulls: {nulls})" if nulls else text)
+    return f"Step at which an effect reaches one half, geometric mean over seeds: {rows.listed(parts, 2)}."
+
+
+def _times(own: pd.DataFrame, role: str) -> str:
+    of_role = own[own["role"] == role]
+    return ", ".join(f"{axis} {half_time_in_words(curve)}" for axis, curve in of_role.groupby("axis"))

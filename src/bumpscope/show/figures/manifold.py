@@ -9,13 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bumpscope.show import marks, style
+from bumpscope.show import marks, rows, style
 from bumpscope.show.manifold_view import (
     COORDINATES,
     VIEW,
     NothingToSee,
+    as_text,
     chosen_samples,
     explained_variance,
+    from_text,
     manifold_view,
     mosaic,
     outcome_shares,
@@ -25,87 +27,91 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Upper rows: one point a generated image, placed by the first three principal components of its activations "
-    "and coloured by the centre that was requested. All checkpoints are turned onto each other and seen from one "
-    "side: the one from which, at the last checkpoint, requested x runs most to the right and y down (on a torus:"
-    " along the third component). Each panel has its own zoom; the bar gives its scale, in units of activation. "
-    "R²: share of the requested x or y that a linear fit to the two coordinates drawn explains (on a torus: of "
-    "its sine and cosine). Bottom: images for the same requests and the same noise at every checkpoint; a ring "
-    "marks the centre that was requested; x runs right, y down. The checkpoints shown lie close together where "
-    "the mix of outcomes changes."
+    "Top: a point per generated image, placed by the principal components of its activations, coloured by requested x, "
+    "then y. Checkpoints are aligned and seen from one side, where at the last x runs right and y down. R²: linear fit "
+    "of the request to the two coordinates. Bar: scale. Bottom: images from the same requests and noise; ring: request."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
-COLUMNS = 5
+READS = ("embedding", "samples", "phases", "metrics", "runs")
+COLUMNS = rows.RUN | rows.PLACE
+COLUMNS |= {"boundary": "plane or torus", "step": "", "sample": "", "mu_x": "request, px", "mu_y": "", "split": ""}
+COLUMNS |= dict.fromkeys(COORDINATES, "") | {VIEW[0]: "to the right, as drawn", VIEW[1]: "up"}
+COLUMNS |= {"r2_x": "of requested x from the view", "r2_y": "", "image": "PNG in base64, where it is shown"}
+NOTHING = "No run has defined latents together with its images."
+CHECKPOINTS = 5
+
+
+def select(results: Results) -> pd.DataFrame:
+    """The latents of the first run that has them, at the checkpoints where most changes, with a few images."""
+    try:
+        view = manifold_view(results)
+    except NothingToSee:
+        return pd.DataFrame(columns=list(COLUMNS))
+    run = view.run
+    steps = spaced_by_change(view.steps, outcome_shares(results, run.name, view.steps), CHECKPOINTS)
+    points = view.points[view.points["step"].isin(steps)].sort_values(["step", "sample"], ignore_index=True)
+    shown = {sample for line in chosen_samples(points) for sample in line}
+    for step in steps:
+        here = points["step"] == step
+        for axis in ("x", "y"):
+            points.loc[here, f"r2_{axis}"] = explained_variance(points[here], f"mu_{axis}", view.period)
+        images = {sample: as_text(image) for sample, image in view.images(step, shown).items()}
+        points.loc[here, "image"] = points.loc[here, "sample"].map(images)
+    about = {"run": run.name, "dataset": run.dataset, "seed": run.seed, "boundary": run.info["boundary"]}
+    return points.assign(**about, layer=view.layer, t=view.t)[[*COLUMNS]]
 
 
 @style.apply()
-def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
-    """Latents coloured by requested x and y above thumbnails, a column a checkpoint; the first run that has them.
-
-    Returns:
-        The figure, and columns run, dataset, seed, layer, t, step, sample, mu_x, mu_y, aligned_1 to aligned_3, view_1,
-        view_2 (what is drawn), r2_x, r2_y; thumbnail says whether the sample's image is shown.
-    """
-    columns = ["run", "dataset", "seed", "layer", "t", "step", "sample", "mu_x", "mu_y"]
-    columns += [*COORDINATES, *VIEW, "r2_x", "r2_y", "thumbnail"]
-    try:
-        view = manifold_view(results)
-    except NothingToSee as error:
-        return style.without_data(str(error)), pd.DataFrame(columns=columns)
-    run = view.run
-    steps = spaced_by_change(view.steps, outcome_shares(results, run.run, view.steps), COLUMNS)
-    points = view.points[view.points["step"].isin(steps)].reset_index(drop=True)
-    points = points.assign(run=run.run, dataset=run.dataset, seed=run.seed, layer=view.layer, t=view.t)
-    shown = chosen_samples(points)
-    points["thumbnail"] = points["sample"].isin([sample for row in shown for sample in row])
-
+def draw(data: pd.DataFrame) -> Figure:
+    """Latents coloured by requested x and y above images, a column per checkpoint."""
+    if data.empty:
+        return style.without_data(NOTHING)
+    steps = list(data["step"].unique())
     figure = Figure(figsize=(WIDTH if len(steps) > 2 else style.SINGLE, 4.9), layout="constrained")
-    axes = figure.subplots(3, len(steps), squeeze=False)
-    for axis, panels in zip(("x", "y"), axes, strict=False):
-        limits = (points[f"mu_{axis}"].min(), points[f"mu_{axis}"].max())
+    *clouds, pictures = figure.subplots(3, len(steps), squeeze=False)
+    torus = data["boundary"].iloc[0] == "torus"
+    for axis, panels in zip("xy", clouds, strict=True):
+        request = data[f"mu_{axis}"]
+        look = {"cmap": style.request_colours(torus), "vmin": request.min(), "vmax": request.max()}
         for panel, step in zip(panels, steps, strict=True):
-            rows = points["step"] == step
-            explained = explained_variance(points[rows], f"mu_{axis}", view.period)
-            points.loc[rows, f"r2_{axis}"] = explained
-            drawn = _cloud(panel, points[rows], f"mu_{axis}", style.request_colours(view.period), limits)
-            panel.set_title(f"step {step}\nR² = {explained:.2f}" if axis == "x" else f"R² = {explained:.2f}")
+            own = data[data["step"] == step]
+            drawn = _cloud(panel, own, f"mu_{axis}", look)
+            above = f"step {step}\n" if axis == "x" else ""
+            panel.set_title(f"{above}R² = {own[f'r2_{axis}'].iloc[0]:.2f}")
         bar = figure.colorbar(drawn, ax=list(panels), shrink=0.75, aspect=14, pad=0.01)
         bar.set_label(f"requested {axis}, px")
-    for panel, step in zip(axes[2], steps, strict=True):
+        panels[0].set_ylabel(f"latents by {axis}")
+    shown = chosen_samples(data)
+    for panel, step in zip(pictures, steps, strict=True):
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
-        if shown:
-            panel.imshow(mosaic(results, view, step, shown), cmap="gray", vmin=0, vmax=1)
-            panel.plot(*requests_in_mosaic(view, shown).T, linestyle="", **style.REQUEST)
-    for row, text in enumerate(("latents by x", "latents by y", "images")):
-        axes[row, 0].set_ylabel(text)
-    data = points[columns].sort_values(["step", "sample"], ignore_index=True)
+        own = data[(data["step"] == step) & data["image"].notna()]
+        if shown and len(own):
+            images = {sample: from_text(text) for sample, text in zip(own["sample"], own["image"], strict=True)}
+            picture, size = mosaic(images, shown)
+            panel.imshow(picture, cmap="gray", vmin=0, vmax=1)
+            panel.plot(*requests_in_mosaic(data, shown, size).T, linestyle="", **style.REQUEST)
+    pictures[0].set_ylabel("images")
     style.heading(figure, finding(data))
-    return figure, data
+    return figure
 
 
-def _cloud(axes: Axes, rows: pd.DataFrame, colour: str, colours: str, limits: tuple[float, float]) -> Any:
-    first, second = (rows[name].to_numpy(dtype=float) for name in VIEW)
-    drawn = axes.scatter(
-        first, second, c=rows[colour], cmap=colours, vmin=limits[0], vmax=limits[1], s=4, linewidths=0, rasterized=True
-    )
-    half = 0.5 * max(np.ptp(first), np.ptp(second)) * 1.12 or 1.0
-    middle = ((first.min() + first.max()) / 2, (second.min() + second.max()) / 2)
-    marks.scaled_frame(axes, middle, half)
+def _cloud(axes: Axes, own: pd.DataFrame, request: str, look: style.Look) -> Any:
+    right, up = (own[name].to_numpy(dtype=float) for name in VIEW)
+    drawn = axes.scatter(right, up, c=own[request], s=4, linewidths=0, rasterized=True, **look)
+    half = 0.5 * max(np.ptp(right), np.ptp(up)) * 1.12 or 1.0
+    marks.scaled_frame(axes, ((right.min() + right.max()) / 2, (up.min() + up.max()) / 2), half)
     return drawn
 
 
 def finding(data: pd.DataFrame) -> str:
     """How much of the request the two coordinates drawn explain at the first and the last checkpoint, as a sentence."""
     if data.empty:
-        return "No run has an embedding of its latents."
+        return NOTHING
     first = data.iloc[0]
     shares = data.groupby("step")[["r2_x", "r2_y"]].first()
-    parts = [
-        f"{x:.2f} of x and {y:.2f} of y at step {step}"
-        for step, (x, y) in zip(shares.index, shares.values, strict=True)
-    ]
-    ends = parts if len(parts) == 1 else [parts[0], parts[-1]]
+    parts = [f"{own.r2_x:.2f} of x and {own.r2_y:.2f} of y at step {own.Index}" for own in shares.itertuples()]
+    ends = dict.fromkeys((parts[0], parts[-1]))
     where = f"{first['dataset']}, seed {first['seed']}, {first['layer']}, t = {first['t']}"
     return f"{where}: the two coordinates drawn explain (R²) {', and '.join(ends)}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ class Picture:
 
 def figure_names() -> list[str]:
     """The names of all figures: those of claims in their order, then the others by topic."""
-    modules = {name: importlib.import_module(f"bumpscope.show.figures.{name}") for name in gallery.names()}
+    modules = {name: gallery.figure(name) for name in gallery.names()}
     others = sorted(modules, key=lambda name: (gallery.TOPICS.index(modules[name].TOPIC), name))
     return [
         name for name in dict.fromkeys([*(name for _, name in _named(claims.modules())), *others]) if name in modules
@@ -65,9 +64,9 @@ def _named(of: Iterable[str]) -> list[tuple[str, str]]:
 
 def picture(name: str, folder: Path) -> Picture:
     """A figure from the files NAME.png and NAME.csv, if they are there."""
-    module = importlib.import_module(f"bumpscope.show.figures.{name}")
+    module = gallery.figure(name)
     image, table = folder / f"{name}.png", folder / f"{name}.csv"
-    title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
+    title = gallery.title(module)
     if not (image.exists() and table.exists()):
         return Picture(name, title, module.CAPTION)
     content, (width, height) = _whole(image)

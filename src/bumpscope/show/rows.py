@@ -1,0 +1,69 @@
+"""Rows that figures draw: numbers of checkpoints, and the first few of many datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from bumpscope.store.results import Results
+
+Item = TypeVar("Item")
+# Columns that most figures have, with their meaning; the page of figures explains them once.
+RUN = dict.fromkeys(("run", "dataset", "seed"), "")
+CHECKPOINT = RUN | {"step": ""}
+PLACE = dict.fromkeys(("layer", "t"), "")
+
+
+def measured(results: Results, quantity: str | Sequence[str], *fields: str, **where: Any) -> pd.DataFrame:
+    """Defined numbers of table ``metrics``, as columns run, dataset, seed, step, quantity, ``fields``, value.
+
+    Args:
+        fields: further columns to keep.
+        where: column = value, a list of values, or None for an empty cell.
+    """
+    columns = [*CHECKPOINT, "quantity", *fields, "value"]
+    if not results.has("metrics"):
+        return pd.DataFrame(columns=columns)
+    rows = results.table("metrics", columns, quantity=quantity, **where).dropna(subset="value")
+    return rows.astype({"t": int} if "t" in fields else {}).reset_index(drop=True)
+
+
+def correct_images(results: Results) -> pd.DataFrame:
+    """Share of the images at seen centres that have one bump in the right place, as by :func:`measured`."""
+    return measured(results, "share_correct", split="seen", bin=None)
+
+
+def of_each_run(results: Results, table: str, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of all runs that have it, with the columns run, dataset and seed in front."""
+    parts = [
+        run.table(table, columns).assign(run=run.name, dataset=run.dataset, seed=run.seed)
+        for run in results
+        if run.has(table)
+    ]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(columns))
+    return found.reindex(columns=[*RUN, *columns])
+
+
+def by_dataset(results: Results) -> pd.DataFrame:
+    """Table ``runs`` with the first run of each dataset, indexed by the dataset."""
+    return results.runs.drop_duplicates("dataset").set_index("dataset")
+
+
+def first(names: Iterable[Item], limit: int, what: str) -> tuple[list[Item], str]:
+    """The first ``limit`` different names, and a sentence that says so where some are left out."""
+    found = list(dict.fromkeys(names))
+    return found[:limit], "" if len(found) <= limit else f"Shown: the first {limit} of {len(found)} {what}."
+
+
+def that_fit(heights: Sequence[float], room: float) -> int:
+    """How many blocks of these heights stand one above another in ``room`` inches; one at least."""
+    return max(1, int((np.cumsum(heights) <= room).sum()))
+
+
+def listed(parts: Sequence[str], limit: int = 4) -> str:
+    """A part of a sentence for each dataset, separated by semicolons; those beyond ``limit`` are counted."""
+    rest = len(parts) - limit
+    return "; ".join(parts[:limit]) + (f"; and {rest} more" if rest > 0 else "")
