@@ -1,9 +1,8 @@
-"""Behaviour: how many bumps a generated image holds, where they lie, and whether that is what was asked for.
+"""Behaviour: how many bumps a generated image has, where they are, and whether they match the request.
 
-Bumps are Gaussians fitted to the pixels by least squares, all those of an image together and over a flat
-background, so that neither neighbours nor a grey veil displace them. A bump counts by its fitted amplitude and
-never by its brightest pixel: a perfect bump centred between four pixels reaches only ``exp(-1 / (4 sigma^2))``
-on each of them.
+Bumps are Gaussians fitted to the pixels by least squares. All bumps of an image are fitted together over a flat
+background, so that neither neighbours nor a grey veil displace them. A bump counts by its fitted amplitude, not by its
+brightest pixel: a perfect bump centred between four pixels reaches only ``exp(-1 / (4 sigma^2))`` on each of them.
 """
 
 from __future__ import annotations
@@ -18,27 +17,26 @@ from scipy.optimize import least_squares
 from bumpscope.config.lattice import Lattice
 from bumpscope.worlds.bumps import factors
 
-# Fitted widths stay within these multiples of sigma. Narrower, a single bright pixel would pass for a bump; wider,
-# the background would.
+# Bounds of fitted widths, in sigma. A narrower bump would fit a single bright pixel, a wider one the background.
 NARROWEST, WIDEST = 0.75, 2.0
 # Maxima closer than this (in sigma) are one bump: two equal Gaussians of standard deviation sigma have two maxima
 # only when they are more than 2 sigma apart.
 SEPARATION = 2.0
-# A shoulder of a stronger bump has no maximum of its own and shows only in what a first fit leaves. Nearer than
-# this (in sigma) it is taken for the first bump's shape.
+# A shoulder of a stronger bump has no maximum of its own and shows only in the residual of a first fit. Nearer than
+# this (in sigma) it is attributed to the shape of the first bump.
 SHOULDER = 3.0
 # A bump between two pixels has its maximum on both, so no distance between maxima is less than this (px).
 LEAST_SEPARATION = 1.5
-# Light smoothing for the search alone, in sigma: more would merge neighbours that are 4 sigma apart.
+# Light smoothing for the search, in sigma; more would merge neighbours that are 4 sigma apart.
 SMOOTHING = 0.5
-# The faintest bump looked for: five standard deviations of the image's own noise, but within these limits, so that
-# an image that is nothing but noise still shows what it is made of.
+# The faintest bump searched for: five standard deviations of the image's own noise, within these limits, so that
+# bumps are also found in an image of pure noise.
 FLOOR, CEILING = 0.05, 0.175
-# The least that the search makes of a bump, as a share of its amplitude: it underrates narrow ones between pixels.
+# The search finds at least this share of a bump's amplitude; it underestimates narrow bumps between pixels.
 UNDERRATING = 0.6
 # The most bumps fitted together; the strongest are kept.
 MOST = 6
-# Steps of the fit. A crowd of bumps is a crowd whatever their third digit.
+# Steps of the fit; fewer for many bumps, whose exact places do not matter.
 STEPS_FOR_FEW, STEPS_FOR_MANY = 20, 10
 # An image with a larger intensity has diverged and holds no bump.
 LARGEST_INTENSITY = 1e6
@@ -72,7 +70,7 @@ def find_bumps(image: np.ndarray, lattice: Lattice) -> pd.DataFrame:
 def classify(
     images: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice, tolerance: float, faint: float
 ) -> pd.DataFrame:
-    """What each image shows, against the centre that was requested.
+    """What each image shows, compared with its requested centre.
 
     Args:
         images: intensities, shape (n, N, N).
@@ -82,8 +80,8 @@ def classify(
 
     Returns:
         A row an image: the number of ``bumps`` that count, at most ``MOST``; ``x``, ``y``, ``amplitude``, ``width``
-        of the strongest bump, even one too faint to count, and its distance ``error`` (px) from the request, NaN
-        where :func:`find_bumps` finds none; ``outcome``: none or multiple by the count, else correct or misplaced.
+        of the strongest bump, even if too faint to count, and its distance ``error`` (px) from the request, NaN where
+        :func:`find_bumps` finds none; ``outcome``: none or multiple by the count, else correct or misplaced.
 
     Raises:
         ValueError: when the images are not of the lattice's size or not as many as the centres.
@@ -109,7 +107,7 @@ def outcomes(bumps: np.ndarray, error: np.ndarray, tolerance: float) -> np.ndarr
 def _find(images: np.ndarray, lattice: Lattice, faint: float) -> list[np.ndarray]:
     """Bumps of each image, shape (k, 4): x, y, amplitude, width, strongest first.
 
-    Complete from amplitude ``faint``; below it only the strongest is sure to be there.
+    Complete from amplitude ``faint``; below it only the strongest is sure to be included.
     """
     if images.shape[1:] != (lattice.image_size, lattice.image_size):
         raise ValueError(f"images of shape {images.shape[1:]} for a lattice of {lattice.image_size} px")
@@ -138,14 +136,14 @@ def _find(images: np.ndarray, lattice: Lattice, faint: float) -> list[np.ndarray
 
 
 def _maxima(images: np.ndarray, lattice: Lattice) -> list[np.ndarray]:
-    """Where bumps may lie in each image, shape (k, 4): x, y (whole px), rough amplitude and width, strongest first."""
+    """Candidates for bumps in each image, shape (k, 4): x, y (whole px), rough amplitude and width, strongest first."""
     size, sigma = lattice.image_size, lattice.sigma
     # A mirrored edge completes a bump that the edge cuts.
     around = "wrap" if lattice.boundary == "torus" else "reflect"
     level = np.median(images, axis=(1, 2), keepdims=True)
     noise = 1.4826 * np.median(np.abs(images - level), axis=(1, 2), keepdims=True)
-    # Smoothing lowers a bump of width sigma by this factor. White noise it lowers by the root of the summed squared
-    # weights; less at a mirrored edge, where the floor rises in proportion.
+    # Smoothing lowers a bump of width sigma by this factor, and white noise by the root of the summed squared weights;
+    # less at a mirrored edge, where the floor rises in proportion.
     gain = 1 + SMOOTHING**2
     blur = SMOOTHING * sigma
     smooth = gain * gaussian_filter(images - level, (0, blur, blur), mode=around)
@@ -166,7 +164,7 @@ def _maxima(images: np.ndarray, lattice: Lattice) -> list[np.ndarray]:
 
 
 def _apart(points: np.ndarray, known: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """The strongest points, none too close to another (pixels of one plateau) or to a known bump."""
+    """The strongest points that are not too close to each other (pixels of one plateau) or to a known bump."""
     kept = points[:0]
     for point in points:
         to_kept = distance(point[0], point[1], kept[:, 0], kept[:, 1], lattice)
@@ -181,8 +179,8 @@ def _apart(points: np.ndarray, known: np.ndarray, lattice: Lattice) -> np.ndarra
 class _Gaussians:
     """The residual of k Gaussians over a flat background, as a function of 1 + 4 k free numbers.
 
-    Those are the background, k amplitudes, and for k each of x, y and width an angle whose sine runs between
-    bounds (as in Minuit), since Levenberg-Marquardt knows none.
+    These are the background, k amplitudes, and k angles each for x, y and width. The sine of an angle moves its
+    quantity between bounds (as in Minuit), since Levenberg-Marquardt has no bounds.
 
     Args:
         image: shape (N, N).
@@ -197,14 +195,14 @@ class _Gaussians:
         reach = 0.5 + max(1.0, lattice.sigma)
         low, high = start - reach, start + reach
         if lattice.boundary == "plane":
-            # No further out than the dataset's own centres and the outermost pixels: beyond them a single bright
-            # pixel would pass for the flank of a strong bump.
+            # Not beyond the dataset's centres and the outermost pixels, where a single bright pixel would be fitted as
+            # the flank of a strong bump.
             outermost = min(lattice.free_margin - 0.5, 0.0)
             low[:2] = np.maximum(low[:2], outermost)
             high[:2] = np.minimum(high[:2], lattice.image_size - 1 - outermost)
         low[2], high[2] = NARROWEST * lattice.sigma, WIDEST * lattice.sigma
         self.middle, self.half = (low + high) / 2, (high - low) / 2
-        # On a bound itself a start would stay there, since the sine is flat.
+        # A start on a bound would stay there, since the sine is flat.
         angle = np.arcsin(np.clip((start - self.middle) / self.half, -0.9, 0.9))
         self.start = np.concatenate([[np.median(image)], starts[:, 2], angle.ravel()])
 
@@ -243,7 +241,7 @@ class _Gaussians:
 
 
 def _fit(image: np.ndarray, starts: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
-    """The bumps nearest to ``starts`` in the sense of least squares, (k, 4), and what they leave, (N, N)."""
+    """Least-squares bumps from ``starts``, shape (k, 4), and their residual, shape (N, N)."""
     if len(starts) == 0:
         return starts, np.zeros_like(image)
     model = _Gaussians(image, starts, lattice)
