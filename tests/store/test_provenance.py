@@ -59,27 +59,30 @@ def test_packages_have_no_code_of_their_own():
 # What any step needs to read its settings, and to read and write tables.
 COMMON = {
     "commands.interface",
-    "config.steps",
-    "config.run",
-    *(f"config.{name}" for name in ("section", "lattice", "model", "diffusion", "training", "probe", "analysis")),
+    *(f"config.{name}" for name in ("analysis", "diffusion", "lattice", "model", "probe", "run", "section", "steps")),
+    "config.training",
     "store.files",
     "store.manifest",
     "store.schemas",
     "store.tables",
 }
-NETWORK = {"denoise.devices", "denoise.process", "denoise.references", "denoise.unet", "store.checkpoints", "seeding"}
-CLOUDS = {"measure.geometry", "measure.factorisation", "seeding"}
+BUMPS = {"worlds.bumps", "worlds.factor"}
+NETWORK = {f"denoise.{name}" for name in ("denoiser", "devices", "named", "process", "references", "unet")}
+NETWORK |= {"store.checkpoints", "seeding", *BUMPS}
+GENERATION = NETWORK | {"denoise.samplers", "probe.checkpoint", "probe.generation", "worlds.requests"}
+CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisation", "geometry", "order")}
+CLOUDS |= {"seeding", *BUMPS}
 CLOSURES = {
-    "dataset": {"worlds.bumps"},
-    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.machine", "store.provenance", "worlds.bumps"},
-    "generate": NETWORK | {"probe.generation", "worlds.bumps"},
-    "effects": NETWORK | {"probe.effects", "probe.frequency", "worlds.bumps"},
-    "behaviour": {"worlds.behaviour"},
+    "dataset": BUMPS,
+    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.machine", "store.provenance"},
+    "generate": GENERATION,
+    "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "worlds.bayes"},
+    "behaviour": BUMPS | {"worlds.behaviour"},
     "geometry": CLOUDS | {"measure.alignment", "store.clouds"},
-    # Topology denoises as geometry does.
-    "topology": CLOUDS | {"measure.topology", "store.clouds"},
-    "phases": {"measure.phases"},
-    "vary": NETWORK | CLOUDS | {"probe.generation", "worlds.behaviour", "worlds.bumps"},
+    # Topology starts from the same components as geometry.
+    "topology": {"measure.components", "measure.topology", "store.clouds", "seeding"},
+    "phases": {"measure.betti", "measure.phases"},
+    "vary": GENERATION | CLOUDS | {"worlds.behaviour"},
 }
 
 

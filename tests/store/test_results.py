@@ -19,6 +19,7 @@ from bumpscope.config.steps import Train
 from bumpscope.denoise.unet import new_network
 from bumpscope.store import tables
 from bumpscope.store.checkpoints import save_tensors
+from bumpscope.store.files import FileError
 from bumpscope.store.results import Results, in_network_order
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import UnknownName, matching
@@ -328,7 +329,7 @@ def test_weights_of_another_denoiser_are_one_line(folder: Path, runs: Results) -
     tensors = {"ema.other": torch.zeros(3), "raw.other": torch.zeros(3)}
     settings = runs["torus", 0].settings.model_dump_json()
     save_tensors(path, tensors, {"config": settings})
-    with pytest.raises(TableError, match=r"step=900\.safetensors: is of another denoiser") as told:
+    with pytest.raises(FileError, match=r"step=900\.safetensors: holds the weights of another network") as told:
         bumpscope.network(runs["torus", 0], 900)
     assert "\n" not in str(told.value)
     path.unlink()
