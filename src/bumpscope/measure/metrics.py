@@ -32,10 +32,11 @@ import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
 from bumpscope.config.lattice import Lattice
+from bumpscope.measure.betti import betti_table
 from bumpscope.measure.phases import latent_phases
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.schemas import TABLES
-from bumpscope.worlds.bumps import frequency_bins
+from bumpscope.worlds.bumps import factors, frequency_bins
 
 OUTCOMES = ("none", "multiple", "misplaced", "correct")
 DISTANCES = (0.5, 1.0, 2.0)
@@ -76,10 +77,9 @@ def run_metrics(
     """
     parts: list[pd.DataFrame] = []
     if _given(behaviour):
-        period = float(lattice.image_size) if lattice.boundary == "torus" else None
-        parts.extend(_behaviour(behaviour, period, tolerance))
+        parts.extend(_behaviour(behaviour, lattice, tolerance))
         if _given(frequency):
-            parts.extend(_behaviour_by_bin(behaviour, period, tolerance, lattice))
+            parts.extend(_behaviour_by_bin(behaviour, lattice, tolerance))
     if _given(geometry):
         parts.append(_geometry(geometry))
         parts.append(_latent_phases(geometry, topology))
@@ -107,11 +107,11 @@ def _rows(step: object, quantity: str, value: object) -> pd.DataFrame:
     return pd.DataFrame({"step": step, "quantity": quantity, "value": value})
 
 
-def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) -> Iterator[pd.DataFrame]:
+def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> Iterator[pd.DataFrame]:
     single = behaviour["bumps"] == 1
     shares = {f"share_{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
     shares |= {f"accuracy_{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
-    shares_of_single = _near_on_axis(behaviour, period, tolerance)
+    shares_of_single = _near_on_axis(behaviour, lattice, tolerance)
     shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
 
     def by_split(columns: dict[str, pd.Series], rows: pd.Series | None = None) -> DataFrameGroupBy:
@@ -126,19 +126,20 @@ def _behaviour(behaviour: pd.DataFrame, period: float | None, tolerance: float) 
     yield _melt(by_split(shape, single).median(), "quantity")
 
 
-def _near_on_axis(behaviour: pd.DataFrame, period: float | None, tolerance: float) -> dict[str, pd.Series]:
+def _near_on_axis(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> dict[str, pd.Series]:
     """Whether each image's bump lies within the tolerance of the request on an axis."""
-    return {axis: _axis_distance(behaviour[axis] - behaviour[f"mu_{axis}"], period) <= tolerance for axis in ("x", "y")}
+    return {
+        axis.name: abs(axis.difference(behaviour[axis.name], behaviour[f"mu_{axis.name}"])) <= tolerance
+        for axis in factors(lattice)
+    }
 
 
-def _behaviour_by_bin(
-    behaviour: pd.DataFrame, period: float | None, tolerance: float, lattice: Lattice
-) -> Iterator[pd.DataFrame]:
+def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> Iterator[pd.DataFrame]:
     """Accuracy on each axis and share of correct images of the seen centres, in every pair of frequency bins."""
     seen = behaviour[behaviour["split"] == "seen"]
     if seen.empty:
         return
-    values = pd.DataFrame(_near_on_axis(seen, period, tolerance)).astype("float64").where(seen["bumps"] == 1)
+    values = pd.DataFrame(_near_on_axis(seen, lattice, tolerance)).astype("float64").where(seen["bumps"] == 1)
     values["share_correct"] = (seen["outcome"] == "correct").astype("float64")
     bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
     for x in (bins["x"], ALL):
@@ -153,12 +154,6 @@ def _behaviour_by_bin(
 def _pair(index: pd.Index, x: object, y: object) -> pd.Series:
     """The names of pairs of bins, such as ``x=rare,y=all``."""
     return "x=" + pd.Series(x, index, dtype="str") + ",y=" + pd.Series(y, index, dtype="str")
-
-
-def _axis_distance(difference: pd.Series, period: float | None) -> pd.Series:
-    if period is not None:
-        difference = (difference + period / 2) % period - period / 2
-    return difference.abs()
 
 
 def _melt(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -190,10 +185,8 @@ def _latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None) -> pd.
 
 
 def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:
-    counts = topology.groupby(["step", "layer", "t", "dimension"])["significant"].sum()
-    # A dimension without a bar has Betti number 0, which is a finding and not a gap.
-    table = counts.unstack("dimension").reindex(columns=[0, 1, 2]).fillna(0)
-    return _melt(table.rename(columns="betti_{}".format), "quantity")
+    counts = betti_table(topology, ["step", "layer", "t"])
+    return _melt(counts.rename(columns="betti_{}".format), "quantity")
 
 
 def _effects(effects: pd.DataFrame) -> pd.DataFrame:
