@@ -114,7 +114,7 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
     shares_of_single = _near_on_axis(behaviour, lattice, tolerance)
     shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
 
-    def by_split(columns: dict[str, pd.Series], rows: pd.Series | None = None) -> DataFrameGroupBy:
+    def by_split(columns: dict[str, pd.Series] | pd.DataFrame, rows: pd.Series | None = None) -> DataFrameGroupBy:
         values = pd.DataFrame(columns).astype("float64")
         values = values if rows is None else values.where(rows)
         placed = [values.assign(step=behaviour["step"], split=split) for split in (behaviour["split"], "all")]
@@ -126,12 +126,13 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
     yield _melt(by_split(shape, single).median(), "quantity")
 
 
-def _near_on_axis(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> dict[str, pd.Series]:
+def _near_on_axis(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> pd.DataFrame:
     """Whether each image's bump lies within the tolerance of the request on an axis."""
-    return {
-        axis.name: abs(axis.difference(behaviour[axis.name], behaviour[f"mu_{axis.name}"])) <= tolerance
+    off = {
+        axis.name: axis.difference(behaviour[axis.name].to_numpy(), behaviour[f"mu_{axis.name}"].to_numpy())
         for axis in factors(lattice)
     }
+    return pd.DataFrame(off, behaviour.index).abs() <= tolerance
 
 
 def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> Iterator[pd.DataFrame]:
@@ -139,7 +140,7 @@ def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: floa
     seen = behaviour[behaviour["split"] == "seen"]
     if seen.empty:
         return
-    values = pd.DataFrame(_near_on_axis(seen, lattice, tolerance)).astype("float64").where(seen["bumps"] == 1)
+    values = _near_on_axis(seen, lattice, tolerance).astype("float64").where(seen["bumps"] == 1)
     values["share_correct"] = (seen["outcome"] == "correct").astype("float64")
     bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
     for x in (bins["x"], ALL):
