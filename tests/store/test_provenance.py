@@ -33,6 +33,8 @@ def really_imported(module):
         del sys.modules[name]
     try:
         importlib.import_module(f"bumpscope.{module}")
+        if "bumpscope.judge.claims" in sys.modules:  # which imports each claim when it is asked for them
+            sys.modules["bumpscope.judge.claims"].modules()
         return {name.removeprefix("bumpscope.") for name in sys.modules if name.startswith("bumpscope.")}
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == "bumpscope"]:
@@ -357,6 +359,18 @@ def test_a_column_changes_only_the_steps_that_declare_its_table(copy):
     assert copy.changed() == users
     assert {"commands.train", "commands.metrics"} <= users
     assert "commands.generate" not in users
+
+
+def test_a_new_key_of_the_analysis_changes_nothing_by_itself(copy):
+    copy.edit(
+        "config/analysis.py", lambda text: f"{text.rstrip()}\n    new: float = Field(1.0, description='a number')\n"
+    )
+    assert copy.changed() == set()
+
+
+def test_sections_that_do_not_count_hold_no_more_than_keys():
+    for module in provenance.SECTIONS:
+        assert closure(module) <= provenance.SECTIONS | {"config.lattice"}
 
 
 def test_what_a_column_says_changes_nothing(copy):

@@ -8,6 +8,7 @@ import pytest
 from bumpscope.commands import animation, explorer, figure
 from bumpscope.show import gallery, style
 from bumpscope.store.provenance import declared
+from explorer_results import write_explored
 from synthetic_results import DATASETS, IMBALANCED, write_results
 from tables_used import recorded
 
@@ -28,10 +29,12 @@ def test_a_figure_reads_no_table_that_it_does_not_declare(results, tmp_path, nam
     assert written == set()
 
 
-def test_the_animation_and_the_explorer_read_just_the_tables_that_they_declare(results, tmp_path):
-    with recorded(results) as (read, _):
-        animation.animation(results, tmp_path / "manifold.gif")
+def test_the_animation_and_the_explorer_read_just_the_tables_that_they_declare(tmp_path):
+    root = tmp_path / "results"
+    write_explored(root, samples=16, seeds=range(1))
+    with recorded(root) as (read, _):
+        animation.animation(root, tmp_path / "manifold.gif")
     assert read == set(declared("commands.animation", "READS"))
-    with recorded(results) as (read, _):
-        explorer.explorer(results, tmp_path / "explorer.html")
+    with recorded(root) as (read, _):
+        explorer.explorer(root, tmp_path / "explorer.html")
     assert read == set(declared("commands.explorer", "READS"))

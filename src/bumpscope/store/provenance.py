@@ -17,8 +17,13 @@ from typing import Any
 from bumpscope.store.schemas import TABLES
 
 PACKAGE = Path(__file__).parents[1]
+# Sections of the configuration hold no more than keys, which reach a step as its settings.
+SECTIONS = {
+    *("config.analysis", "config.diffusion", "config.model", "config.probe"),
+    *("config.run", "config.section", "config.steps", "config.training"),
+}
 # Columns count for the steps that declare their table, and what changes this module changes fingerprints by itself.
-LEFT_OUT = {"store.schemas", "store.provenance"}
+LEFT_OUT = {"store.schemas", "store.provenance", *SECTIONS}
 TEMPLATES = (".jinja", ".css", ".js")
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TEXTS = {"help", "description"}
@@ -123,12 +128,6 @@ def _digest(module: str) -> str:
         return module
     folder, tree = module_path(module).parent, _tree(module)
     beside = [other for other in sorted(folder.iterdir()) if other.suffix in TEMPLATES]
-    beside += [
-        PACKAGE / "show" / node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("templates/")
-        if (PACKAGE / "show" / node.value).is_file()
-    ]
     listed = [_digest(other) for other in _listed(module)]
     return _hash(_plain(tree), listed, [other.read_bytes() for other in beside])
 
