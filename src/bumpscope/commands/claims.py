@@ -13,9 +13,6 @@ from bumpscope.store.tables import provenance, write_table
 READS = ("runs", "metrics", "phases", "coupling")
 WRITES = ("claims", "evidence")
 
-READS = ("runs", "metrics", "coupling", "phases")
-WRITES = ("claims", "evidence")
-
 
 def claims(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
