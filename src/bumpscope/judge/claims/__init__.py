@@ -36,7 +36,6 @@ from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 
-
 _FOUND = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
 
 
