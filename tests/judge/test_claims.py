@@ -1,5 +1,8 @@
 """What all claims have in common: the runs that count, and the tables."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,3 +105,13 @@ def test_claims_read_few_of_the_metrics_and_need_no_others(tmp_path):
 
 def test_figures_of_claims_are_figures_of_the_package():
     assert {name for module in modules().values() for name in module.FIGURES} <= set(gallery.names())
+
+
+def test_the_bounds_in_the_documentation_are_those_of_the_code():
+    page = (Path(__file__).parents[2] / "docs/claims.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, flags=re.MULTILINE))
+    code = {name: value for module in modules().values() for name, value in vars(module).items() if name in told}
+    assert told and told.keys() == code.keys()
+    assert {name: round(code[name], len(value.partition(".")[2])) for name, value in told.items()} == {
+        name: float(value) for name, value in told.items()
+    }

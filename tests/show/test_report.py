@@ -151,8 +151,8 @@ def test_a_claim_has_its_checks_in_words_and_in_a_table_and_without_evidence_its
     for row in claims.to_dict("records"):
         assert paragraph(row, evidence) in text
     assert claims.set_index("claim").loc["C1", "reason"] in text
-    table = text.partition("Numbers behind C3,")[2]
-    assert "R² minus the higher control −0.1 −0.3 to 0.1 supports > 0 no" in table
+    table = html.partition('aria-label="Numbers behind C3"')[2].partition("</table>")[0]
+    assert "−0.3 to 0.1</td>\n<td>supports</td><td>&gt; 0</td>\n<td>no</td>" in table
 
 
 def test_other_verdicts_make_another_page(folder, tmp_path):

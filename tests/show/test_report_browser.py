@@ -233,7 +233,7 @@ def test_on_paper_every_claim_has_a_page_with_its_text_and_nothing_is_folded_awa
     for claim, module in modules().items():
         starts = [number for number, text in enumerate(pages) if text.startswith(f"{claim}. {module.STATEMENT}")]
         assert len(starts) == 1, claim
-        assert f"because of {claim}" in whole
+        assert claim == "C3" or f"because of {claim}" in whole  # C3 has its checks instead
         paragraph = seen.page.locator(f"#{claim} .paragraph").inner_text()
         assert paragraph and paragraph in pages[starts[0]]
     # Folded away on the screen, and where a link leads.
@@ -242,5 +242,5 @@ def test_on_paper_every_claim_has_a_page_with_its_text_and_nothing_is_folded_awa
 
 
 def test_the_file_is_not_much_more_than_its_pictures(page: Path) -> None:
-    pictures = sum(len(base64.b64encode((page.parent / f"figures/{name}.png").read_bytes())) for name in DRAWN)
-    assert page.stat().st_size < pictures + 100_000
+    images = sum(len(base64.b64encode((page.parent / f"figures/{name}.png").read_bytes())) for name in DRAWN)
+    assert page.stat().st_size < images + 100_000

@@ -24,7 +24,6 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -37,12 +36,12 @@ from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 
+_FOUND = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
 
-@cache
+
 def modules() -> dict[str, ModuleType]:
     """ID -> module of each claim in this folder, in the order of the IDs."""
-    found = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
-    return {module.ID: module for module in sorted(found, key=lambda module: module.ID)}
+    return {module.ID: module for module in sorted(_FOUND, key=lambda module: module.ID)}
 
 
 def read(results: Results) -> Data:
