@@ -8,7 +8,8 @@ import pytest
 from bumpscope.commands import animation, explorer, figure
 from bumpscope.show import gallery, style
 from bumpscope.store.provenance import declared
-from synthetic_results import DATASETS, IMBALANCED, write_results
+from explorer_results import write_explored
+from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 from tables_used import recorded
 
 
@@ -28,10 +29,11 @@ def test_a_figure_reads_no_table_that_it_does_not_declare(results, tmp_path, nam
     assert written == set()
 
 
-def test_the_animation_and_the_explorer_read_just_the_tables_that_they_declare(results, tmp_path):
-    with recorded(results) as (read, _):
-        animation.animation(results, tmp_path / "manifold.gif")
+def test_the_animation_and_the_explorer_read_just_the_tables_that_they_declare(tmp_path):
+    folder = write_explored(tmp_path, datasets={"balanced": BALANCED}, seeds=(0,), samples=16).folder
+    with recorded(folder) as (read, _):
+        animation.animation(folder, tmp_path / "manifold.gif")
     assert read == set(declared("commands.animation", "READS"))
-    with recorded(results) as (read, _):
-        explorer.explorer(results, tmp_path / "explorer.html")
+    with recorded(folder) as (read, _):
+        explorer.explorer(folder, tmp_path / "explorer.html")
     assert read == set(declared("commands.explorer", "READS"))
