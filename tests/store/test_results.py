@@ -426,5 +426,5 @@ def test_a_broken_table_is_told(tmp_path: Path) -> None:
     root = write_results(tmp_path, {"torus": DATASETS["torus"]}, (0,), (0,), samples=SAMPLES)
     path = root / "runs/torus/seed=0/losses.parquet"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(TableError, match=r"losses\.parquet: is not a readable Parquet file"):
+    with pytest.raises(FileError, match=r"losses\.parquet: does not match its checksum"):
         _ = bumpscope.open(root).losses
