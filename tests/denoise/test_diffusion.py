@@ -3,6 +3,7 @@
 import logging
 import math
 from itertools import pairwise
+from typing import get_args
 
 import diffusers
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.probe import SamplerName
 from bumpscope.denoise.process import Process, variance_schedule
 from bumpscope.denoise.samplers import SAMPLERS, ancestral, ddim, named_sampler, trailing_timesteps
 
@@ -332,6 +334,10 @@ def test_samplers_leave_their_noise_alone():
     ddim(curved("v"), x, process("v"), [999, 500])
     ancestral(curved("v"), x, process("v"), [999, 500], lambda t: pure_noise(seed=t))
     torch.testing.assert_close(x, kept, rtol=0, atol=0)
+
+
+def test_a_configuration_may_name_every_sampler_and_no_other():
+    assert set(SAMPLERS) == set(get_args(SamplerName))
 
 
 def test_an_unknown_sampler_is_refused_by_name():

@@ -88,7 +88,7 @@ def sampled_by_hand(network, sampler, sample):
     return (image[0, 0].numpy() + 1) / 2
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_each_image_is_drawn_from_its_own_request_and_noise(network, sampler):
     network = InDouble(network)
     found = generated(network, PROBE.model_copy(update={"sampler": sampler}))
@@ -97,7 +97,7 @@ def test_each_image_is_drawn_from_its_own_request_and_noise(network, sampler):
         np.testing.assert_allclose(found.images[sample], sampled_by_hand(network, sampler, sample), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("chunk", [1, 7, 24])
 def test_how_images_are_batched_does_not_matter(network, monkeypatch, sampler, chunk):
     probe = PROBE.model_copy(update={"sampler": sampler})
@@ -118,7 +118,7 @@ def test_a_sample_is_the_same_with_and_without_the_others(network):
     np.testing.assert_allclose(some.images, generated(network).images[4:9], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_same_images_come_out_whatever_was_drawn_before(network, sampler):
     probe = PROBE.model_copy(update={"sampler": sampler})
     torch.manual_seed(0)

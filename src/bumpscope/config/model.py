@@ -12,6 +12,7 @@ LayerName = Literal["down1", "down2", "down3", "bottleneck", "up1", "up2", "up3"
 LAYERS: tuple[str, ...] = get_args(LayerName)
 # Stands beside these in tables: the generated image itself, a control.
 IMAGE_LAYER = "image"
+Reference = Literal["none", "factorised", "gated"]
 
 
 class Model(Section):
@@ -28,7 +29,7 @@ class Model(Section):
     embedding_width: int = Field(
         32, ge=8, le=1024, multiple_of=8, description="width of the sinusoidal encodings of t, mu_x and mu_y"
     )
-    reference: Literal["none", "factorised", "gated"] = Field(
+    reference: Reference = Field(
         "none",
         description="none: the denoiser under study. Controls of the coupling index: factorised multiplies the"
         " estimates of two denoisers that see one label each; gated scales the joint effect of both labels by one gate"

@@ -9,6 +9,7 @@ from pydantic import Field
 from bumpscope.config.model import LAYERS, LayerName
 from bumpscope.config.section import Section
 
+SamplerName = Literal["ddim", "ancestral"]
 Timesteps = list[Annotated[int, Field(ge=0)]]
 
 
@@ -21,7 +22,7 @@ class GenerationKeys(Section):
         description="checkpoints at which images are generated, increasing; from training.checkpoints",
     )
     samples: int = Field(512, ge=16, le=10_000, description="images generated at a checkpoint")
-    sampler: Literal["ddim", "ancestral"] = Field("ddim", description="deterministic DDIM, or ancestral as in DDPM")
+    sampler: SamplerName = Field("ddim", description="deterministic DDIM, or ancestral as in DDPM")
     sampling_steps: int = Field(25, ge=2, description="denoising steps from pure noise to an image")
     weights: Literal["ema", "raw"] = Field("ema", description="moving average (ema) or raw weights")
     layers: list[LayerName] = Field(

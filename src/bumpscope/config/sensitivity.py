@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 from pydantic import Field
 
 from bumpscope.config.model import LayerName
-from bumpscope.config.probe import Timesteps
+from bumpscope.config.probe import SamplerName, Timesteps
 from bumpscope.config.section import Section
 
 
 class SamplerChoice(Section):
     """A sampler and its number of steps."""
 
-    sampler: Literal["ddim", "ancestral"] = Field(description="as in `probe`")
+    sampler: SamplerName = Field(description="as in `probe`")
     sampling_steps: int = Field(ge=2, description="as in `probe`")
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
 from bumpscope.config.dataset import Common, Dataset, ModelOverride
 from bumpscope.config.lattice import centres
+from bumpscope.config.model import Reference
 from bumpscope.config.section import Section, canonical_json
 
 CELL_LIMIT = 10_000
@@ -75,7 +76,7 @@ class Sweep(Section):
         Skews(), description="{spacing: ..., x: [...], y: [...]}: exponents for either axis at dx = dy = spacing"
     )
     controls: bool = Field(True, description="add the controls of each imbalanced cell that are not there yet")
-    references: list[Literal["none", "factorised", "gated"]] = Field(
+    references: list[Reference] = Field(
         ["none"], min_length=1, description="every cell and control with each of these as model.reference"
     )
 
