@@ -8,7 +8,7 @@ from bumpscope.commands.interface import CommandError
 from bumpscope.commands.sensitivity import sensitivity
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.readings import Reading
-from bumpscope.judge.claims import claims
+from bumpscope.judge.claims import claims, modules
 from bumpscope.judge.sensitivity import (
     QUALIFIERS,
     Experiment,
@@ -217,10 +217,11 @@ def test_the_printed_table_marks_and_counts_what_changes(experiment, probings):
     marked = table[table.changed]
     start = next(k for k, line in enumerate(lines) if "verdicts change" in line)
     assert sum(line.count(" *") for line in lines[3:start]) == len(marked) > 1
-    assert lines[start].startswith(f"{len(marked)} of {3 * 6} verdicts change: ")
+    assert lines[start].startswith(f"{len(marked)} of {3 * len(modules())} verdicts change: ")
     for changed in marked.itertuples():
         assert f"{changed.level} ({changed.verdict})" in " ".join(lines[start:])
-    assert verdicts_text(table[table.level.isin(["as configured", "up3 t=39"])]).endswith("0 of 6 verdicts change.")
+    unchanged = verdicts_text(table[table.level.isin(["as configured", "up3 t=39"])])
+    assert unchanged.endswith(f"0 of {len(modules())} verdicts change.")
     # A configured reading that comes out otherwise was made elsewhere, and the text warns.
     assert "As configured" not in text
     elsewhere = table.assign(changed=table.factor == "configured")
