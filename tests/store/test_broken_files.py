@@ -38,6 +38,7 @@ from bumpscope.store.checkpoints import load_tensors, save_tensors
 from bumpscope.store.files import CURE, FileError
 from bumpscope.store.provenance import PACKAGE, declared
 from bumpscope.store.tables import provenance, write_table
+from loss_rows import loss_rows
 from tables_used import recorded
 
 CONFIG = {
@@ -179,9 +180,8 @@ def flip(path):
 
 
 def replace_by_another_table(path):
-    steps = {"step": [1], "loss": [0.5], "learning_rate": [0.1], "images_seen": [4]}
     bars = {"step": [0], "layer": ["down3"], "t": [300], "dimension": [0], "birth": [0.0], "death": [1.0]}
-    name, rows = ("topology", bars | {"significant": [True]}) if path.stem == "losses" else ("losses", steps)
+    name, rows = ("topology", bars | {"significant": [True]}) if path.stem == "losses" else ("losses", loss_rows())
     write_table(name, path, rows, provenance({}, run="small-seed0"))
 
 

@@ -17,6 +17,7 @@ from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.files import FileError, atomic_path
 from bumpscope.store.tables import open_table, provenance, write_table
 from interrupted_runs import checksums
+from loss_rows import loss_rows
 from small_disk import Unavailable, small_disk
 
 SETTINGS = '{"lattice": {"image_size": 64, "dx": 2.0, "dy": 2.0}}'
@@ -78,8 +79,7 @@ def test_a_log_that_no_longer_fits_is_told_once_and_hides_nothing(disk, tmp_path
 
 
 def write_rows(path):
-    rows = {"step": np.arange(50_000), "loss": np.random.default_rng(0).random(50_000)}
-    rows |= {"learning_rate": rows["loss"], "images_seen": rows["step"]}
+    rows = loss_rows(np.arange(50_000), np.random.default_rng(0).random(50_000))
     write_table("losses", path, rows, provenance({}))
 
 

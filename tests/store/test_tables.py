@@ -28,6 +28,7 @@ from bumpscope.store.tables import (
     read_table,
     write_table,
 )
+from loss_rows import loss_rows
 
 META = provenance({"key": 1}, run="balanced-seed0")
 CURE = "delete it and run the workflow again"
@@ -48,11 +49,6 @@ def latent_rows(layer, width, rows=4):
     vectors = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
     where = {"step": [5] * rows, "layer": [layer] * rows, "t": [39] * rows, "noise": ["own"] * rows}
     return where | {"sample": range(rows), "vector": vectors}
-
-
-def loss_rows(rows=3):
-    steps = np.arange(1, rows + 1)
-    return {"step": steps, "loss": steps / 7, "learning_rate": steps * 1e-3, "images_seen": steps * 64}
 
 
 @pytest.fixture
@@ -322,7 +318,7 @@ def test_nothing_but_a_record_is_left_beside_a_finished_table(written):
 
 def test_a_killed_writer_leaves_nothing_under_the_final_name(path):
     script = (
-        "import sys, time; sys.path.insert(0, 'tests/store'); from test_tables import *\n"
+        "import sys, time; sys.path[:0] = ['tests/store', 'tests/support']; from test_tables import *\n"
         "with open_table('dataset', sys.argv[1], META) as table:\n"
         "    table.append(dataset_rows(rows=5000)); print('written', flush=True); time.sleep(60)\n"
     )
@@ -397,7 +393,7 @@ def test_a_fingerprint_depends_on_settings_not_on_the_order_of_keys():
 def test_provenance_stands_for_everything_upstream_and_nothing_else(tmp_path):
     def chain(first, second, name, version="1", rows=3):
         folder = tmp_path / name
-        write_table("losses", folder / "a.parquet", loss_rows(rows), provenance(first) | {"version": version})
+        write_table("losses", folder / "a.parquet", loss_rows(range(rows)), provenance(first) | {"version": version})
         write_table("losses", folder / "b.parquet", loss_rows(), provenance(second, folder / "a.parquet"))
         return settings_of({"last": True}, folder / "b.parquet")
 

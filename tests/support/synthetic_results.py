@@ -19,6 +19,7 @@ from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 from bumpscope.store.tables import write_table
 from bumpscope.worlds.bumps import BINS
+from loss_rows import loss_rows
 
 METADATA = {"version": "0", "run": "", "settings": ""}
 STEPS = (0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
@@ -149,9 +150,7 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
 def _losses(random: np.random.Generator, middle: float) -> pd.DataFrame:
     step = np.arange(10, 1501, 10)
     loss = 0.03 + 0.8 * np.exp(-step / 60) + 0.1 * (1 - rise(step, middle))
-    return pd.DataFrame(
-        {"step": step, "loss": loss * np.exp(0.05 * random.normal(size=len(step))), "learning_rate": 1e-3}
-    ).assign(images_seen=step * 64)
+    return pd.DataFrame(loss_rows(step, loss * np.exp(0.05 * random.normal(size=len(step)))))
 
 
 def _samples(random: np.random.Generator, steps: Sequence[int], samples: int, middle: float) -> dict:
