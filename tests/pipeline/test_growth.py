@@ -34,6 +34,7 @@ def grown(one_run) -> pd.DataFrame:
     return pd.DataFrame(rows).pivot(index="cost", columns="n", values="memory")
 
 
+@pytest.mark.slow  # a minute
 @pytest.mark.parametrize(
     "cost", ["runs", "metrics", "coupling", "claims", "figure loss", "figure decodability", "report"]
 )
@@ -41,6 +42,7 @@ def test_memory_does_not_grow_with_the_number_of_runs(grown, cost):
     assert grown.loc[cost, MANY] < grown.loc[cost, FEW] + MORE_MEMORY
 
 
+@pytest.mark.slow
 def test_what_is_made_up_is_large_enough_for_that_to_show(one_run, tmp_path):
     grid = aggregation.multiply(one_run, tmp_path, 1)
     for name in ("runs", "metrics"):
@@ -50,6 +52,7 @@ def test_what_is_made_up_is_large_enough_for_that_to_show(one_run, tmp_path):
     assert metrics.memory_usage(deep=True).sum() * (MANY - FEW) > 4 * MORE_MEMORY * 2**20
 
 
+@pytest.mark.slow
 def test_made_up_runs_have_ids_and_seeds_of_their_own(one_run, tmp_path):
     grid = aggregation.multiply(one_run, tmp_path, 3)
     assert grid == {"balanced": [0, 10_000, 20_000]}

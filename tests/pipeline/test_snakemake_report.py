@@ -17,7 +17,7 @@ from bumpscope.show import animation, gallery
 from bumpscope.store.tables import read_table
 from workflow import jobs, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")
+pytestmark = pytest.mark.xdist_group("pages")
 
 
 @pytest.fixture(scope="module")
