@@ -9,7 +9,7 @@ import pytest
 
 from benchmark_modules import module
 from bumpscope.judge import coupling, side_by_side
-from bumpscope.judge.claims import QUANTITIES, claims
+from bumpscope.judge.claims import claims, read_of_metrics
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.store.results import Results
 from bumpscope.store.tables import read_table
@@ -73,7 +73,7 @@ def test_claims_rest_on_just_the_metrics_that_they_read(results):
     def judged(metrics: pd.DataFrame) -> pd.DataFrame:
         return claims(metrics, results.runs, results.phases, results.coupling)
 
-    read = results.table("metrics", quantity=QUANTITIES)
+    read = read_of_metrics(results.metrics)
     assert 0 < len(read) < len(results.metrics) / 2
     pd.testing.assert_frame_equal(judged(read), judged(results.metrics))
 

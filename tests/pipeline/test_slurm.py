@@ -28,7 +28,7 @@ if reason := obstacle():
     # Here, so that the summary has one line and not one for each test.
     pytest.skip(f"no test on SLURM: {reason}", allow_module_level=True)
 # The disturbed workflow takes five minutes, most of them of waiting for the scheduler.
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 
 @pytest.fixture(scope="module")

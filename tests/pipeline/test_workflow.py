@@ -27,7 +27,6 @@ from interrupted_runs import checksums, kill_and_restart
 from whole_files import look
 from workflow import command, jobs, planned, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")
 SECONDS_FOR_TINY = 120
 # Made by `snakemake sensitivity` alone.
 OF_SENSITIVITY = {"sensitivity", "places", "varied_behaviour", "varied_geometry"}
