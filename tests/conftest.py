@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from workflow import copy_project, snakemake
@@ -29,14 +31,24 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """A copy of the project in which the tiny preset has been run, and the core-seconds it took."""
-    project = copy_project(tmp_path_factory.mktemp("experiment"))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = snakemake(project)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert done.returncode == 0, done.stdout + done.stderr
-    return project, seconds
+    """A copy of the project in which the tiny preset has been run, and the core-seconds it took.
+
+    It runs once, whatever the number of workers; each has a copy of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    finished, seconds = shared / "finished", shared / "seconds"
+    with FileLock(shared / "finished.lock"):
+        if not seconds.exists():
+            copy_project(finished)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            done = snakemake(finished)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert done.returncode == 0, done.stdout + done.stderr
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            seconds.write_text(f"{spent}", encoding="utf-8")
+    project = shutil.copytree(finished, tmp_path_factory.mktemp("experiment") / "project")
+    return Path(project), float(seconds.read_text(encoding="utf-8"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark_modules import module
 from bumpscope.judge import coupling, side_by_side
-from bumpscope.judge.claims import QUANTITIES, claims
+from bumpscope.judge.claims import claims, read_of_metrics
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.store.results import Results
 from bumpscope.store.tables import read_table
@@ -34,6 +34,7 @@ def grown(one_run) -> pd.DataFrame:
     return pd.DataFrame(rows).pivot(index="cost", columns="n", values="memory")
 
 
+@pytest.mark.slow  # a minute
 @pytest.mark.parametrize(
     "cost", ["runs", "metrics", "coupling", "claims", "figure loss", "figure decodability", "report"]
 )
@@ -41,6 +42,7 @@ def test_memory_does_not_grow_with_the_number_of_runs(grown, cost):
     assert grown.loc[cost, MANY] < grown.loc[cost, FEW] + MORE_MEMORY
 
 
+@pytest.mark.slow
 def test_what_is_made_up_is_large_enough_for_that_to_show(one_run, tmp_path):
     grid = aggregation.multiply(one_run, tmp_path, 1)
     for name in ("runs", "metrics"):
@@ -50,6 +52,7 @@ def test_what_is_made_up_is_large_enough_for_that_to_show(one_run, tmp_path):
     assert metrics.memory_usage(deep=True).sum() * (MANY - FEW) > 4 * MORE_MEMORY * 2**20
 
 
+@pytest.mark.slow
 def test_made_up_runs_have_ids_and_seeds_of_their_own(one_run, tmp_path):
     grid = aggregation.multiply(one_run, tmp_path, 3)
     assert grid == {"balanced": [0, 10_000, 20_000]}
@@ -70,7 +73,7 @@ def test_claims_rest_on_just_the_metrics_that_they_read(results):
     def judged(metrics: pd.DataFrame) -> pd.DataFrame:
         return claims(metrics, results.runs, results.phases, results.coupling)
 
-    read = results.table("metrics", quantity=QUANTITIES)
+    read = read_of_metrics(results.metrics)
     assert 0 < len(read) < len(results.metrics) / 2
     pd.testing.assert_frame_equal(judged(read), judged(results.metrics))
 

@@ -11,7 +11,6 @@ from small_disk import Unavailable, small_disk
 from whole_files import look
 from workflow import planned, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")
 RUN = "runs/plane/seed=0"
 MIB = 1024
 

@@ -27,7 +27,8 @@ from workflow import copy_project, snakemake
 if reason := obstacle():
     # Here, so that the summary has one line and not one for each test.
     pytest.skip(f"no test on SLURM: {reason}", allow_module_level=True)
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+# The disturbed workflow takes five minutes, most of them of waiting for the scheduler.
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,6 @@ def test_jobs_too_small_for_a_submission_share_one(story) -> None:
     assert len(records) == 3 * len(RUNS) + 2 + 3 < steps / 2
 
 
-@pytest.mark.slow  # four minutes
 def test_a_lost_node_and_a_killed_workflow_change_no_table(cluster: Cluster, project: Path, story) -> None:
     before = len(cluster.records())
     workflow, steps = lose_the_node_and_the_workflow(cluster, project, "lost")

@@ -17,8 +17,6 @@ from bumpscope.show import animation, gallery
 from bumpscope.store.tables import read_table
 from workflow import jobs, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 
 @pytest.fixture(scope="module")
 def finished(experiment: tuple[Path, float], tmp_path_factory: pytest.TempPathFactory) -> Path:

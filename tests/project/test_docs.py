@@ -33,8 +33,6 @@ from bumpscope.store.results import Results
 from fenced_blocks import PAGES, ROOT, Block, Command, blocks, commands
 from workflow import copy_project, planned, snakemake
 
-# Together with the tests that share the finished run.
-pytestmark = pytest.mark.xdist_group("workflow")
 NAMES = {"balanced": "plane", "1600": "60", "239": "166"}
 KINDS = {"python", "sql", "yaml", "bash", "diff"}
 MEASURING = ("benchmarks/", "validation/", "tests/")

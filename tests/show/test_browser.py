@@ -9,7 +9,7 @@ import browser
 import debian
 from browser import SCHEMES, SIZES, Unavailable
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 PAGE = "<!DOCTYPE html><html lang=en><title>t</title><link rel=icon href='data:,'><body>{}</body></html>"
 
 

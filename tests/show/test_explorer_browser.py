@@ -15,7 +15,7 @@ from bumpscope.store.tables import write_table
 from explorer_results import FEW_STEPS, write_explored
 from synthetic_results import BALANCED, METADATA, TIMES
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 
 DATASETS = {"balanced": BALANCED, "torus & <co>": {**BALANCED, "boundary": "torus"}}
 

@@ -23,7 +23,7 @@ from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
 from synthetic_results import BALANCED, CONFIGURATION, METADATA, write_results
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 DATASETS = {"balanced": BALANCED, "fine-x": {"dx": 0.5, "dy": 1.0}, "a_dataset_with_a_rather_long_name": BALANCED}
 DRAWN = ("phases", "behaviour_mix", "coupling_index", "loss")
 # Of WCAG 2.2, level AA: of text, and of text of 24 px, or 18.66 px and bold.

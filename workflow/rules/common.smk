@@ -1,13 +1,11 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
 import hashlib
-import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -248,21 +246,16 @@ def everything():
     return wanted
 
 
-@cache
-def drawing(module):
-    """A module that draws, imported only where it is asked what it reads and shows: matplotlib takes a second."""
-    return importlib.import_module(f"bumpscope.show.{module}")
-
-
-def figure_of(wildcards):
-    return drawing(f"figures.{wildcards.figure}")
+def of_figure(constant):
+    """An input function for what the module of a figure declares, such as its CAPTION."""
+    return lambda wildcards: declared(f"show.figures.{wildcards.figure}", constant)
 
 
 def tables_of_figure(wildcards):
     """What a figure reads. Most read no tables of single runs, and each input counts: with a thousand runs, all tables
     for all figures were two thirds of what Snakemake looked at."""
     # Nothing can be read without the list of runs.
-    tables = dict.fromkeys(["runs", *figure_of(wildcards).READS])
+    tables = dict.fromkeys(["runs", *of_figure("READS")(wildcards)])
     return [path for table in tables for path in files_of(table)]
 
 
@@ -275,7 +268,7 @@ def shown_in_report(path, kind):
     return report(
         path,
         caption="../report/figure.rst",
-        category=lambda wildcards: figure_of(wildcards).TOPIC,
+        category=of_figure("TOPIC"),
         subcategory=lambda wildcards: in_words(wildcards.figure),
         labels={"figure": "{figure}", "file": kind},
     )

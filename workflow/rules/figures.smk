@@ -16,7 +16,7 @@ rule figure:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=lambda wildcards: figure_of(wildcards).CAPTION,
+        caption=of_figure("CAPTION"),
         code=lambda wildcards: code_fingerprint(f"show.figures.{wildcards.figure}")
         + code_of("figure"),
     message:
@@ -34,7 +34,7 @@ rule animation:
         gif=report(
             f"{OUT}/figures/manifold.gif",
             caption="../report/figure.rst",
-            category=lambda wildcards: drawing("animation").TOPIC,
+            category=declared("show.animation", "TOPIC"),
             subcategory="Manifold",
             labels={"figure": "manifold", "file": "animation"},
         ),
@@ -48,7 +48,7 @@ rule animation:
         runtime=grown(30),
     params:
         folder=output_folder,
-        caption=lambda wildcards: drawing("animation").CAPTION,
+        caption=declared("show.animation", "CAPTION"),
         code=code_of("animation"),
     message:
         "Animating the manifold"

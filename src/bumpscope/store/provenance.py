@@ -49,16 +49,16 @@ def code_fingerprint(module: str) -> str:
     return _hash(_digest(module), columns)[:16]
 
 
-def declared(module: str, constant: str) -> tuple[str, ...]:
-    """A tuple of names that a module assigns to ``constant``; empty where there is none.
+def declared(module: str, constant: str) -> Any:
+    """The literal that a module assigns to ``constant``, such as a tuple of tables; () where there is none.
 
-    It is read from the syntax tree, since commands take seconds to import.
+    It is read from the syntax tree, since torch and matplotlib take seconds to import.
     """
     for node in _tree(module).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
             if isinstance(target, ast.Name) and target.id == constant:
-                return tuple(ast.literal_eval(node.value))
+                return ast.literal_eval(node.value)
     return ()
 
 
