@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from bumpscope.judge.controls import lattice_of
 from bumpscope.show import rows
 from bumpscope.store.judged_place import judged_place
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
+from bumpscope.worlds.bumps import factors
 
 COORDINATES = ["aligned_1", "aligned_2", "aligned_3"]
 VIEW = ["view_1", "view_2"]  # to the right and up
@@ -73,7 +75,7 @@ def manifold_view(results: Results) -> ManifoldView:
     points = points.merge(run.table("samples", ["step", "sample", "mu_x", "mu_y", "split"]), on=["step", "sample"])
     if points.empty:
         raise NothingToSee(f"The embedding of {run.name} has no point whose image was kept.")
-    period = float(run.info["image_size"]) if run.info["boundary"] == "torus" else None
+    period = factors(lattice_of(run.info))[0].period
     side = viewpoint(points[points["step"] == points["step"].max()]) if period is None else np.eye(3)[:, :2]
     points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
     return ManifoldView(run, layer, t, points.sort_values(["step", "sample"], ignore_index=True), period)
