@@ -87,6 +87,7 @@ def test_claims_are_there_as_csv_as_well(finished):
     assert written["verdict"].tolist() == claims["verdict"].tolist()
 
 
+@pytest.mark.slow  # half a minute
 def test_figures_alone_come_from_the_tables_and_from_nothing_before(finished):
     for path in (finished / "results/figures").iterdir():
         path.unlink()

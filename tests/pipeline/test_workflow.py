@@ -183,7 +183,7 @@ def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
     ("file", "rules"),
     [
         ("src/bumpscope/show/figures/loss.py", {"figure", "report", "all"}),
-        ("src/bumpscope/measure/geometry.py", {"geometry", "topology", "phases"} | JUDGED),
+        ("src/bumpscope/measure/components.py", {"geometry", "topology", "phases"} | JUDGED),
         ("src/bumpscope/measure/topology.py", {"topology", "phases"} | JUDGED),
         ("src/bumpscope/worlds/behaviour.py", ANALYSIS | JUDGED),
         ("src/bumpscope/judge/claims/__init__.py", {"claims", "claims_as_csv", "report", "all"}),

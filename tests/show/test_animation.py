@@ -14,6 +14,7 @@ from bumpscope.store.results import Results
 from synthetic_results import BALANCED, DATASETS, STEPS, write_results
 
 MEGABYTES = 2.5
+SHOWN = STEPS[::3]
 
 
 def _frames(gif: bytes) -> list[tuple[np.ndarray, int]]:
@@ -27,7 +28,7 @@ def _frames(gif: bytes) -> list[tuple[np.ndarray, int]]:
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory) -> Path:
-    return write_results(tmp_path_factory.mktemp("usual"), {"balanced": BALANCED}, seeds=(0,))
+    return write_results(tmp_path_factory.mktemp("usual"), {"balanced": BALANCED}, seeds=(0,), steps=SHOWN)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,13 @@ def gif(usual) -> bytes:
 
 def test_it_rests_at_every_checkpoint_and_longest_at_both_ends(gif):
     frames = _frames(gif)
-    assert len(frames) == len(STEPS) + animation.BETWEEN * (len(STEPS) - 1)
+    assert len(frames) == len(SHOWN) + animation.BETWEEN * (len(SHOWN) - 1)
     durations = [duration for _, duration in frames]
     assert durations[0] == durations[-1] == animation.END
     rests = durations[:: animation.BETWEEN + 1]
-    assert rests[1:-1] == [animation.REST] * (len(STEPS) - 2)
+    assert rests[1:-1] == [animation.REST] * (len(SHOWN) - 2)
     assert max(set(range(len(frames))) - set(range(0, len(frames), animation.BETWEEN + 1))) == len(frames) - 2
-    assert durations.count(animation.MOVE) == animation.BETWEEN * (len(STEPS) - 1)
+    assert durations.count(animation.MOVE) == animation.BETWEEN * (len(SHOWN) - 1)
 
 
 def test_it_loops_fits_a_page_and_stays_small(gif):
@@ -75,7 +76,7 @@ def test_frames_between_checkpoints_are_marked_and_others_are_not(usual, monkeyp
             assert "not measured" in note and "→" in title and "correct" not in title and opacity < 0.5
         else:
             assert note == "" and "phase" in title and "correct" in title and opacity == 1
-    assert told[0][1].startswith("step 0 ") and told[-1][1].startswith(f"step {STEPS[-1]} ")
+    assert told[0][1].startswith("step 0 ") and told[-1][1].startswith(f"step {SHOWN[-1]} ")
 
 
 def test_points_at_a_checkpoint_are_those_of_the_table(usual):
@@ -83,7 +84,7 @@ def test_points_at_a_checkpoint_are_those_of_the_table(usual):
     scene = animation._scene(results)
     stage = animation._Stage(scene)
     stage.picture(animation.Moment(4, 0.0, 1))
-    points = scene.view.points.query("step == @STEPS[4]").sort_values("sample")
+    points = scene.view.points.query("step == @SHOWN[4]").sort_values("sample")
     assert np.asarray(stage.clouds[1]["points"].get_offsets()) == pytest.approx(points[["view_1", "view_2"]].to_numpy())
     assert np.asarray(stage.clouds[1]["points"].get_array()) == pytest.approx(points["mu_y"].to_numpy())
 

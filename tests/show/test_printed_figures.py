@@ -82,6 +82,7 @@ def test_what_is_made_of_pixels_inside_a_pdf_has_300_of_them_an_inch(tmp_path):
     assert max(map(int, widths)) >= 300 * style.SINGLE * 20 / 22
 
 
+@pytest.mark.slow  # a minute; the animation and test_figures draw twice in one process
 def test_all_figures_have_the_same_bytes_in_every_process(usual, tmp_path):
     program = (
         "import sys; from pathlib import Path; from bumpscope.commands.figure import figure\n"

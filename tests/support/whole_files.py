@@ -81,7 +81,7 @@ def _read(path: Path, place: str) -> None:
                         raise
     elif path.suffix == ".safetensors":
         load_tensors(path)
-    elif path.suffix == ".png":
+    elif path.suffix in (".png", ".gif"):
         with Image.open(path) as image:
             image.load()
     elif path.suffix == ".json":
