@@ -334,7 +334,8 @@ def test_every_setting_of_a_training_is_in_the_table_of_runs_and_in_its_fingerpr
     assert set(OTHER[section]) == set(getattr(steps, section.capitalize()).model_fields)
 
     def row(**sections):
-        plain = {"datasets": {"d": {"margin": 2.0}}, "seeds": [0], "probe": {"checkpoints": [0]}} | sections
+        plain = {"datasets": {"d": {"margin": 2.0}}, "seeds": [0]} | sections
+        plain["probe"] = {"checkpoints": [0], "effect_timesteps": [100]}
         return runs.of_settings(steps.Train.of(next(validate(plain).runs())))
 
     usual, other = row(), row(**{section: {key: OTHER[section][key]}})

@@ -16,6 +16,7 @@ from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
 from bumpscope.judge.controls import MACHINE
 from bumpscope.store.files import CURE, FileError
+from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_checkpoint_metadata, write_table
 from bumpscope.worlds.bumps import lattice_points
 
@@ -40,7 +41,7 @@ def runs(
         last = _last_checkpoint(folder / path / "checkpoints")
         rows.append(_row(path, dataset, f"{dataset}-seed{seed}", last))
         last_checkpoints.append(last)
-    write_table("runs", output, pd.DataFrame(rows), provenance({"runs": grid}, *last_checkpoints))
+    write_table("runs", output, pd.DataFrame(rows)[TABLES["runs"].names], provenance({"runs": grid}, *last_checkpoints))
 
 
 def _last_checkpoint(folder: Path) -> Path:

@@ -124,12 +124,12 @@ def notes(config: Config) -> list[str]:
         training = config.section("training", dataset)
         start = training.ema_decay**training.steps
         if start > LARGEST_START:
-            text = f"{1 - start:.1%} of the way (training.ema_decay {training.ema_decay}, {training.steps} steps)"
+            text = f"{start:.1%} with training.ema_decay {training.ema_decay} and {training.steps} steps"
             slow.setdefault(text, []).append(name)
     for text, names in slow.items():
         more = f" and {len(names) - DATASETS_NAMED} more datasets" if len(names) > DATASETS_NAMED else ""
         shown = ", ".join(names[:DATASETS_NAMED]) + more
-        lines.append(f"The averaged weights get only {text} from the start to the trained weights: {shown}.")
+        lines.append(f"Averaged weights are still mostly those of the start ({text}): {shown}.")
     return lines
 
 
