@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.coupling import effect_timestep
+from bumpscope.judge.coupling import at_timesteps, usual_timesteps
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.onsets import onset
 from bumpscope.probe.frequency import ALL
@@ -81,9 +81,9 @@ def accuracy(correct: pd.DataFrame) -> pd.DataFrame:
 def keep(folder: Path, experiment: str, target: Path = RESULTS) -> None:
     """Put an experiment's tables beside those that are kept, in place of an earlier one of this name."""
     results = Results(folder)
-    t = effect_timestep(results.table("metrics"))
+    use = results.table("metrics", quantity="use", weights="ema")
     tables = {name: results.table(name) for name in ("runs", "coupling", "onsets", "factorisation", "claims")}
-    tables["bins"] = by_bin(results.table("metrics", quantity="use", weights="ema", t=t))
+    tables["bins"] = by_bin(at_timesteps(use, usual_timesteps(use)))
     seen = results.table("metrics", quantity="share_correct", split="seen")
     tables["accuracy"] = accuracy(seen[seen["bin"].notna()])
     for name, table in tables.items():

@@ -299,6 +299,51 @@ def test_a_run_is_described_from_its_checkpoint(trained, tmp_path):
     assert row.n_images == 4 * 2 - 2  # two combinations are withheld
     assert (row.batch_size, row.training_steps) == (4, 4)
     assert row.n_parameters > 1000
+    assert (row.learning_rate, row.schedule, row.noise_schedule, row.denoiser) == (2e-3, "cosine", "linear", "unet")
+
+
+OTHER = {
+    "model": {
+        "base_width": 16,
+        "channel_multipliers": [1, 1, 2],
+        "blocks_per_level": 2,
+        "attention_resolutions": [4],
+        "embedding_width": 64,
+        "reference": "gated",
+    },
+    "diffusion": {"timesteps": 500, "schedule": "cosine", "prediction": "v"},
+    "training": {
+        "steps": 2000,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "learning_rate_schedule": "constant",
+        "warmup_steps": 10,
+        "weight_decay": 0.1,
+        "gradient_clip": 0.5,
+        "ema_decay": 0.9,
+        "precision": "bfloat16",
+        "compile": True,
+        "log_every": 5,
+        "checkpoints": [0, 1600],
+    },
+}
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, keys in OTHER.items() for key in keys])
+def test_every_setting_of_a_training_is_in_the_table_of_runs_and_in_its_fingerprint(section, key):
+    assert set(OTHER[section]) == set(getattr(steps, section.capitalize()).model_fields)
+
+    def row(**sections):
+        plain = {"datasets": {"d": {"margin": 2.0}}, "seeds": [0]} | sections
+        plain["probe"] = {"checkpoints": [0], "effect_timesteps": [100]}
+        return runs.of_settings(steps.Train.of(next(validate(plain).runs())))
+
+    usual, other = row(), row(**{section: {key: OTHER[section][key]}})
+    changed = {name for name in usual if usual[name] != other[name]}
+    if key in ("compile", "log_every", "checkpoints"):
+        assert not changed
+    else:
+        assert "trained" in changed and len(changed) > 1
 
 
 @pytest.mark.parametrize("grid", ["[]", "{", '{"small": 3}', '{"small": ["x"]}', "3"])

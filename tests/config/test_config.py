@@ -139,7 +139,7 @@ WRONG = [
     ("seeds", [0, 1, 0], "seeds", "each seed once"),
     (f"{B}.seeds", [4, 4], f"{B}.seeds", "each seed once"),
     (f"{B}.sigma", 5.0, f"{B}.sigma", "at most image_size / 4 = 4.0"),
-    (f"{B}.sigma", 1e-9, f"{B}.sigma", "at least 0.1 px"),
+    (f"{B}.sigma", 0.49, f"{B}.sigma", "at least 0.5 px"),
     (f"{B}.margin", 8.0, f"{B}.margin", "less than image_size / 2 = 8.0"),
     (f"{B}.boundary", "torus", f"{B}.margin", "0 on a torus"),
     (f"{B}.dx", 0.7, f"{B}.dx", "divides image_size - 2 margin = 12 into a whole number"),

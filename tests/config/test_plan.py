@@ -8,7 +8,15 @@ from bumpscope.config.experiment import Config
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
 from bumpscope.config.model import Model
-from bumpscope.config.plan import binned_probes, describe, multiply_adds, planned_cost, run_seconds, sensitivity_seconds
+from bumpscope.config.plan import (
+    binned_probes,
+    describe,
+    multiply_adds,
+    notes,
+    planned_cost,
+    run_seconds,
+    sensitivity_seconds,
+)
 from bumpscope.denoise.unet import UNet
 from bumpscope.probe.frequency import make_binned_probe
 
@@ -53,6 +61,15 @@ def test_plan_names_every_dataset_and_the_sum():
     for name in Config().all_datasets():
         assert name in text
     assert "In all" in text
+
+
+def test_an_average_that_hardly_moves_is_noted_with_its_datasets():
+    short = {"training": {"steps": 60, "warmup_steps": 10, "checkpoints": [0]}, "probe": {"checkpoints": [0]}}
+    slow, fast = {"margin": 2.0, "training": {"ema_decay": 0.9999}}, {"margin": 2.0, "training": {"ema_decay": 0.9}}
+    (line,) = notes(validate(short | {"datasets": {"slow": slow, "fast": fast}}))
+    assert "99.4%" in line and "0.9999" in line and "60 steps" in line
+    assert "slow" in line and "fast" not in line
+    assert notes(Config()) == Config().expansion().notes()
 
 
 def test_sensitivity_is_planned_apart_and_by_what_it_varies():

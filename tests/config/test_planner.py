@@ -133,7 +133,7 @@ def lattices(draw: st.DrawFn) -> dict[str, Any]:
     alpha = 0.0 if axis == "none" else draw(st.floats(0.0, 10.0))
     return {
         "image_size": size,
-        "sigma": draw(st.floats(0.1, size / 4)),
+        "sigma": draw(st.floats(0.5, size / 4)),
         "margin": draw(st.sampled_from([None, margin])) if torus else margin,
         "dx": dx,
         "dy": dy,

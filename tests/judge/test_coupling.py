@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from bumpscope.judge.controls import comparisons
-from bumpscope.judge.coupling import coupling, effect_timestep
+from bumpscope.judge.coupling import common_timestep, coupling, measured_timesteps, usual_timesteps
 from bumpscope.judge.intervals import fieller_interval, proportion_interval, t_interval
 from bumpscope.judge.onsets import curves, onset, onset_time
 from bumpscope.store.schemas import TABLES
@@ -208,28 +208,92 @@ def test_controls_are_found_by_their_properties():
 
 
 @pytest.mark.parametrize(
-    "difference", [{"boundary": "torus"}, {"n_images": 500}, {"training_steps": 99}, {"sigma": 2.0}]
+    "difference",
+    [
+        {"boundary": "torus"},
+        {"holdout": "x=[5.0, 8.0], y=[5.0, 8.0]"},
+        {"training_steps": 99},
+        {"sigma": 2.0},
+        {"learning_rate": 1e-4},
+        {"warmup_steps": 0},
+        {"precision": "bfloat16"},
+        {"noise_schedule": "cosine"},
+        {"timesteps": 500},
+    ],
 )
 def test_a_dataset_that_differs_in_anything_else_is_no_control(difference):
-    runs = pd.DataFrame([run_row(name, 0, **kind) for name, kind in LATTICE.items()])
-    runs.loc[runs.dataset == "fine", list(difference)] = list(difference.values())
+    kinds = LATTICE | {"fine": LATTICE["fine"] | difference}
+    runs = pd.DataFrame([run_row(name, 0, **kind) for name, kind in kinds.items()])
     found = {c.dataset: c for c in comparisons(runs)}
     assert found["wide"].null_x is None and found["wide"].null_y == "coarse"
 
 
 def test_accuracy_is_a_measure_of_its_own():
     table = coupling(*experiment(imbalanced(FAST, SLOW), LATTICE, measure=ACCURACY))
-    assert set(table.measure) == {"accuracy"}
     assert row_of(table, measure="accuracy").verdict == "factorised"
+    assert pd.isna(row_of(table, measure="accuracy").t)
+    assert row_of(table).runs == 0
 
 
-def test_effects_are_compared_at_the_middle_timestep_that_all_datasets_have():
-    rows = [("a", t) for t in (100, 300, 450, 600)] + [("b", t) for t in (300, 450, 600, 900)]
-    metrics = metrics_table(
-        [{"run": d, "dataset": d, "seed": 0, "step": 0, "value": 0.0} | EFFECTS[0] | {"t": t} for d, t in rows]
+def test_a_dataset_trained_otherwise_is_no_null_and_the_index_does_not_move():
+    times = imbalanced(FAST, SLOW)
+    before = row_of(coupling(*experiment(times, LATTICE)))
+    slow = LATTICE["coarse"] | {"learning_rate": 1e-4}
+    late = {"slow": (3 * SLOW, 3 * SLOW)}
+    # It stands first, so that nothing but its training speaks against it.
+    after = row_of(coupling(*experiment(late | times, {"slow": slow} | LATTICE)))
+    assert (after.null_y, after.verdict) == ("coarse", "factorised")
+    assert after.coupling == pytest.approx(before.coupling, abs=0.05)
+    alone = {name: kind for name, kind in LATTICE.items() if name != "coarse"} | {"slow": slow}
+    assert pd.isna(row_of(coupling(*experiment(late | times, alone))).null_y)
+
+
+def test_effects_are_compared_at_the_middle_timestep_that_the_datasets_share():
+    known = {"a": {100, 300, 450, 600}, "b": {300, 450, 600, 900}, "c": {700}}
+    assert common_timestep(known, ["a", "b"]) == 450
+    assert common_timestep(known, ["a", None, "c", "b"]) == 450  # c shares none and does not count
+    assert common_timestep(known, ["c", "a"]) == 700
+    assert common_timestep(known, ["nothing", "d"]) is None
+
+
+def at_times(times):
+    """Effects of x, 0.5 at the timesteps of each dataset and seed."""
+    return metrics_table(
+        [
+            {"run": f"{d}-seed{seed}", "dataset": d, "seed": seed, "step": 1, "value": 0.5} | EFFECTS[0] | {"t": t}
+            for (d, seed), own in times.items()
+            for t in own
+        ]
     )
-    assert effect_timestep(metrics) == 450
-    assert effect_timestep(metrics[metrics.dataset == "nothing"]) is None
+
+
+def test_a_timestep_counts_where_all_runs_have_a_value():
+    metrics = at_times({("a", 0): [300, 450, 600], ("a", 1): [450, 600], ("a", 2): [450]})
+    metrics.loc[metrics.seed == 2, "value"] = np.nan  # nothing defined at all
+    assert measured_timesteps(metrics) == {"a": {450, 600}}
+
+
+def test_the_usual_timestep_is_that_of_most_datasets():
+    metrics = at_times({("a", 0): [300, 450, 600], ("b", 0): [450, 600, 900], ("c", 0): [100, 200], ("d", 0): [200]})
+    assert usual_timesteps(metrics) == {"a": 450, "b": 450, "c": 200, "d": 200}
+    assert usual_timesteps(metrics.iloc[:0]) == {}
+
+
+def test_a_dataset_with_other_timesteps_costs_no_other_dataset_its_index():
+    times = imbalanced(FAST, SLOW)
+    metrics, runs = experiment(times, LATTICE)
+    other, stranger = experiment({"other": (FAST, FAST)}, {"other": {"dx": 6.0, "dy": 6.0}})
+    more = pd.concat([metrics, other.assign(t=350)]), pd.concat([runs, stranger])
+    pd.testing.assert_frame_equal(coupling(*more), coupling(metrics, runs))
+    assert (row_of(coupling(*more)).t, row_of(coupling(*more)).verdict) == (450, "factorised")
+
+
+def test_a_null_without_a_common_timestep_leaves_the_gap():
+    metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE)
+    metrics.loc[metrics.dataset == "coarse", "t"] = 350
+    row = row_of(coupling(metrics, runs))
+    assert row.gap == pytest.approx(math.log(FAST / SLOW), abs=0.05) and row.t == 450
+    assert (row.verdict, row.null_y) == ("undetermined", "coarse") and math.isnan(row.null_gap)
 
 
 def test_without_imbalance_or_without_anything_the_table_is_empty_and_has_its_columns():

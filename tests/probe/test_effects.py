@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bumpscope.config.lattice import Holdout, Lattice, Skew
-from bumpscope.probe.effects import decompose, make_probe
+from bumpscope.probe.effects import decompose, make_probe, solvable
 from bumpscope.worlds.bayes import bayes_estimates
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 from measure_effects import bayes_denoisers
@@ -128,6 +128,25 @@ def test_directions_lost_in_rounding_give_no_effects():
     one_column = make_probe(Lattice(image_size=8, margin=1.0, dx=6.0, dy=1.0), 0.2, 300, 64, seed=0)
     result = decompose(one_column.D0, one_column)
     assert math.isnan(result["effect_x"]) and result["condition"] > 1e6
+
+
+def test_effects_of_an_ill_conditioned_fit_are_blank_and_the_error_is_not():
+    lattice = Lattice(margin=2.0, skew=Skew(axis="x", alpha=10.0))
+    probe = make_probe(lattice, 0.13, 450, 256, seed=0)
+    answer = probe.D0 + 0.1 * np.random.default_rng(0).standard_normal(probe.D0.shape)
+    result = decompose(answer, probe)
+    assert result["condition"] > 100
+    assert all(math.isnan(value) for name, value in result.items() if name not in ("condition", "excess"))
+    assert result["excess"] > 0
+    # A weaker skew of the same lattice is read.
+    weak = make_probe(lattice.model_copy(update={"skew": Skew(axis="x", alpha=2.0)}), 0.13, 450, 256, seed=0)
+    assert decompose(weak.Dx, weak)["effect_x"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("condition", "wanted"), [(100.0, True), (100.1, False), (math.inf, False)])
+def test_a_fit_means_something_up_to_a_condition_of_a_hundred(condition, wanted):
+    assert solvable(np.array([1 / condition, 0.5, 1.0]), 1.0) == wanted
+    assert not solvable(np.array([1e-7, 1e-7, 1e-7]), 1.0)
 
 
 def test_estimates_of_another_shape_are_refused():

@@ -110,6 +110,14 @@ def test_a_model_that_has_learnt_common_positions_alone_is_told_from_one_that_kn
     np.testing.assert_allclose(table.drop(index=ALL, level="bin_x")["effect_y"], 1, atol=1e-9)
 
 
+def test_effects_of_an_ill_conditioned_fit_are_blank_and_the_use_of_labels_is_not():
+    lattice = Lattice(margin=2.0, skew=Skew(axis="x", alpha=10.0))
+    table = measured(obeys(lattice), lattice)
+    common = table.loc[("common", ALL)]
+    assert common[["effect_x", "effect_y", "effect_x_permuted", "effect_y_permuted"]].isna().all()
+    assert common["use_x"] == pytest.approx(1) and common["use_y"] == pytest.approx(1)
+
+
 def test_pairs_of_bins_that_training_never_draws_are_left_out():
     x = axis_positions(16, 2.0, 4.0)  # three positions, one a bin
     names = dict(zip(frequency_bins(x, Lattice(margin=2.0, dx=4.0, dy=4.0), "x"), x, strict=True))

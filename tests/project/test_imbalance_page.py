@@ -105,7 +105,8 @@ def test_a_kept_table_replaces_only_its_own_experiment(tmp_path, monkeypatch):
             return pd.DataFrame({"value": [self.value], "bin": None})
 
     monkeypatch.setattr(keep_imbalance, "Results", Finished)
-    monkeypatch.setattr(keep_imbalance, "effect_timestep", lambda metrics: 450)
+    monkeypatch.setattr(keep_imbalance, "usual_timesteps", lambda use: {})
+    monkeypatch.setattr(keep_imbalance, "at_timesteps", lambda use, times: use)
     for name in ("by_bin", "accuracy"):
         monkeypatch.setattr(keep_imbalance, name, lambda frame: frame)
     for folder, experiment in (("1", "study"), ("2", "gated"), ("3", "study")):

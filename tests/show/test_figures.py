@@ -459,8 +459,20 @@ def test_predictions_are_compared_only_between_datasets_that_differ_in_nothing_e
     assert pairs == {("balanced", "v"), ("balanced-epsilon", "epsilon")}
     assert set(data["quantity"]) == set(prediction.QUANTITIES)
     assert set(data.loc[data["quantity"] == "residual", "t"]) == {600}
-    other = {"epsilon": {**BALANCED, "prediction": "epsilon"}, "v": {**BALANCED, "n_parameters": 1}}
-    assert prediction.select(Results(write_results(tmp_path, other, **FEW))).empty
+    for number, setting in enumerate(({"n_parameters": 1}, {"learning_rate": 1e-4}, {"schedule": "constant"})):
+        other = {"epsilon": {**BALANCED, "prediction": "epsilon"}, "v": {**BALANCED, **setting}}
+        assert prediction.select(Results(write_results(tmp_path / str(number), other, **FEW))).empty
+
+
+def test_predictions_are_compared_at_timesteps_of_their_own_pair(tmp_path):
+    pair = {"epsilon": {**BALANCED, "prediction": "epsilon"}, "v": BALANCED}
+    others = {
+        "early": {**BALANCED, "dx": 0.5, "effect_shift": -200},
+        "late": {**BALANCED, "dx": 2.0, "effect_shift": 9},
+    }
+    data = prediction.select(Results(write_results(tmp_path, pair | others, **FEW)))
+    times = data.groupby("quantity")["t"].unique().map(list).to_dict()
+    assert times == {"correct": [-1], "effect_x": [450], "residual": [600]}
 
 
 def test_half_times_of_predictions_are_geometric_means():

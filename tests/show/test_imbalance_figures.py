@@ -52,6 +52,12 @@ POOR: dict[str, dict] = {
     "balanced alone": {"datasets": {"balanced": BALANCED}},
     "one seed": {"datasets": {name: IMBALANCED[name] for name in ("fine-x", "skew-x", "skew-both", "balanced")}},
     "torus": {"datasets": {"x": {**BALANCED, "dx": 0.5, "boundary": "torus"}, "skew": {**IMBALANCED["skew-x"]}}},
+    "no timestep of all datasets": {
+        "datasets": {**IMBALANCED, "other": {**BALANCED, "dx": 6.0, "bins": True, "effect_shift": 13}}
+    },
+    "no timestep with its null": {
+        "datasets": {**IMBALANCED, "balanced": {**IMBALANCED["balanced"], "effect_shift": 13}}
+    },
     "never learnt": {"datasets": {"fine-x": {**IMBALANCED["fine-x"], "tau": (1e9, 1e9)}}},
     "undefined": {
         "datasets": {name: IMBALANCED[name] for name in ("fine-x", "fine-y", "skew-x")},
@@ -123,6 +129,19 @@ def test_a_missing_null_is_said_to_be_missing(selected):
     data = selected["imbalance_curves"]
     data = data[(data["dataset"] == "fine-x") & ((data["role"] == "own") | (data["axis"] == "y"))]
     assert words(imbalance_curves.draw(data)) == ["no null for x"]
+
+
+def test_a_dataset_with_other_timesteps_is_shown_at_its_own(tmp_path):
+    times = {"other": {**IMBALANCED["skew-x"], "skew_alpha": 4.0, "effect_shift": 13}}
+    datasets = {name: IMBALANCED[name] for name in ("skew-x", "skew-y", "skew-both", "balanced")} | times
+    results = Results(write_results(tmp_path, datasets, (0,), STEPS, samples=8, without=BARE))
+    for module in (imbalance_curves, rare_common):
+        shown = module.select(results).query("t > 0").groupby("dataset")["t"].unique().map(list)
+        assert shown["skew-x"] == [450] and shown["other"] == [463]
+    found = results.table("coupling", measure="effects").set_index("dataset")
+    assert found.loc["skew-x", "null_gap"] > 0 and pd.isna(found.loc["other", "null_x"])
+    drawn = rare_common.draw(rare_common.select(results))
+    assert any("t = 463" in axes.get_title("left").replace("\n", " ") for axes in drawn.axes)
 
 
 # Coupling index

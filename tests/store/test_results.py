@@ -337,6 +337,14 @@ def test_weights_of_another_denoiser_are_one_line(folder: Path, runs: Results) -
         _ = runs["torus", 0].settings
 
 
+def test_results_without_a_column_of_this_version_say_which_and_what_to_do(folder: Path, tmp_path: Path) -> None:
+    table = pq.read_table(folder / "runs.parquet")
+    pq.write_table(table.drop_columns(["trained"]), tmp_path / "runs.parquet")
+    with pytest.raises(TableError, match=r"column trained is missing\); delete it and run the workflow again") as told:
+        bumpscope.open(tmp_path)
+    assert "\n" not in str(told.value)
+
+
 # What is there, and what is not
 
 

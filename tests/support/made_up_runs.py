@@ -6,7 +6,7 @@ import pandas as pd
 from bumpscope.judge.claims import claims_table, judge, modules
 from bumpscope.judge.data import Data
 from bumpscope.store.schemas import TABLES
-from synthetic_results import metrics_table
+from synthetic_results import TRAINING, metrics_table, with_fingerprint
 
 STEPS = np.array([0, *range(50, 1501, 50)])
 EMPTY = {name: pd.DataFrame(columns=TABLES[name].names) for name in ("metrics", "runs", "coupling")}
@@ -30,12 +30,10 @@ def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
     row |= {
         "skew_axis": "none",
         "skew_alpha": 0.0,
-        "prediction": "v",
-        "reference": "none",
+        "holdout": "none",
         "n_images": round(12 / dx) * round(12 / dy),
     }
-    row |= {"n_parameters": 1000, "batch_size": 64, "training_steps": 1500, "path": ""}
-    return row | other
+    return with_fingerprint(row | TRAINING | {"n_parameters": 1000, "path": ""} | other)
 
 
 class Experiment:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bumpscope.config.section import fingerprint
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
@@ -69,6 +70,18 @@ MACHINE = {
     "device": "cpu", "processor": "a processor", "instructions": "AVX2", "gpu": None, "cuda": None, "threads": 1,
     "system": "Linux", "python": "3", "numpy": "2", "torch": "2", "version": "0", "code": "0" * 16,
 }  # fmt: skip
+# What trains a run, apart from its lattice.
+TRAINING = {
+    "prediction": "v", "reference": "none", "denoiser": "unet", "n_parameters": 370_000, "network": "0" * 16,
+    "timesteps": 1000, "noise_schedule": "linear", "batch_size": 64, "training_steps": 1500, "learning_rate": 2e-3,
+    "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.0, "gradient_clip": 1.0, "ema_decay": 0.995,
+    "precision": "float32",
+}  # fmt: skip
+
+
+def with_fingerprint(row: dict) -> dict:
+    """A row of table ``runs`` with the fingerprint of its training, unless it has one."""
+    return {"trained": fingerprint([row[name] for name in TRAINING])} | row
 
 
 def rise(step: np.ndarray | float, middle: float, width: float = 0.12) -> np.ndarray:
@@ -89,6 +102,8 @@ def write_results(
     """Write the tables of an experiment.
 
     Args:
+        datasets: name -> columns of table ``runs``, and ``tau``, ``bins`` and ``effect_shift``, which is added to the
+            timesteps of its effects.
         without: names of tables to leave out.
         undefined: metrics whose values are made NaN, each a dict of column -> value.
     """
@@ -122,6 +137,9 @@ def write_results(
                 rows = _metrics(random, step, layers, middle, keys, taus)
                 metrics += [{"run": run, "dataset": dataset, "seed": seed, "step": step} | row for row in rows]
     frame = metrics_table(metrics)
+    for dataset, keys in datasets.items():
+        effects = (frame["dataset"] == dataset) & frame["weights"].notna()
+        frame.loc[effects, "t"] += keys.get("effect_shift", 0)
     for where in undefined:
         frame.loc[matching(frame, **where).index, "value"] = np.nan
     frames = {"runs": pd.DataFrame(runs, columns=TABLES["runs"].names), "metrics": frame, "claims": claims()}
@@ -139,10 +157,9 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
     plain = {
         "run": run, "dataset": dataset, "seed": seed, "dx": 1.0, "dy": 1.0, "image_size": SIZE, "sigma": 1.0,
         "margin": 2.0, "boundary": "plane", "polarity": "bright", "skew_axis": "none", "skew_alpha": 0.0,
-        "prediction": "v", "reference": "none", "n_parameters": 370_000, "batch_size": 64,
-        "training_steps": 1500,
+        "holdout": "none",
     }  # fmt: skip
-    row = plain | MACHINE | keys | {"path": path}
+    row = with_fingerprint(plain | TRAINING | MACHINE | keys | {"path": path})
     length = row["image_size"] - 2 * row["margin"]
     return {"n_images": round(length / row["dx"]) * round(length / row["dy"])} | row
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, linear_sum_assignment
 
+from bumpscope.config.checks import LEAST_SIGMA
 from bumpscope.config.lattice import Lattice
 from bumpscope.worlds import behaviour
+from bumpscope.worlds.bumps import render
 from drawn_bumps import drawn, random_bumps, shown
 from measure_behaviour import position_errors
 
@@ -26,6 +28,21 @@ every_lattice = pytest.mark.parametrize("lattice", LATTICES.values(), ids=LATTIC
 def classified(images, lattice, mu_x=0.0, mu_y=0.0, tolerance=1.0, faint=FAINT):
     ones = np.ones(len(images))
     return behaviour.classify(shown(images, lattice), mu_x * ones, mu_y * ones, lattice, tolerance, faint)
+
+
+@pytest.mark.parametrize("boundary", ["plane", "torus"])
+@pytest.mark.parametrize(("sigma", "read"), [(LEAST_SIGMA, True), (0.25, False)])
+def test_bumps_are_read_back_down_to_the_least_sigma_that_is_allowed(boundary, sigma, read):
+    lattice = Lattice(sigma=sigma, margin=0.0, boundary=boundary)
+    beyond = np.linspace(0, 1, 11)
+    places = [base + beyond for base in (-0.5, 5.0)]
+    x, y = np.concatenate([np.array(np.meshgrid(place, place)).reshape(2, -1) for place in places], axis=1)
+    found = behaviour.classify(render(x, y, lattice), x, y, lattice, 1.0, FAINT)
+    exact = found["amplitude"].between(0.99, 1.01)
+    assert (found["outcome"] == "correct").all() == read
+    assert exact[x >= 5].all() == read
+    if read:
+        assert found["error"].max() < 0.3 and found["error"][x >= 5].max() < 1e-3
 
 
 def test_distance_is_the_shortest_over_all_periodic_copies():

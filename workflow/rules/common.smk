@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 
 from bumpscope.commands.configuration import in_force
 from bumpscope.config.loading import ConfigError, from_command_line, load
-from bumpscope.config.plan import describe
+from bumpscope.config.plan import describe, notes
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import step_settings
 from bumpscope.config.variants import readings, variants
@@ -291,9 +291,9 @@ def told_errors(log):
 
 def banner():
     """What is configured, what it costs and where its progress is told."""
-    notes = "".join(f"{line}\n" for line in CONFIG.expansion().notes())
+    noted = "".join(f"{line}\n" for line in notes(CONFIG))
     return (
-        f"bumpscope: {len(RUNS)} runs of {len(GRID)} datasets; device {CONFIG.device}\n{notes}"
+        f"bumpscope: {len(RUNS)} runs of {len(GRID)} datasets; device {CONFIG.device}\n{noted}"
         f"{describe(CONFIG)}\n"
         f"Logs are under {OUT}/logs/, results under {OUT}/."
     )

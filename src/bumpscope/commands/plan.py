@@ -7,7 +7,7 @@ import typer
 
 from bumpscope.commands.interface import execute
 from bumpscope.config.loading import load
-from bumpscope.config.plan import describe
+from bumpscope.config.plan import describe, notes
 
 READS = ()
 WRITES = ()
@@ -17,7 +17,8 @@ def plan(
     config: Annotated[list[Path] | None, typer.Option(help="configuration file, then presets")] = None,
 ) -> None:
     """Estimate what an experiment will cost, in core-minutes."""
-    print(describe(load(*(config or [Path("config.yaml")]))))
+    chosen = load(*(config or [Path("config.yaml")]))
+    print("\n".join([*notes(chosen), describe(chosen)]))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
+from bumpscope.config.controls import trained
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.run import run_path
-from bumpscope.config.section import canonical_json
+from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
 from bumpscope.judge.controls import MACHINE
 from bumpscope.store.files import CURE, FileError
+from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_checkpoint_metadata, write_table
 from bumpscope.worlds.bumps import lattice_points
 
@@ -39,7 +41,7 @@ def runs(
         last = _last_checkpoint(folder / path / "checkpoints")
         rows.append(_row(path, dataset, f"{dataset}-seed{seed}", last))
         last_checkpoints.append(last)
-    write_table("runs", output, pd.DataFrame(rows), provenance({"runs": grid}, *last_checkpoints))
+    write_table("runs", output, pd.DataFrame(rows)[TABLES["runs"].names], provenance({"runs": grid}, *last_checkpoints))
 
 
 def _last_checkpoint(folder: Path) -> Path:
@@ -54,10 +56,16 @@ def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
     if metadata["run"] != run:
         raise FileError(f"{checkpoint}: belongs to run {metadata['run']}, not to {run}; {CURE}")
     chosen = Train.model_validate_json(metadata["config"])
-    lattice, training = chosen.lattice, chosen.training
+    told = {"dataset": dataset, "n_parameters": int(metadata["parameters"]), "path": path}
+    return of_settings(chosen) | told | _machine(metadata)
+
+
+def of_settings(chosen: Train) -> dict[str, Any]:
+    """The columns of table ``runs`` that follow from the settings of a training."""
+    lattice, model, diffusion, training = chosen.lattice, chosen.model, chosen.diffusion, chosen.training
+    held = lattice.holdout
     return {
         "run": chosen.run,
-        "dataset": dataset,
         "seed": chosen.seed,
         "dx": lattice.dx,
         "dy": lattice.dy,
@@ -68,14 +76,24 @@ def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
         "polarity": lattice.polarity,
         "skew_axis": lattice.skew.axis,
         "skew_alpha": lattice.skew.alpha,
-        "prediction": chosen.diffusion.prediction,
-        "reference": chosen.model.reference,
+        "holdout": "none" if held is None else f"x={held.x}, y={held.y}",
+        "prediction": diffusion.prediction,
+        "reference": model.reference,
+        "denoiser": "unet" if model.reference == "none" else model.reference,
         "n_images": _images(canonical_json(lattice.model_dump(mode="json"))),
-        "n_parameters": int(metadata["parameters"]),
+        "network": fingerprint(model.model_dump(mode="json", exclude={"reference"})),
+        "timesteps": diffusion.timesteps,
+        "noise_schedule": diffusion.schedule,
         "batch_size": training.batch_size,
         "training_steps": training.steps,
-        "path": path,
-        **_machine(metadata),
+        "learning_rate": training.learning_rate,
+        "schedule": training.learning_rate_schedule,
+        "warmup_steps": training.warmup_steps,
+        "weight_decay": training.weight_decay,
+        "gradient_clip": training.gradient_clip,
+        "ema_decay": training.ema_decay,
+        "precision": training.precision,
+        "trained": trained(model, diffusion, training),
     }
 
 

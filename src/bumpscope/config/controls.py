@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import is_square
+from bumpscope.config.model import Model
+from bumpscope.config.section import fingerprint
+from bumpscope.config.training import Training
 
 # Two lattices have as many points if their numbers differ by at most this share.
 COUNT_TOLERANCE = 0.02
+# Keys of the training that may differ between a dataset and its controls.
+FREE = {"checkpoints", "log_every", "compile"}
 SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}
 
 
@@ -29,6 +35,12 @@ class Pattern(NamedTuple):
         if is_square(self.dx, self.dy):
             return "frequency" if skewed else None
         return "both" if skewed else "lattice"
+
+
+def trained(model: Model, diffusion: Diffusion, training: Training) -> str:
+    """A fingerprint of all settings of the training in which a dataset and its controls must agree."""
+    sections = (model, diffusion, training)
+    return fingerprint(*(section.model_dump(mode="json", exclude=FREE) for section in sections))
 
 
 def controls(pattern: Pattern) -> dict[str, Pattern]:

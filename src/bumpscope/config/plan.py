@@ -29,7 +29,9 @@ SECONDS_A_JOB = {
 }
 SECONDS_A_READING = 1.5  # of ten runs or so, rejudged
 SECONDS_OF_AGGREGATION = 40.0
-DATASETS_SHOWN = 20
+DATASETS_SHOWN, DATASETS_NAMED = 20, 8
+# The average is worth a note if its start still weighs more than this at the last step.
+LARGEST_START = 0.5
 
 
 def multiply_adds(image_size: int, model: Model) -> int:
@@ -112,6 +114,23 @@ def planned_cost(runs: Iterable[Run]) -> pd.DataFrame:
     """Core-minutes by dataset (rows) and step (columns), without what all runs share."""
     rows = [{"dataset": run.dataset} | run_seconds(run) for run in runs]
     return pd.DataFrame(rows).groupby("dataset", sort=False).sum() / 60
+
+
+def notes(config: Config) -> list[str]:
+    """What is allowed but may not be meant, a line each: controls of a sweep, and averages that hardly move."""
+    lines = config.expansion().notes()
+    slow: dict[str, list[str]] = {}
+    for name, dataset in config.all_datasets().items():
+        training = config.section("training", dataset)
+        start = training.ema_decay**training.steps
+        if start > LARGEST_START:
+            text = f"{start:.1%} with training.ema_decay {training.ema_decay} and {training.steps} steps"
+            slow.setdefault(text, []).append(name)
+    for text, names in slow.items():
+        more = f" and {len(names) - DATASETS_NAMED} more datasets" if len(names) > DATASETS_NAMED else ""
+        shown = ", ".join(names[:DATASETS_NAMED]) + more
+        lines.append(f"Averaged weights are still mostly those of the start ({text}): {shown}.")
+    return lines
 
 
 def describe(config: Config) -> str:

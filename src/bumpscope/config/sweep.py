@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
+from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls, trained
 from bumpscope.config.dataset import Common, Dataset, ModelOverride
 from bumpscope.config.lattice import centres
 from bumpscope.config.model import Reference
@@ -56,7 +56,7 @@ class Sweep(Section):
     the square lattice with the nearest number of images (`dx1_dy1`; left out, with a note in the banner, where that
     differs by more than 2 %). A skewed axis has as controls the other axis skewed, both (`dx1_dy1_skewboth1p5`) and
     neither. Nothing is trained twice: a dataset is not added if there is one with all its seeds and the same lattice,
-    model, diffusion and training (whatever the steps at which weights are kept).
+    model, diffusion and training (apart from `checkpoints`, `log_every` and `compile`).
     """
 
     common: Common = Field(
@@ -218,7 +218,7 @@ class Expansion(NamedTuple):
 
 
 def expand(
-    sweep: Sweep, named: Mapping[str, Dataset], seeds: Sequence[int], section: Callable[[str, Dataset], Section]
+    sweep: Sweep, named: Mapping[str, Dataset], seeds: Sequence[int], section: Callable[[str, Dataset], Any]
 ) -> Expansion:
     """The datasets that a sweep adds to the named ones.
 
@@ -227,17 +227,15 @@ def expand(
         section: gives a section as it holds for a dataset.
     """
 
-    def trained_alike(dataset: Dataset) -> str:
-        values = {name: section(name, dataset).model_dump(mode="json") for name in ("model", "diffusion", "training")}
-        del values["training"]["checkpoints"]
-        return canonical_json(values)
+    def settings_of(dataset: Dataset) -> str:
+        return trained(*(section(name, dataset) for name in ("model", "diffusion", "training")))
 
     def seeds_of(dataset: Dataset) -> set[int]:
         return set(seeds if dataset.seeds is None else dataset.seeds)
 
     there: dict[tuple[Any, ...], list[set[int]]] = {}
     for dataset in named.values():
-        there.setdefault((_lattice_key(dataset), trained_alike(dataset)), []).append(seeds_of(dataset))
+        there.setdefault((_lattice_key(dataset), settings_of(dataset)), []).append(seeds_of(dataset))
     datasets, miscounts = {}, []
     for reference in sweep.references:
         settings = None
@@ -247,7 +245,7 @@ def expand(
                 for each in (cell, *controls):
                     dataset = each.dataset(sweep.common, reference)
                     # All cells with one reference are trained alike.
-                    settings = settings or trained_alike(dataset)
+                    settings = settings or settings_of(dataset)
                     found, wanted = there.setdefault((_lattice_key(dataset), settings), []), seeds_of(dataset)
                     if not any(wanted <= trained for trained in found):
                         found.append(wanted)

@@ -15,9 +15,8 @@ import pandas as pd
 from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
 from bumpscope.config.lattice import Lattice, is_balanced_plane
 
-# Properties that compared datasets share.
-SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "prediction"]
-SHARED += ["batch_size", "training_steps", "n_parameters", "reference", "withheld"]
+# Columns in which compared datasets agree: their lattices but for spacing and skew, and all settings of the training.
+SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "holdout", "trained"]
 # Columns of table ``runs`` on the machine and the versions that trained a run, named as in the metadata of checkpoints
 # (:func:`bumpscope.store.machine.described`). Runs of different machines are compared.
 MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
@@ -27,13 +26,13 @@ MACHINE += ["version", "code"]
 def datasets(runs: pd.DataFrame) -> pd.DataFrame:
     """The table ``runs`` with one row per dataset, indexed by its name.
 
-    Further columns: lattice ``points``, whether some of them are ``withheld``, and the set of ``seeds``.
+    Further columns: lattice ``points``, withheld ones included, and the set of ``seeds``.
     """
     table = runs.drop_duplicates("dataset").set_index("dataset")
     length = table["image_size"] - 2 * table["margin"]
     points = (length / table["dx"]).round() * (length / table["dy"]).round()
     seeds = runs.groupby("dataset")["seed"].agg(frozenset).reindex(table.index)
-    return table.assign(points=points, withheld=table["n_images"] < points, seeds=seeds)
+    return table.assign(points=points, seeds=seeds)
 
 
 def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
@@ -69,6 +68,11 @@ class Comparison:
     null_x: str | None = None
     null_y: str | None = None
     matched: str | None = None
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The dataset and its controls, the most important first."""
+        return (self.dataset, self.swapped, self.null_x, self.null_y, self.matched)
 
 
 def comparisons(runs: pd.DataFrame) -> list[Comparison]:

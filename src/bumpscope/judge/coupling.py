@@ -18,7 +18,8 @@ ratios has no such guarantee, since a seed whose g0 is near zero throws its rati
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -27,6 +28,7 @@ import pandas as pd
 
 from bumpscope.judge.controls import Comparison, comparisons
 from bumpscope.judge.intervals import fieller_interval, t_interval
+from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import Onset, curves, onset
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.selection import matching
@@ -38,10 +40,9 @@ SIMULTANEOUS = math.log(1.1)
 LATER = 10.0
 # The measure that asks whether a rare x is learnt at the pace of a common y; for skewed frequencies only.
 RARE = "rare"
+MEASURES = ("effects", RARE, "accuracy")
 # The quantities of table ``metrics`` that the index and the times of the axes are computed from.
 QUANTITIES = ("effect", "use", "accuracy")
-# The rows of table ``metrics`` that :func:`effect_timestep` looks at.
-EFFECTS = {"quantity": "effect", "factor": "x", "weights": "ema", "bin": None}
 # The condition on a row of table ``metrics``: column -> value; None for an empty cell.
 Where = dict[str, Any]
 # A curve: dataset, seed, axis.
@@ -56,6 +57,7 @@ class CouplingRow:
     kind: str
     reference: str
     measure: str
+    t: int | None
     coupling: float
     low: float
     high: float
@@ -78,44 +80,86 @@ class CouplingRow:
     matched: str | None
 
 
-def effect_timestep(metrics: pd.DataFrame) -> int | None:
-    """The one t at which the effects are compared: the middle of those measured in every dataset that has effects.
+def measured_timesteps(rows: pd.DataFrame) -> dict[str, set[int]]:
+    """dataset -> the timesteps at which all of its runs with any defined value have one.
 
-    In the middle the directions of both labels are well separated; the lower of two middles is taken.
+    Args:
+        rows: rows of table ``metrics`` of one quantity.
     """
-    if metrics.empty:
-        return None
-    rows = matching(metrics, **EFFECTS)
-    sets = [set(part.astype(int)) for _, part in rows.groupby("dataset")["t"]]
-    shared = sorted(set.intersection(*sets)) if sets else []
-    return shared[(len(shared) - 1) // 2] if shared else None
+    known = rows.dropna(subset=["t", "value"])
+    found: dict[str, set[int]] = {}
+    for (dataset, _), times in known.groupby(["dataset", "seed"])["t"]:
+        own = set(times.astype(int))
+        found[str(dataset)] = found.get(str(dataset), own) & own
+    return {dataset: times for dataset, times in found.items() if times}
 
 
-def measures(metrics: pd.DataFrame) -> dict[str, dict[str, Where]]:
-    """measure -> axis -> the rows of table ``metrics`` with its learning curve: ``effects``, ``rare``, ``accuracy``.
+def common_timestep(known: Mapping[str, set[int]], names: Iterable[str | None]) -> int | None:
+    """The timestep at which datasets are compared: the middle of those measured in all of them.
 
-    Effects are those of the EMA weights at :func:`effect_timestep`; rare is how far each axis' label is obeyed at its
-    rare positions. Accuracy is that of centres ``between`` lattice points, which all datasets are asked for.
+    In the middle the directions of both labels are well separated; the lower of two middles is taken. A dataset that
+    shares no timestep with the first and those before it does not count.
     """
-    t = effect_timestep(metrics)
-    found: dict[str, dict[str, Where]] = {}
-    if t is not None:
+    shared: set[int] = set()
+    for place, name in enumerate(names):
+        own = known.get(name or "", set())
+        shared = own if place == 0 else shared & own or shared
+    return middle(shared) if shared else None
+
+
+def usual_timesteps(rows: pd.DataFrame) -> dict[str, int]:
+    """dataset -> the middle of the timesteps that were measured in the most datasets.
+
+    Datasets that were not measured there follow the same rule among themselves.
+
+    Args:
+        rows: as for :func:`measured_timesteps`.
+    """
+    known, chosen = measured_timesteps(rows), dict[str, int]()
+    while known:
+        counts = Counter(t for times in known.values() for t in times)
+        most = max(counts.values())
+        usual = middle(t for t, count in counts.items() if count == most)
+        chosen |= {name: usual for name, times in known.items() if usual in times}
+        known = {name: times for name, times in known.items() if usual not in times}
+    return chosen
+
+
+def at_timesteps(rows: pd.DataFrame, times: Mapping[str, int]) -> pd.DataFrame:
+    """The rows of table ``metrics`` at one timestep for each dataset."""
+    return rows[rows["t"] == rows["dataset"].map(times)]
+
+
+def curves_of(measure: str) -> dict[str, Where]:
+    """axis -> the rows of table ``metrics`` with the learning curves of a measure, at every timestep.
+
+    Effects are those of the EMA weights; rare is how far each axis' label is obeyed at its rare positions. Accuracy is
+    that of centres ``between`` lattice points, which all datasets are asked for.
+    """
+    if measure == "effects":
+        where = {axis: {"quantity": "effect", "weights": "ema", "bin": None} for axis in "xy"}
+    elif measure == RARE:
         rare = {"x": f"x=rare,y={ALL}", "y": f"x={ALL},y=rare"}
-        found["effects"] = {axis: EFFECTS | {"factor": axis, "t": t} for axis in "xy"}
-        found[RARE] = {
-            axis: {"quantity": "use", "factor": axis, "t": t, "weights": "ema", "bin": rare[axis]} for axis in "xy"
-        }
-    accuracy = {"quantity": "accuracy", "split": "between", "bin": None}
-    return found | {"accuracy": {axis: accuracy | {"factor": axis} for axis in "xy"}}
+        where = {axis: {"quantity": "use", "weights": "ema", "bin": rare[axis]} for axis in "xy"}
+    else:
+        where = {axis: {"quantity": "accuracy", "split": "between", "bin": None} for axis in "xy"}
+    return {axis: own | {"factor": axis} for axis, own in where.items()}
 
 
-def crossings(metrics: pd.DataFrame, measure: dict[str, Where]) -> dict[Key, Onset | None]:
-    """(dataset, seed, axis) -> when the learning curve of a measure of :func:`measures` crosses one half."""
+def rows_of(metrics: pd.DataFrame, measure: str) -> dict[str, pd.DataFrame]:
+    """axis -> the rows of :func:`curves_of`."""
     return {
-        (*run, axis): onset(*curve)
-        for axis, where in measure.items()
-        for run, curve in curves(matching(metrics, **where)).items()
+        axis: metrics if metrics.empty else matching(metrics, **where) for axis, where in curves_of(measure).items()
     }
+
+
+def crossings(of_axes: Mapping[str, pd.DataFrame]) -> dict[Key, Onset | None]:
+    """(dataset, seed, axis) -> when the learning curve crosses one half.
+
+    Args:
+        of_axes: axis -> rows of table ``metrics`` with one value a run and step.
+    """
+    return {(*run, axis): onset(*curve) for axis, rows in of_axes.items() for run, curve in curves(rows).items()}
 
 
 def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -138,19 +182,28 @@ def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     found = comparisons(runs)
     references = {str(row["dataset"]): str(row["reference"]) for row in runs.to_dict("records")}
     rows = [asdict(row) for row in _rows(metrics, found, references)]
-    return pd.DataFrame(rows, columns=[field.name for field in fields(CouplingRow)])
+    return pd.DataFrame(rows, columns=[field.name for field in fields(CouplingRow)]).astype({"t": "Int64"})
 
 
 def _rows(metrics: pd.DataFrame, found: Sequence[Comparison], references: Mapping[str, str]) -> Iterator[CouplingRow]:
-    for measure, of_axes in measures(metrics).items() if found else ():
-        known = {key: value for key, value in crossings(metrics, of_axes).items() if value is not None}
-        seeds_of: dict[str, set[int]] = {}
-        for dataset, seed, _ in known:
-            seeds_of.setdefault(dataset, set()).add(seed)
+    for measure in MEASURES if found else ():
+        of_axes = rows_of(metrics, measure)
+        times = {} if measure == "accuracy" or metrics.empty else measured_timesteps(of_axes["x"])
+        known: dict[int | None, dict[Key, Onset]] = {}
         for comparison in found:
-            if measure != RARE or comparison.kind == "frequency":
-                seeds = sorted(seeds_of.get(comparison.dataset, ()))
-                yield _compare(comparison, references[comparison.dataset], measure, seeds, known)
+            if measure == RARE and comparison.kind != "frequency":
+                continue
+            t = common_timestep(times, comparison.names)
+            if t not in known:
+                known[t] = _known(of_axes, t, measure)
+            yield _compare(comparison, references[comparison.dataset], measure, t, known[t])
+
+
+def _known(of_axes: Mapping[str, pd.DataFrame], t: int | None, measure: str) -> dict[Key, Onset]:
+    """The crossings at a timestep, as far as there are any; accuracy has no timestep."""
+    if measure != "accuracy":
+        of_axes = {axis: rows[rows["t"] == t] for axis, rows in of_axes.items()} if t is not None else {}
+    return {key: value for key, value in crossings(of_axes).items() if value is not None}
 
 
 # Two crossings whose times are compared: the first's ln tau minus the second's.
@@ -158,8 +211,9 @@ Pair = tuple[Key, Key]
 Onsets = Mapping[Key, Onset]
 
 
-def _compare(comparison: Comparison, reference: str, measure: str, own: Sequence[int], onsets: Onsets) -> CouplingRow:
-    """The row of one dataset, which has the seeds ``own``, and one measure."""
+def _compare(comparison: Comparison, reference: str, measure: str, t: int | None, onsets: Onsets) -> CouplingRow:
+    """The row of one dataset and one measure."""
+    own = sorted({seed for dataset, seed, _ in onsets if dataset == comparison.dataset})
     name, swapped, null_x, null_y = comparison.dataset, comparison.swapped, comparison.null_x, comparison.null_y
 
     def run_pairs(seed: int) -> list[Pair]:
@@ -198,6 +252,7 @@ def _compare(comparison: Comparison, reference: str, measure: str, own: Sequence
         kind=comparison.kind,
         reference=reference,
         measure=measure,
+        t=t,
         coupling=indices[0][0],
         low=indices[0][1],
         high=indices[0][2],

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bumpscope.judge.coupling import crossings, measures
+from bumpscope.judge.coupling import MEASURES, at_timesteps, crossings, rows_of, usual_timesteps
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.onsets import Onset
 from bumpscope.store.schemas import TABLES
@@ -18,17 +18,22 @@ FEWEST_PAIRS = 4
 
 
 def onset_table(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The table ``onsets``: a row for each dataset and measure of :func:`bumpscope.judge.coupling.measures`.
+    """The table ``onsets``: a row for each dataset and measure of :data:`bumpscope.judge.coupling.MEASURES`.
 
-    Times are geometric means over the seeds in which both crossings can be timed, with Student t intervals of ln tau.
+    Effects are those at :func:`bumpscope.judge.coupling.usual_timesteps`. Times are geometric means over the seeds in
+    which both crossings can be timed, with Student t intervals of ln tau.
 
     Args:
         metrics: table ``metrics`` of all runs, or the quantities that :mod:`bumpscope.judge.coupling` reads.
         runs: table ``runs``.
     """
     rows = []
-    for measure, of_axes in measures(metrics).items() if len(runs) else ():
-        found = crossings(metrics, of_axes)
+    for measure in MEASURES if len(runs) and len(metrics) else ():
+        of_axes, times = rows_of(metrics, measure), dict[str, int]()
+        if measure != "accuracy":
+            times = usual_timesteps(of_axes["x"])
+            of_axes = {axis: at_timesteps(found, times) for axis, found in of_axes.items()}
+        found = crossings(of_axes)
         seeds_of: dict[str, set[int]] = {}
         for name, seed, _ in found:
             seeds_of.setdefault(name, set()).add(seed)
@@ -37,8 +42,8 @@ def onset_table(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             both = [[found.get((dataset, seed, axis)) for axis in "xy"] for seed in seeds]
             known = [(x, y) for x, y in both if x is not None and y is not None]
             if known:
-                rows.append({"dataset": dataset, "measure": measure} | _row(known))
-    return pd.DataFrame(rows, columns=TABLES["onsets"].names)
+                rows.append({"dataset": dataset, "measure": measure, "t": times.get(dataset)} | _row(known))
+    return pd.DataFrame(rows, columns=TABLES["onsets"].names).astype({"t": "Int64"})
 
 
 def _row(known: list[tuple[Onset, Onset]]) -> dict[str, float]:

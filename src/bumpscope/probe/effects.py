@@ -19,6 +19,8 @@ from bumpscope.worlds.bumps import lattice_points, render, to_network
 RESAMPLES = 400
 # A direction this short relative to the images is rounding of a float32 model, and a fit to it means nothing.
 VANISHED = 1e-6
+# Above this condition number a small error of the model moves the effects by more than they are.
+LARGEST_CONDITION = 100.0
 
 
 @dataclass(frozen=True)
@@ -76,18 +78,18 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
         D: estimates of the clean images given x_t and both labels, network's range, shape (n, N*N).
 
     Returns:
-        effect_x, effect_y, effect_xy: a, b, c; NaN where a direction is lost in rounding. residual:
-        ``|rest|^2 / |x0 - D0|^2``. excess: ``|D - x0|^2 / |x0 - D0|^2``. effect_x_low, _high, effect_y_low, _high: 95%
-        percentile bootstrap over probes. condition: condition number of the three directions, not normalised, since
-        at low t the fit fails because they vanish.
+        effect_x, effect_y, effect_xy: a, b, c. residual: ``|rest|^2 / |x0 - D0|^2``. effect_x_low, _high,
+        effect_y_low, _high: 95% percentile bootstrap over probes. All these are NaN where the fit means nothing
+        (:func:`solvable`). excess: ``|D - x0|^2 / |x0 - D0|^2``. condition: condition number of the three directions,
+        not normalised, since at low t the fit fails because they vanish.
 
     Raises:
         ValueError: when D has not one row of N*N numbers a probe.
     """
     gram, projection = projections(D, probe)
     x0 = probe.x0.reshape(probe.D0.shape)
-    lengths = np.sqrt(np.clip(np.linalg.eigvalsh(gram.sum(0)), 0, None))
-    if lengths[0] > VANISHED * np.linalg.norm(x0):
+    lengths = direction_lengths(gram.sum(0))
+    if solvable(lengths, float(np.linalg.norm(x0))):
         effects = np.linalg.solve(gram.sum(0), projection.sum(0))
         low, high = _bootstrap(gram, projection, probe.t)
     else:
@@ -107,6 +109,21 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
             "effect_y_high": float(high[1]),
             "condition": float(lengths[-1] / lengths[0]) if lengths[0] > 0 else math.inf,
         }
+
+
+def direction_lengths(gram: np.ndarray) -> np.ndarray:
+    """Singular values of the directions with these inner products, shape (3,), shortest first."""
+    return np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
+
+
+def solvable(lengths: np.ndarray, scale: float) -> bool:
+    """Whether a fit means something: no direction is lost in rounding, and the condition number is at most 100.
+
+    Args:
+        lengths: as from :func:`direction_lengths`.
+        scale: norm of the clean images in the fit.
+    """
+    return bool(lengths[0] > VANISHED * scale and lengths[-1] <= LARGEST_CONDITION * lengths[0])
 
 
 def directions(probe: EffectProbe) -> np.ndarray:

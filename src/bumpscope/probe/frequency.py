@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.config.lattice import Lattice
-from bumpscope.probe.effects import VANISHED, EffectProbe, noised_probe, projections
+from bumpscope.probe.effects import EffectProbe, direction_lengths, noised_probe, projections, solvable
 from bumpscope.worlds.bumps import BINS, frequency_bins, lattice_points, render, to_network
 
 ALL = "all"
@@ -75,7 +75,7 @@ def effects_by_bin(model: Estimate, binned: BinnedProbe, lattice: Lattice) -> pd
     Returns:
         Columns bin_x, bin_y (names from ``BINS``, or all) and probes;
 
-        - effect_x, effect_y, excess: as from :func:`bumpscope.probe.effects.decompose`, NaN where a direction is lost;
+        - effect_x, effect_y, excess: as from :func:`bumpscope.probe.effects.decompose`, with the same blanks;
         - effect_x_permuted, effect_y_permuted: the same with the label of this axis taken from another probe. A
           control: the part of the effect that does not need the label;
         - use_x, use_y: how much the error grows with the label of this axis taken from another probe, over how much
@@ -120,7 +120,7 @@ def _squares(images: np.ndarray) -> np.ndarray:
 
 def _fit(weight: np.ndarray, gram: np.ndarray, projection: np.ndarray, length: float) -> tuple[float, float]:
     normal = np.tensordot(weight, gram, 1) / weight.max()
-    if np.sqrt(np.clip(np.linalg.eigvalsh(normal)[0], 0, None)) <= VANISHED * length:
+    if not solvable(direction_lengths(normal), length):
         return np.nan, np.nan
     effect_x, effect_y, _ = np.linalg.solve(normal, weight @ projection / weight.max())
     return float(effect_x), float(effect_y)

@@ -42,7 +42,7 @@ def test_c6_withheld_combinations_may_be_those_of_a_dataset_probed_at_few_checkp
     experiment = every(5, curves=lambda seed: at_the_end({"seen": 0.95, "between": 0.96}, 0.01 * seed))
     for seed in range(seeds):
         splits = {"seen": 0.94, "heldout": 0.92, "between": 0.95}
-        experiment.add("withheld", seed, at_the_end(splits, 0.01 * seed), n_images=128)
+        experiment.add("withheld", seed, at_the_end(splits, 0.01 * seed), holdout="x=[5.0, 8.0], y=[5.0, 8.0]")
     experiment.phases = [row for row in experiment.phases if row["dataset"] != "withheld" or row["step"] in (0, 1500)]
     row = experiment.judge("C6")
     assert (row.verdict, row.runs) == (verdict, runs)

@@ -39,7 +39,7 @@ def judge(data: Data) -> Judged:
     counts, datasets with withheld combinations and the most seeds count beside those that were timed best.
     """
     best = data.with_most_seeds
-    names = {*data.best_timed.index, *(best.index[best["withheld"]] if len(best) else ())}
+    names = {*data.best_timed.index, *(best.index[best["holdout"] != "none"] if len(best) else ())}
     known = curves(data.table("metrics", **SHARES), by=("split",))
     last = {key: float(values[-1]) for key, (_, values) in known.items() if key[0] in names}
     seen = {key[:2]: value for key, value in last.items() if key[2] == "seen"}

@@ -77,8 +77,12 @@ def _reason(row: dict) -> str | None:
         return "no nulls"
     if not isinstance(row["swapped"], str):
         return "no swapped dataset"
+    if row["runs"] == 0:
+        return "not measured"
     if row["runs"] < 2:
         return "too few seeds"
+    if math.isnan(row["null_gap"]):
+        return "nulls not measured"
     if row["null_low"] <= 0 <= row["null_high"]:
         return "nulls do not differ"
     return "not timed"

@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bumpscope.judge.controls import first_of_pairs, in_words
-from bumpscope.judge.coupling import effect_timestep
 from bumpscope.judge.learning_curves import half_time_in_words
 from bumpscope.judge.onsets import LEVEL
 from bumpscope.show import marks, rows, style
@@ -49,14 +48,11 @@ NULL: dict[str, style.Look] = {
 
 def select(results: Results) -> pd.DataFrame:
     """Label effects of each imbalanced dataset and of its two nulls, after step 0."""
-    effects = rows.measured(
-        results, "effect", "factor", "t", "weights", "bin", factor=list(OWN), weights="ema", bin=None
-    )
-    t = effect_timestep(effects)
-    if t is None or not results.has("coupling"):
+    effects = rows.measured(results, "effect", "factor", "t", factor=list(OWN), weights="ema", bin=None)
+    if effects.empty or not results.has("coupling"):
         return pd.DataFrame(columns=list(COLUMNS))
-    effects = effects[(effects["t"] == t) & (effects["step"] > 0)].rename(columns={"factor": "axis"})
-    compared = first_of_pairs(results.coupling).drop_duplicates("dataset")
+    effects = effects[effects["step"] > 0].rename(columns={"factor": "axis"})
+    compared = first_of_pairs(results.table("coupling", measure="effects")).dropna(subset="t")
     compared = compared[compared["dataset"].isin(effects["dataset"])]
     compared = compared.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable")
     parts = [pd.DataFrame(columns=list(COLUMNS))]
@@ -65,7 +61,7 @@ def select(results: Results) -> pd.DataFrame:
         about = {"dataset": name, "lattice": in_words(results.of_dataset(name)), "reference": row["reference"]}
         own = [(axis, name, "own") for axis in OWN]
         for axis, source, role in [*own, ("x", row["null_x"], "balanced"), ("y", row["null_y"], "balanced")]:
-            found = effects[(effects["dataset"] == source) & (effects["axis"] == axis)]
+            found = effects[(effects["dataset"] == source) & (effects["axis"] == axis) & (effects["t"] == row["t"])]
             parts.append(found.rename(columns={"dataset": "source"}).assign(role=role, **about)[[*COLUMNS]])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
@@ -92,7 +88,8 @@ def draw(data: pd.DataFrame) -> Figure:
         below = number + min(len(names), 3) >= len(names)  # nothing beneath it
         style.log_step_axis(panel, data["step"].to_numpy(), label=below)
         panel.tick_params(labelbottom=below)
-        panel.set_ylabel(f"effect at t = {data['t'].iloc[0]}" if style.is_first_column(panel) else "")
+        labelled = style.is_first_column(panel) or data["t"].nunique() > 1
+        panel.set_ylabel(f"effect at t = {own['t'].iloc[0]}" if labelled else "")
     looks = OWN | {f"{axis} of its null": look for axis, look in NULL.items()}
     marks.look_legend(figure, looks, ncols=4, handlelength=3)
     style.heading(figure, finding(data), note)

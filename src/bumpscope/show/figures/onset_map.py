@@ -49,9 +49,10 @@ def select(results: Results) -> pd.DataFrame:
     if not results.has("onsets") or results.runs.empty:
         return nothing
     onsets, table = results.table("onsets", measure="effects"), datasets(results.runs)
-    plain = (table["boundary"] == "plane") & (table["skew_axis"] == "none") & ~table["withheld"]
+    plain = (table["boundary"] == "plane") & (table["skew_axis"] == "none") & (table["holdout"] == "none")
     plain &= (table["reference"] == "none") & table.index.isin(onsets["dataset"])
-    families = [family for _, family in table[plain].groupby(SHARED, sort=False)]
+    table = table.assign(t=onsets.set_index("dataset")["t"])
+    families = [family for _, family in table[plain].groupby([*SHARED, "t"], sort=False)]
     if not families:
         return nothing
     cells = [len(family.drop_duplicates(["dx", "dy"])) for family in families]

@@ -31,24 +31,34 @@ LOOKS: dict[str, style.Look] = {
     "v": {"color": style.VERMILLION, "linestyle": "--"},
 }
 # What may differ between the two datasets of a pair.
-OWN = {"run", "dataset", "seed", "path", "prediction", *MACHINE}
+OWN = {"run", "dataset", "seed", "path", "prediction", "trained", *MACHINE}
 
 
 def select(results: Results) -> pd.DataFrame:
     """Accuracy, label effect and residual error of each pair of datasets."""
     parts = [rows.correct_images(results).assign(quantity="correct", t=-1)]
-    for name, quantity, factor, chosen in (("effect_x", "effect", "x", middle), ("residual", "residual", None, max)):
+    for name, quantity, factor in (("effect_x", "effect", "x"), ("residual", "residual", None)):
         found = rows.measured(results, quantity, "t", factor=factor, weights="ema", bin=None)
-        if len(found):
-            parts.append(found[found["t"] == chosen(found["t"])].assign(quantity=name))
-    found = pd.concat(parts, ignore_index=True)
+        parts.append(found.assign(quantity=name))
+    found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     pairs = [pd.DataFrame(columns=list(COLUMNS))]
     for first in _pairs(results):
         own = found[found["dataset"].isin(first)]
+        own = pd.concat(
+            [_at_shared_timestep(part, str(name)) for name, part in own.groupby("quantity", sort=False)] or [own]
+        )
         own = own.assign(pair=" and ".join(first), prediction=own["dataset"].map(first))
         if own["prediction"].nunique() == 2:
             pairs.append(own[[*COLUMNS]])
     return pd.concat(pairs[1:] or pairs, ignore_index=True)
+
+
+def _at_shared_timestep(own: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """The rows at one timestep that the datasets of a pair share: the middle one, for the residual the largest."""
+    times = [set(part) for _, part in own.groupby("dataset")["t"]]
+    shared = set.intersection(*times)
+    chosen = (max if quantity == "residual" else middle)(shared) if shared else None
+    return own[own["t"] == chosen]
 
 
 def _pairs(results: Results) -> list[dict[str, str]]:

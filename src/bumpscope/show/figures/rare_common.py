@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bumpscope.judge.controls import first_of_pairs, in_words
-from bumpscope.judge.coupling import effect_timestep
+from bumpscope.judge.coupling import at_timesteps, usual_timesteps
 from bumpscope.judge.intervals import t_interval
-from bumpscope.judge.learning_curves import half_time_in_words, middle
+from bumpscope.judge.learning_curves import half_time_in_words
 from bumpscope.judge.onsets import LEVEL
 from bumpscope.probe.frequency import ALL
 from bumpscope.show import marks, rows, style
@@ -61,13 +61,10 @@ def select(results: Results) -> pd.DataFrame:
     pairs = {f"x={x},y={y}": (x, y) for x in (*BINS, ALL) for y in (*BINS, ALL)}
     use = rows.measured(results, "use", "factor", "t", "bin", weights="ema", bin=list(pairs))
     use = use[use["step"] > 0].assign(quantity="use_" + use["factor"].astype(str))
+    use = at_timesteps(use, usual_timesteps(use))
     names = _in_order(results, set(use["dataset"]))
     if not names:
         return pd.DataFrame(columns=list(COLUMNS))
-    shared = effect_timestep(
-        rows.measured(results, "effect", "factor", "t", "weights", "bin", factor="x", weights="ema", bin=None)
-    )
-    use = use[use["t"] == (shared if shared in set(use["t"]) else middle(use["t"]))]
     correct = rows.measured(results, "share_correct", "bin", split="seen", bin=list(pairs)).assign(
         quantity=CORRECT, t=-1
     )
@@ -139,7 +136,8 @@ def draw(data: pd.DataFrame) -> Figure:
         rare, other = _axes(own)
         column[2].set_title(f"{rare} at rare {rare}, by {other}", fontsize=style.FONT_SIZE)
         _accuracy(column[3], own[own["quantity"] == CORRECT])
-        column[0].set_title(_title(own, len(names)), fontsize=style.FONT_SIZE)
+        times = data.loc[data["quantity"] != CORRECT, "t"]
+        column[0].set_title(_title(own, len(names), times.nunique() > 1), fontsize=style.FONT_SIZE)
     labels = ("use of x, by bin of x", "use of y, by bin of y", "use at rare positions", "correct at the end")
     for panel, label in zip(grid[:, 0], labels, strict=True):
         panel.set_ylabel(label)
@@ -155,11 +153,13 @@ def _axes(own: pd.DataFrame) -> tuple[str, str]:
     return ("y", "x") if own["role"].iloc[0] == "y" else ("x", "y")
 
 
-def _title(own: pd.DataFrame, count: int) -> str:
+def _title(own: pd.DataFrame, count: int, with_t: bool) -> str:
     name, lattice, reference, role = own[["dataset", "lattice", "reference", "role"]].iloc[0]
     words = (
         f"{'' if reference == 'none' else f'{reference} reference, '}{'control, ' if role == 'none' else ''}{lattice}"
     )
+    if with_t:
+        words += f"; t = {own.loc[own['quantity'] != CORRECT, 't'].iloc[0]}"
     room = {1: 30, 2: 30, 3: 30, 4: 21}.get(count, 17)
     return f"{style.shortened(name, room)}\n{style.wrapped(words, (WIDTH * 72 - 40) / max(count, 2) - 12)}"
 
