@@ -71,8 +71,8 @@ $(VENV)/complete: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
 	# UMAP compiles itself at its first use, for half a minute, and keeps what it compiled.
-	$(BIN)/python -c "import numpy, bumpscope.measure.geometry as g; \
-		g.embed(g.decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)"
+	$(BIN)/python -c "import numpy, bumpscope.measure.components as c; \
+		c.embed(c.decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)"
 	touch $@
 
 clean:
