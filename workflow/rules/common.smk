@@ -38,8 +38,6 @@ except ConfigError as error:
         "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
     ) from None
 
-# Files are named by where they lie, and so not in `params`: a folder that moves changes nothing.
-SOURCES = json.dumps(SOURCES)
 CONFIGURATION = hashlib.sha256(in_force(CONFIG).encode()).hexdigest()
 OUT = CONFIG.output.rstrip("/")
 in_the_way = next(
@@ -73,6 +71,8 @@ os.environ.update(
     PATH=before("PATH", Path(sys.executable).parent),
     PYTHONPATH=before("PYTHONPATH", SOURCE),
     BUMPSCOPE_DEVICE=CONFIG.device,
+    # Not a parameter of its rule: it holds paths, and a folder that moves makes nothing stale.
+    BUMPSCOPE_SOURCES=json.dumps(SOURCES),
     # A step ends when the process that started it is gone, so that it cannot write over the results of the next one.
     BUMPSCOPE_WORKFLOW_PID=str(os.getpid()),
     # One thread a process: repeatable results, and runs side by side use the cores better.

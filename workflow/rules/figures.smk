@@ -100,7 +100,7 @@ rule configuration:
     message:
         "Writing {output}"
     shell:
-        "python -m bumpscope --log {log:q} configuration --sources {SOURCES:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} configuration --output {output:q}"
 
 
 # One page with the claims, the figures and how they were made.

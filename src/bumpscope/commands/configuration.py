@@ -16,7 +16,10 @@ WRITES = ()
 
 
 def configuration(
-    sources: Annotated[str, typer.Option(help="JSON list: a file, then files or mappings of keys laid over it")],
+    sources: Annotated[
+        str,
+        typer.Option(envvar="BUMPSCOPE_SOURCES", help="JSON list: a file, then files or mappings of keys laid over it"),
+    ],
     output: Annotated[Path, typer.Option(help="file to write")],
 ) -> None:
     """Write the configuration in force, with every default written out, as JSON."""
