@@ -31,9 +31,9 @@ def disk(project, tmp_path):
     ("place", "rule"),
     [
         (f"{RUN}/samples.parquet", "generate"),
-        (f"{RUN}/frequency.parquet", "effects"),
+        pytest.param(f"{RUN}/frequency.parquet", "effects", marks=pytest.mark.slow),
         ("figures/loss.pdf", "figure"),
-        ("config.json", "configuration"),
+        pytest.param("config.json", "configuration", marks=pytest.mark.slow),
     ],
 )
 def test_a_result_that_is_gone_is_made_again_whatever_stands_on_it(project: Path, place: str, rule: str) -> None:

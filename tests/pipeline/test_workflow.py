@@ -111,13 +111,9 @@ def _add_dataset(preset: dict) -> None:
     ("change", "rules", "trainings"),
     [
         (_set("analysis", "tolerance", 0.5), ANALYSIS | JUDGED, 0),
-        (_set("analysis", "faint", 0.3), ANALYSIS | JUDGED, 0),
         (_set("probe", "samples", 48), PROBED, 0),
-        (_set("probe", "layers", ["up1"]), PROBED, 0),
-        (_set("probe", "timesteps", [500]), PROBED, 0),
         (_set("probe", "effect_timesteps", [450]), {"effects"} | JUDGED, 0),
         (_set("training", "learning_rate", 1.0e-3), PROBED | AGGREGATION | {"train", "effects"}, 2),
-        (_set("training", "batch_size", 8), PROBED | AGGREGATION | {"train", "effects"}, 2),
     ],
 )
 def test_a_key_reruns_just_what_depends_on_it(
@@ -200,7 +196,6 @@ def test_an_edit_of_code_reruns_just_what_uses_it(project: Path, file: str, rule
         assert set(planned(project)) == rules
     finally:
         path.write_bytes(before)
-    assert planned(project) == {}
 
 
 def test_an_edit_of_one_figure_redraws_only_that_figure(project: Path) -> None:
@@ -274,12 +269,6 @@ def test_the_configuration_in_force_is_written_also_where_a_path_has_spaces(proj
     written = json.loads((project / "out put/config.json").read_text(encoding="utf-8"))
     assert written["sweep"]["spacings"] == {"dx": [2.0], "dy": [4.0]}
     assert written["datasets"] == {} and "output" not in written
-
-
-@pytest.mark.parametrize("preset", sorted(Path(__file__).parents[2].glob("workflow/presets/*.yaml")))
-def test_every_preset_plans(project: Path, preset: Path) -> None:
-    plan = planned(project, "--config", "output=other", preset=preset)
-    assert plan["train"] + sum(plan.get(f"train_{k}", 0) for k in range(1, 9)) == plan["behaviour"] > 0
 
 
 def test_all_faults_of_a_config_are_told_before_any_job(project: Path) -> None:

@@ -202,6 +202,7 @@ def test_a_command_on_a_page_runs(command: Command, place: Path) -> None:
 # What the pages say of the workflow
 
 
+@pytest.mark.slow  # half a minute
 def test_a_denoiser_of_ones_own_takes_a_file_and_one_line(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "own")
     of_page = [block for block in blocks() if block.page == "docs/extending.md"]

@@ -15,6 +15,7 @@ from bumpscope.store.tables import write_table
 from explorer_results import FEW_STEPS, write_explored
 from synthetic_results import BALANCED, METADATA, TIMES
 
+# Those that look at one control each are slow; the others see that the page works.
 pytestmark = [pytest.mark.browser]
 
 DATASETS = {"balanced": BALANCED, "torus & <co>": {**BALANCED, "boundary": "torus"}}
@@ -156,6 +157,7 @@ def test_the_last_step_of_the_first_run_is_shown_first(visit, file, results):
     assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "balanced-seed0", 1500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["mouse", "keys"])
 def test_the_slider_moves_everything_together(visit, file, results, how):
     seen = Explorer(visit, file)
@@ -204,6 +206,7 @@ def test_the_points_are_the_tables_and_axes_stay(visit, file, results):
         assert seen.page.evaluate("document.getElementById('manifold').layout.scene.xaxis.range") == ranges
 
 
+@pytest.mark.slow
 def test_every_selector_changes_what_is_shown(visit, file, results):
     seen = Explorer(visit, file)
     first = seen.points()
@@ -232,6 +235,7 @@ def test_every_selector_changes_what_is_shown(visit, file, results):
     assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "torus & <co>-seed1", 0)
 
 
+@pytest.mark.slow
 def test_a_colour_means_the_same_at_every_step(visit, file, results):
     seen = Explorer(visit, file)
     for colour in ("x", "y"):
@@ -250,6 +254,7 @@ def test_a_colour_means_the_same_at_every_step(visit, file, results):
         assert words in seen.page.inner_text("#legend")
 
 
+@pytest.mark.slow
 def test_fitted_axes_reach_just_over_the_points_of_each_step(visit, file):
     seen = Explorer(visit, file, "#axes=fitted")
     for k in (3, 0):
@@ -259,6 +264,7 @@ def test_fitted_axes_reach_just_over_the_points_of_each_step(visit, file):
             assert -low == high == pytest.approx(1.08 * np.abs(seen.points()).max(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_curves_have_their_cursor_under_the_numbers_of_their_axis_and_take_the_step(visit, file):
     seen = Explorer(visit, file, "#step=400")
     ticks = {}
@@ -278,6 +284,7 @@ def test_the_curves_have_their_cursor_under_the_numbers_of_their_axis_and_take_t
     assert seen.settle().state["step"] == "800"  # the nearest
 
 
+@pytest.mark.slow
 def test_pointing_at_a_dot_shows_its_image(visit, file, results):
     seen = Explorer(visit, file)
     seen.visit.log("hover over a dot")
@@ -304,6 +311,7 @@ def test_pointing_at_a_dot_shows_its_image(visit, file, results):
     assert np.abs(shown[..., 0] - image)[plain].max() <= 3
 
 
+@pytest.mark.slow
 def test_a_chosen_sample_is_followed_through_the_steps(visit, file, results):
     seen = Explorer(visit, file)
     seen.page.focus("#images button[tabindex='0']")
@@ -322,6 +330,7 @@ def test_a_chosen_sample_is_followed_through_the_steps(visit, file, results):
         seen.settle()
 
 
+@pytest.mark.slow
 def test_playing_goes_to_the_end_and_stops(visit, file):
     seen = Explorer(visit, file, "#step=0")
     seen.page.focus("body")
@@ -331,6 +340,7 @@ def test_playing_goes_to_the_end_and_stops(visit, file):
     assert seen.settle().state["step"] == "1500"
 
 
+@pytest.mark.slow
 def test_less_motion_plays_slower(visit, file):
     seen = Explorer(visit, file, "#step=0")
     pauses = {}
@@ -348,6 +358,7 @@ def test_less_motion_plays_slower(visit, file):
     assert pauses["reduce"] > 1.4 * pauses["no-preference"]
 
 
+@pytest.mark.slow
 def test_a_turned_cloud_goes_back_to_the_first_view(visit, file):
     seen = Explorer(visit, file)
     eye = "document.getElementById('manifold').layout.scene.camera.eye"
@@ -363,6 +374,7 @@ def test_a_turned_cloud_goes_back_to_the_first_view(visit, file):
         assert seen.settle().page.evaluate(eye) == pytest.approx(first, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["key", "wheel"])
 def test_coming_nearer_makes_the_cloud_larger_and_is_kept_in_the_address(visit, file, how):
     seen = Explorer(visit, file)
@@ -404,6 +416,7 @@ def test_a_run_without_latents_shows_the_rest(visit, partly):
     assert len(seen.points()) == 60
 
 
+@pytest.mark.slow
 def test_a_step_without_latents_says_so(visit, partly):
     seen = Explorer(visit, partly, "#seed=0&step=1500")
     assert "There is no PCA" in seen.page.inner_text("#missing")
@@ -413,6 +426,7 @@ def test_a_step_without_latents_says_so(visit, partly):
     assert len(seen.points()) == 60
 
 
+@pytest.mark.slow
 def test_plots_follow_the_colour_scheme(visit, file):
     seen = Explorer(visit, file)
     inks = """[getComputedStyle(document.body).backgroundColor,
@@ -443,6 +457,7 @@ def test_an_address_brings_back_the_view_and_history_goes_back(visit, file):
     assert seen.settle().state["dataset"] == "balanced"
 
 
+@pytest.mark.slow
 def test_what_is_shown_is_told_without_leaving_the_view(visit, file):
     seen = Explorer(visit, file)
     whole = seen.page.url
@@ -452,6 +467,7 @@ def test_what_is_shown_is_told_without_leaving_the_view(visit, file):
     assert "4 of 4 runs, each of them whole." in seen.page.text_content("#subset")
 
 
+@pytest.mark.slow
 def test_a_click_on_a_dot_chooses_it(visit, file):
     seen = Explorer(visit, file)
     x, y = seen.on_screen(17)
@@ -464,6 +480,7 @@ def test_a_click_on_a_dot_chooses_it(visit, file):
     assert int(seen.settle().state["sample"]) == int(told.partition("sample")[2].partition(",")[0])
 
 
+@pytest.mark.slow
 def test_an_address_that_asks_for_what_is_shown_already_is_written_out(visit, file):
     seen = Explorer(visit, file)
     whole = seen.page.url
@@ -471,6 +488,7 @@ def test_an_address_that_asks_for_what_is_shown_already_is_written_out(visit, fi
     assert seen.settle().page.url == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
@@ -489,6 +507,7 @@ def test_an_address_that_asks_for_what_is_not_there_says_so(visit, file, address
     assert len(seen.points()) == 60
 
 
+@pytest.mark.slow
 def test_every_control_can_be_reached_by_tab_and_has_a_name(visit, file):
     seen = Explorer(visit, file)
     reached = []

@@ -131,7 +131,11 @@ POOR: dict[str, dict] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", POOR)
+# One with many panels takes half a minute.
+CASES = [pytest.param(case, marks=pytest.mark.slow) if case.startswith("many") else case for case in POOR]
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
 def test_every_figure_is_drawn_from_poor_tables(case, tmp_path):
     results = Results(write_results(tmp_path, **(FEW | POOR[case])))

@@ -36,7 +36,7 @@ def crowded(tmp_path_factory) -> Path:
     return write_results(root, datasets, seeds=(0, 1), steps=STEPS, samples=32, layers=layers)
 
 
-@pytest.mark.parametrize("results", ["usual", "crowded"])
+@pytest.mark.parametrize("results", ["usual", pytest.param("crowded", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_is_legible_at_the_width_it_states(name, results, request):
     module = gallery.figure(name)
