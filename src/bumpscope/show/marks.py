@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -43,15 +42,17 @@ def curves(
     ends = []
     for name in names:
         own, look = rows[rows[by] == name], looks[name]
-        common: Any = {"data": own, "x": "step", "y": "value", "ax": axes, "zorder": zorder, **look}
-        labels = axes.get_xlabel(), axes.get_ylabel()
-        if own["run"].nunique() > 1:
-            sns.lineplot(**common, units="run", estimator=None, linewidth=0.35 * widths[name], alpha=0.55)
-        sns.lineplot(
-            **common, errorbar=None, linewidth=widths[name], marker=marker, markersize=2 * widths[name],
-            markeredgewidth=0,
+        drawn = own.dropna(subset="value").sort_values("step", kind="stable")
+        # Drawn directly: a figure has a hundred of these, and seaborn takes a tenth of a second for each.
+        if drawn["run"].nunique() > 1:
+            for _, run in drawn.groupby("run"):
+                thin: Look = {"linewidth": 0.35 * widths[name], "alpha": 0.55, "zorder": zorder}
+                axes.plot(run["step"], run["value"], **look, **thin)
+        mean = drawn.groupby("step")["value"].mean()
+        axes.plot(
+            mean.index, mean, **look, linewidth=widths[name], marker=marker, markersize=2 * widths[name],
+            markeredgewidth=0, zorder=zorder,
         )  # fmt: skip
-        axes.set(xlabel=labels[0], ylabel=labels[1])
         ends.append((float(own.loc[own["step"] == own["step"].max(), "value"].mean()), name, look))
     return ends
 
