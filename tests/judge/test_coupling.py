@@ -18,7 +18,7 @@ from synthetic_results import metrics_table
 STEPS = np.array([0, 100, *range(200, 3001, 50)])
 FAST, SLOW = 600.0, 1200.0
 # The metrics of x and of y.
-EFFECTS = [{"quantity": "effect", "factor": axis, "t": 450, "weights": "ema"} for axis in "xy"]
+EFFECTS = [{"quantity": "effect", "factor": axis, "t": 450, "weights": "raw"} for axis in "xy"]
 ACCURACY = [{"quantity": "accuracy", "factor": axis, "split": "between"} for axis in "xy"]
 
 

@@ -82,7 +82,7 @@ def test_delay_is_that_against_the_count_matched_lattice():
 def test_a_rare_x_at_the_pace_of_rare_positions_is_factorised_though_the_effects_say_nothing():
     """The frequent positions, which the effects mostly show, are learnt alike everywhere; the rare ones are not."""
     bins = {"x": "x=rare,y=all", "y": "x=all,y=rare"}
-    use = [{"quantity": "use", "factor": f, "t": 450, "weights": "ema", "bin": name} for f, name in bins.items()]
+    use = [{"quantity": "use", "factor": f, "t": 450, "weights": "raw", "bin": name} for f, name in bins.items()]
     slow_both = {"x": (SLOW, FAST), "y": (FAST, SLOW), "both": (SLOW, SLOW), "neither": (FAST, FAST)}
     rare, runs = experiment(slow_both, SKEW, measure=use)
     effects, _ = experiment(dict.fromkeys(SKEW, (FAST, FAST)), SKEW)

@@ -33,7 +33,7 @@ CLOUDS = {"A": (0.0, 0.0, 9.0), "B": (0.05, 0.8, 2.0), "C": (0.95, 0.95, 2.0)}
 CONFIGURED = {"factor": "configured", "level": "as configured", "variant": "configured", "tolerance": 1.0}
 
 
-EFFECT = {"quantity": "effect", "factor": "x", "t": 300, "weights": "ema"}
+EFFECT = {"quantity": "effect", "factor": "x", "t": 300, "weights": "raw"}
 
 
 def reading(**changed):
@@ -47,14 +47,14 @@ def cloud(step, layer, t, phase):
         rows += [("raw", label, f"{name}_denoised", order) for name in ("trustworthiness", "knn_r2")]
         rows += [(space, label, name, order) for space in ("raw", "pca3") for name in ("r2", "r2_x", "r2_y")]
     frame = pd.DataFrame(rows, columns=["space", "label", "metric", "value"])
-    return frame.assign(step=step, layer=layer, t=t, noise="own")[TABLES["varied_geometry"].names]
+    return frame.assign(step=step, weights="raw", layer=layer, t=t, noise="own")[TABLES["varied_geometry"].names]
 
 
 def images(step, outcomes):
     """Images by the distance of their bump from the request, px; infinite: two bumps."""
     n = len(outcomes)
     error = np.asarray(outcomes, dtype=float)
-    table = {"step": step, "sample": np.arange(n), "mu_x": 5.0, "mu_y": 5.0, "split": "seen"}
+    table = {"step": step, "weights": "raw", "sample": np.arange(n), "mu_x": 5.0, "mu_y": 5.0, "split": "seen"}
     table |= {"bumps": np.where(np.isinf(error), 2, 1), "x": 5.0 + error, "y": 5.0, "amplitude": 1.0, "width": 1.0}
     return pd.DataFrame(table | {"error": error})[TABLES["varied_behaviour"].names]
 
@@ -93,7 +93,7 @@ def experiment(probings):
     phases = pd.concat([p for _, p in read], ignore_index=True)
     runs = pd.DataFrame([one.run for one in [*probings, dense]])
     verdicts = claims(metrics, runs, phases, EMPTY["coupling"])
-    return Experiment(metrics, runs, phases, EMPTY["coupling"], verdicts)
+    return Experiment(metrics, runs, phases, EMPTY["coupling"], EMPTY["coupling"], verdicts)
 
 
 def test_the_configured_reading_gives_the_experiments_own_claims(experiment, probings):

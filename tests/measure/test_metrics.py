@@ -14,7 +14,7 @@ def behaviour(rows):
     """Rows of (step, split, bumps, mu_x, mu_y, x, y, outcome); errors are plane distances."""
     table = pd.DataFrame(rows, columns=["step", "split", "bumps", "mu_x", "mu_y", "x", "y", "outcome"])
     table["error"] = np.hypot(table.x - table.mu_x, table.y - table.mu_y)
-    return table.assign(sample=np.arange(len(table)), amplitude=0.8, width=1.1)[TABLES["behaviour"].names]
+    return table.assign(sample=np.arange(len(table)), weights="raw", amplitude=0.8, width=1.1)[TABLES["behaviour"].names]
 
 
 def metrics(boundary="plane", **tables):
@@ -26,8 +26,8 @@ QUALIFIERS = TABLES["metrics"].names[5:-1]
 
 
 def value(table, step, quantity, **where):
-    """The number of this quantity that has these qualifiers and no others."""
-    rows = matching(table, step=step, quantity=quantity, **dict.fromkeys(QUALIFIERS) | where)
+    """The number of this quantity that has these qualifiers and no others, of raw weights unless they say otherwise."""
+    rows = matching(table, step=step, quantity=quantity, **dict.fromkeys(QUALIFIERS) | {"weights": "raw"} | where)
     assert len(rows) == 1, f"{quantity} occurs {len(rows)} times"
     return rows.value.iloc[0]
 
@@ -90,7 +90,7 @@ def test_shape_is_the_median_over_images_with_one_bump():
 
 def test_geometry_numbers_carry_place_space_noise_and_label_and_factor_where_there_is_one():
     columns = TABLES["geometry"].names
-    here = (100, "down3", 239)
+    here = (100, "raw", "down3", 239)
     rows = [(*here, "own", "pca3", "requested", "r2", 0.9), (*here, "own", "raw", None, "spread", np.nan)]
     rows.append((*here, "own", "raw", "", "participation_ratio", 2.5))
     rows.append((*here, "shared", "pca3", "requested", "r2", 0.8))
@@ -110,7 +110,7 @@ def test_geometry_numbers_carry_place_space_noise_and_label_and_factor_where_the
 
 
 def test_betti_numbers_count_significant_bars_and_an_empty_dimension_is_zero():
-    rows = [(100, "down3", 239, d, 0.0, 1.0, s) for d, s in [(0, True), (0, False), (1, True), (1, True)]]
+    rows = [(100, "raw", "down3", 239, d, 0.0, 1.0, s) for d, s in [(0, True), (0, False), (1, True), (1, True)]]
     table = metrics(topology=pd.DataFrame(rows, columns=TABLES["topology"].names))
     assert [value(table, 100, f"betti_{d}", layer="down3", t=239) for d in (0, 1, 2)] == [1, 2, 0]
 
@@ -133,7 +133,7 @@ def test_effects_by_frequency_have_their_bins():
     numbers = {"effect_x": 0.1, "effect_x_permuted": 0.2, "use_y": 0.3, "excess": 0.4}
     row = dict.fromkeys(TABLES["frequency"].names, 0.0) | {"step": 50, "t": 300, "bin_x": "rare", "bin_y": "all"}
     table = metrics(frequency=pd.DataFrame([row | numbers]))
-    where = {"t": 300, "weights": "ema", "bin": "x=rare,y=all"}
+    where = {"t": 300, "bin": "x=rare,y=all"}
     assert value(table, 50, "effect", factor="x", **where) == 0.1
     assert value(table, 50, "effect_permuted", factor="x", **where) == 0.2
     assert value(table, 50, "use", factor="y", **where) == 0.3
@@ -154,7 +154,7 @@ def test_behaviour_at_seen_centres_is_told_apart_by_frequency_bin_where_effects_
 
 
 def test_phases_become_numbers_and_an_open_verdict_is_empty():
-    rows = [(s, p, "A", "none", "down3", 239, "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]]
+    rows = [(s, "raw", "down3", 239, True, p, "A", "none", "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]]
     table = metrics(phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
     assert [value(table, s, "latent_phase") for s in (0, 100, 200)] == [0, 1, 2]
     assert np.isnan(value(table, 300, "latent_phase"))
@@ -163,9 +163,9 @@ def test_phases_become_numbers_and_an_open_verdict_is_empty():
 
 def test_loss_is_that_of_the_last_logged_step_up_to_the_checkpoint():
     losses = pd.DataFrame({"step": [20, 10], "loss": [0.5, 0.7], "learning_rate": 0.1, "images_seen": [2, 1]})
-    rows = [(s, "A", "A", "none", "down3", 239, "") for s in (0, 10, 19, 50)]
+    rows = [(s, "raw", "down3", 239, True, "A", "A", "none", "") for s in (0, 10, 19, 50)]
     table = metrics(losses=losses, phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
-    assert [value(table, s, "loss") for s in (10, 19, 50)] == [0.7, 0.7, 0.5]
+    assert [value(table, s, "loss", weights=None) for s in (10, 19, 50)] == [0.7, 0.7, 0.5]
     assert "loss" not in set(table[table.step == 0].quantity)
 
 

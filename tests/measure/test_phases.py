@@ -151,13 +151,13 @@ def run():
     kinds = {0: "ten-dimensional random", 100: "unrelated curved sheet", 200: "ordered curved sheet"}
     layers = {"down3": kinds, "up1": dict.fromkeys(kinds, "ordered curved sheet")}
     parts = [
-        cloud(kind, 0.05, "whole", seed=3).measured().assign(step=step, layer=layer, t=239, noise="own")
+        cloud(kind, 0.05, "whole", seed=3).measured().assign(step=step, weights="raw", layer=layer, t=239, noise="own")
         for layer, by_step in layers.items()
         for step, kind in by_step.items()
     ]
     geometry = pd.concat(parts, ignore_index=True)[TABLES["geometry"].names]
     outcomes = {0: ["multiple"] * 6 + ["none"] * 4, 100: ["misplaced"] * 8 + ["none"] * 2, 200: ["correct"] * 10}
-    behaviour = pd.concat([pd.DataFrame({"step": step, "outcome": o}) for step, o in outcomes.items()])
+    behaviour = pd.concat([pd.DataFrame({"step": step, "weights": "raw", "outcome": o}) for step, o in outcomes.items()])
     return geometry, behaviour
 
 
@@ -165,22 +165,34 @@ def test_a_run_is_judged_at_its_first_layer_against_its_step_0(run):
     geometry, behaviour = run
     verdicts = phases(geometry, behaviour)
     assert list(verdicts.columns) == TABLES["phases"].names
-    assert verdicts.step.tolist() == [0, 100, 200]
-    assert "".join(verdicts.latent_phase) == "ABC"
-    assert "".join(verdicts.behaviour_phase) == "ABC"
-    assert set(verdicts.layer) == {"down3"}
-    assert set(verdicts.t) == {239}
-    other = phases(geometry[geometry.layer == "up1"], behaviour)
+    judged, other = verdicts[verdicts.judged], verdicts[~verdicts.judged]
+    assert judged.step.tolist() == other.step.tolist() == [0, 100, 200]
+    assert "".join(judged.latent_phase) == "ABC"
+    assert "".join(judged.behaviour_phase) == "".join(other.behaviour_phase) == "ABC"
+    assert set(judged.layer) == {"down3"} and set(other.layer) == {"up1"}
     # Ordered without training, it can be no achievement of training.
     assert "".join(other.latent_phase) == "???"
 
 
+def test_each_of_the_weights_has_verdicts_of_its_own(run):
+    geometry, behaviour = run
+    early = geometry["step"] == 100
+    averaged = geometry.assign(weights="ema", step=geometry["step"].mask(early, 150))
+    late = behaviour.assign(weights="ema", step=behaviour["step"].replace({100: 150}), outcome="none")
+    both = phases(pd.concat([geometry, averaged]), pd.concat([behaviour, late]))
+    raw, ema = (both[(both.weights == weights) & both.judged] for weights in ("raw", "ema"))
+    assert raw.step.tolist() == [0, 100, 200] and ema.step.tolist() == [0, 150, 200]
+    assert "".join(raw.latent_phase) == "".join(ema.latent_phase) == "ABC"
+    assert "".join(raw.behaviour_phase) == "ABC" and "".join(ema.behaviour_phase) == "AAA"
+
+
 def test_the_topology_of_the_same_cloud_is_read(run):
     geometry, behaviour = run
+    geometry = geometry[geometry.layer == "down3"]
     bars = [("down3", 100, 0), ("down3", 100, 1), ("up1", 100, 0), ("down3", 200, 0), ("down3", 200, 1)]
     topology = pd.DataFrame(
-        [(step, layer, 239, dimension, 0.0, 1.0, True) for layer, step, dimension in bars],
-        columns=["step", "layer", "t", "dimension", "birth", "death", "significant"],
+        [(step, "raw", layer, 239, dimension, 0.0, 1.0, True) for layer, step, dimension in bars],
+        columns=TABLES["topology"].names,
     )
     assert "".join(phases(geometry, behaviour, topology).latent_phase) == "A?C"
     elsewhere = topology.assign(layer="up1")

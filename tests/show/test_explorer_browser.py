@@ -179,7 +179,7 @@ def test_the_slider_moves_everything_together(visit, file, results, how):
     assert seen.readout()["latent"] == phases.loc[400, "latent_phase"]
     assert seen.readout()["behaviour"] == phases.loc[400, "behaviour_phase"]
     effects = results["balanced-seed0"].table("effects")
-    effects = effects[(effects["weights"] == "ema") & (effects["t"] == 450)].set_index("step")
+    effects = effects[(effects["weights"] == "raw") & (effects["t"] == 450)].set_index("step")
     assert seen.readout()["effect x"] == f"{effects.loc[400, 'effect_x']:.2f}"
     # The cursor stands where the step is on the curves' own axis.
     place = seen.page.evaluate(

@@ -355,7 +355,7 @@ def test_phases_of_a_run_that_returns_are_not_counted_as_in_order():
 def test_phases_are_those_of_the_table_in_the_order_of_the_runs(full, selected):
     data = selected["phases"]
     assert list(data["run"].unique()) == full.names
-    table = full["torus-seed1"].phases
+    table = full["torus-seed1"].table("phases", judged=True)
     latent = data[(data["run"] == "torus-seed1") & (data["kind"] == "latent")]
     assert latent["phase"].tolist() == table["latent_phase"].fillna("?").tolist()
 
@@ -431,7 +431,7 @@ def test_effects_are_shown_at_the_middle_timestep_and_errors_at_all(full, select
     data = selected["label_effects"]
     effects = data[data["quantity"].isin(["effect_x", "effect_y", "effect_xy"])]
     assert set(effects["t"]) == {450} and set(data.loc[data["quantity"] == "residual", "t"]) == {300, 450, 600}
-    table = full.table("metrics", quantity="effect", factor="x", t=450, weights="ema", run="torus-seed1")
+    table = full.table("metrics", quantity="effect", factor="x", t=450, weights="raw", run="torus-seed1")
     own = effects[(effects["run"] == "torus-seed1") & (effects["quantity"] == "effect_x")]
     assert own["value"].tolist() == table["value"].tolist()
     torus = data[data["dataset"] == "torus"]

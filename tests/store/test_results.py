@@ -39,7 +39,7 @@ def write_latents(path: Path, steps: tuple[int, ...] = STEPS, samples: int = SAM
             for layer, length in PLACES:
                 vector = np.zeros((samples, length))
                 vector[:, 0], vector[:, 1] = step, np.arange(samples)
-                where = {"step": step, "layer": layer, "t": 239, "noise": "own"}
+                where = {"step": step, "weights": "raw", "layer": layer, "t": 239, "noise": "own"}
                 rows = {name: [value] * samples for name, value in where.items()} | {"sample": np.arange(samples)}
                 table.append(rows | {"vector": vector})
 

@@ -47,7 +47,7 @@ def dataset_rows(rows=7, pixels=16, seed=0):
 
 def latent_rows(layer, width, rows=4):
     vectors = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
-    where = {"step": [5] * rows, "layer": [layer] * rows, "t": [39] * rows, "noise": ["own"] * rows}
+    where = {"step": [5] * rows, "weights": ["raw"] * rows, "layer": [layer] * rows, "t": [39] * rows, "noise": ["own"] * rows}
     return where | {"sample": range(rows), "vector": vectors}
 
 
@@ -118,7 +118,7 @@ def test_vectors_of_different_length_are_never_read_as_one_block(path, filters):
 
 def test_undefined_numbers_come_back_undefined_and_infinite_ones_infinite(path):
     bars = {
-        "step": [0, 0], "layer": ["down3"] * 2, "t": [39] * 2, "dimension": [0, 1],
+        "step": [0, 0], "weights": ["raw"] * 2, "layer": ["down3"] * 2, "t": [39] * 2, "dimension": [0, 1],
         "birth": [0.0, np.nan], "death": [np.inf, 1.0], "significant": [True, False],
     }  # fmt: skip
     write_table("topology", path, bars, META)

@@ -31,7 +31,7 @@ def write_explored(root: Path, samples: int = 60, steps=FEW_STEPS, without=(), *
         margin = 0.0 if boundary == "torus" else 2.0
         lattice = Lattice(image_size=run.info["image_size"], margin=margin, boundary=boundary)
         found = classify(run.images().astype(float), asked["mu_x"], asked["mu_y"], lattice, 1.0, 0.25)
-        table = asked[["step", "sample", "mu_x", "mu_y", "split"]].join(found)
+        table = asked[["step", "weights", "sample", "mu_x", "mu_y", "split"]].join(found)
         write_table("behaviour", run.path("behaviour"), table, METADATA)
         if "effects" not in without:
             write_table("effects", run.path("effects"), _effects(), METADATA)
@@ -43,6 +43,6 @@ def _effects() -> pd.DataFrame:
         [(step, t, weights) for step in STEPS for t in (300, 450, 600) for weights in ("ema", "raw")],
         columns=["step", "t", "weights"],
     )
-    use = rise(rows["step"].to_numpy(dtype=float), 600) * np.where(rows["weights"] == "ema", 1.0, 0.5)
+    use = rise(rows["step"].to_numpy(dtype=float), 600) * np.where(rows["weights"] == "raw", 1.0, 0.5)
     columns = {name: use for name in TABLES["effects"].names if name not in rows}
     return rows.assign(**columns | {"effect_x_low": use - 0.1, "effect_x_high": use + 0.1})

@@ -28,6 +28,7 @@ def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
     row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "dx": dx, "dy": dy}
     row |= {"image_size": 16, "sigma": 1.0, "margin": 2.0, "boundary": "plane", "polarity": "bright"}
     row |= {
+        "weights": "raw",
         "skew_axis": "none",
         "skew_alpha": 0.0,
         "holdout": "none",
@@ -55,8 +56,9 @@ class Experiment:
         latent = latent or "A" * len(STEPS)
         for s, a, b in zip(STEPS, latent, behaviour or latent, strict=True):
             a, order = ("?", "partial") if a == "p" else (a, {"C": "full", "?": None}.get(a, "none"))
-            where = {"step": s, "latent_phase": a, "behaviour_phase": b, "order": order, "layer": "down3", "t": 239}
-            self.phases.append(run | where | {"reason": ""})
+            where = {"step": s, "weights": "raw", "layer": "down3", "t": 239, "judged": True}
+            verdicts = {"latent_phase": a, "behaviour_phase": b, "order": order, "reason": ""}
+            self.phases.append(run | where | verdicts)
         return self
 
     def data(self):

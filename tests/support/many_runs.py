@@ -49,6 +49,7 @@ def _behaviour() -> pd.DataFrame:
     x, y = (mu + random.normal(0, 1, mu.shape)).T
     error = np.hypot(x - mu[:, 0], y - mu[:, 1])
     return table.assign(
+        weights="raw",
         mu_x=mu[:, 0],
         mu_y=mu[:, 1],
         split=np.where(table["sample"] % 4 == 0, "between", "seen"),
@@ -68,7 +69,7 @@ def _geometry() -> list[dict]:
     numbers = [("pca3", label, "r2") for label in ("requested", "realised", "shuffled")]
     numbers += [("raw", "requested", f"made_up_{number}") for number in range(NUMBERS)]
     return [
-        {"step": step, "layer": layer, "t": t, "noise": "own"}
+        {"step": step, "weights": "raw", "layer": layer, "t": t, "noise": "own"}
         | {"space": space, "label": label, "metric": metric, "value": 0.5}
         for step, layer, t in where
         for space, label, metric in numbers

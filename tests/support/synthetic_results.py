@@ -157,7 +157,7 @@ def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
     plain = {
         "run": run, "dataset": dataset, "seed": seed, "dx": 1.0, "dy": 1.0, "image_size": SIZE, "sigma": 1.0,
         "margin": 2.0, "boundary": "plane", "polarity": "bright", "skew_axis": "none", "skew_alpha": 0.0,
-        "holdout": "none",
+        "holdout": "none", "weights": "raw",
     }  # fmt: skip
     row = with_fingerprint(plain | TRAINING | MACHINE | keys | {"path": path})
     length = row["image_size"] - 2 * row["margin"]
@@ -182,6 +182,7 @@ def _samples(random: np.random.Generator, steps: Sequence[int], samples: int, mi
         if step < 300:
             image = image + np.roll(image, 6, axis=(1, 2)) + random.normal(0, 0.3, image.shape)
         columns["step"] += [step] * samples
+        columns["weights"] += ["raw"] * samples
         columns["sample"] += list(range(samples))
         columns["mu_x"] += list(centres[:, 0])
         columns["mu_y"] += list(centres[:, 1])
@@ -193,7 +194,7 @@ def _samples(random: np.random.Generator, steps: Sequence[int], samples: int, mi
 
 def _embedding(random: np.random.Generator, steps, layers, samples: int, middle: float) -> pd.DataFrame:
     parts = [
-        pd.DataFrame({"step": step, "layer": layer, "t": t, "sample": np.arange(samples)})
+        pd.DataFrame({"step": step, "weights": "raw", "layer": layer, "t": t, "sample": np.arange(samples)})
         for step in steps
         for layer in layers
         for t in TIMES
@@ -230,7 +231,7 @@ def _topology(random: np.random.Generator, steps, layers, boundary: str, middle:
                 bars += [(2, b, b + random.exponential(0.02), False) for b in random.uniform(0.4, 0.6, 12)]
                 if boundary == "torus" and step > middle:
                     bars += [(1, 0.22, 0.95, True), (1, 0.25, 0.8, True), (2, 0.55, 0.9, True)]
-                rows += [(step, layer, t, *bar) for bar in bars]
+                rows += [(step, "raw", layer, t, *bar) for bar in bars]
     return pd.DataFrame(rows, columns=TABLES["topology"].names)
 
 
@@ -241,11 +242,13 @@ def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.Da
     rows = [
         (
             s,
+            "raw",
+            layers[0],
+            TIMES[0],
+            True,
             phase(s, middle * 0.7, middle),
             phase(s, middle * 0.8, middle * 1.25),
             "none",
-            layers[0],
-            TIMES[0],
             "made up",
         )
         for s in steps
@@ -323,7 +326,7 @@ def _by_bin(random: np.random.Generator, step: int, skewed: str, taus: np.ndarra
                 factor = late.get(name, 1.0) if skewed in (axis, "both") else 1.0
                 shares.append(float(rise(step, factor * tau)))
                 rows += [
-                    {"quantity": "use", "factor": axis, "t": t, "weights": "ema", "bin": pair}
+                    {"quantity": "use", "factor": axis, "t": t, "weights": "raw", "bin": pair}
                     | {"value": shares[-1] + 0.01 * random.normal()}
                     for t in EFFECT_TIMES
                 ]

@@ -18,12 +18,20 @@ rule runs:
     params:
         folder=output_folder,
         runs=json.dumps(GRID),
+        judged=json.dumps(
+            {
+                run.dataset: run.probe.judged
+                for run in RUNS.values()
+                if run.probe.judged != "raw"
+            }
+        ),
         settings=fingerprint([step_settings(run, "train") for run in RUNS.values()]),
         code=code_of("runs"),
     message:
         "Listing the runs"
     shell:
-        "python -m bumpscope --log {log:q} runs --runs {params.runs:q} --folder {params.folder:q} --output {output:q}"
+        "python -m bumpscope --log {log:q} runs --runs {params.runs:q} --judged {params.judged:q} --folder {params.folder:q}"
+        " --output {output:q}"
 
 
 # Every number of every checkpoint of every run, one a row.

@@ -26,9 +26,9 @@ def behaviour(
     requests = read_table("samples", samples)
     with open_table("behaviour", output, provenance(chosen.plain, samples, run=chosen.run)) as table:
         # A checkpoint at a time, so that memory does not grow with their number.
-        for step in requests["step"].unique():
-            request = requests[requests.step == step].reset_index(drop=True)
-            images = read_block("samples", samples, "image", [("step", "==", int(step))]).reshape(-1, size, size)
+        for (step, weights), rows in requests.groupby(["step", "weights"], sort=False):
+            request, where = rows.reset_index(drop=True), [("step", "==", step), ("weights", "==", weights)]
+            images = read_block("samples", samples, "image", where).reshape(-1, size, size)
             found = classify(
                 images.astype(np.float64),
                 request.mu_x.to_numpy(),
@@ -37,7 +37,7 @@ def behaviour(
                 tolerance=chosen.analysis.tolerance,
                 faint=chosen.analysis.faint,
             )
-            table.append(request[["step", "sample", "mu_x", "mu_y", "split"]].join(found))
+            table.append(request[["step", "weights", "sample", "mu_x", "mu_y", "split"]].join(found))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def effects(
                 rows = [decompose(models[p.t](p.x_t, p.mu_x, p.mu_y), p) for p in probes]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)
                 table.append(frame[TABLES["effects"].names])
-                for one in binned if weights == "ema" else ():
+                for one in binned if weights == "raw" else ():
                     t = one.probe.t
                     found = effects_by_bin(models[t], one, chosen.lattice).assign(step=step, t=t)
                     frequency_table.append(found[TABLES["frequency"].names])

@@ -1,7 +1,7 @@
 """Generate images at each probed checkpoint of a run, and keep activations on the way."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import typer
@@ -42,17 +42,19 @@ def generate(
     ):
         run = Checkpoints(checkpoints, chosen.lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
         for number, step in enumerate(probe.checkpoints, start=1):
-            network = run.load(step, probe.weights)
-            generated = generate_images(network, run.process, probe, centres, seeds)
-            pixels = generated.images.reshape(len(centres), -1)
-            request = centres.assign(step=step, noise_seed=seeds)[["step", *centres.columns, "noise_seed"]]
-            image_table.append(request.to_dict("series") | {"image": pixels})
-            alike = generate_images(network, run.process, probe, control, shared)
-            for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
-                for (layer, t), vectors in found.activations.items():
-                    where: dict[str, Any] = {"step": step, "layer": layer, "t": t, "noise": noise}
-                    rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
-                    latent_table.append(rows.to_dict("series") | {"vector": vectors})
+            for weights in probe.drawing:
+                network = run.load(step, weights)
+                generated = generate_images(network, run.process, probe, centres, seeds)
+                pixels = generated.images.reshape(len(centres), -1)
+                request = centres.assign(step=step, weights=weights, noise_seed=seeds)
+                request = request[["step", "weights", *centres.columns, "noise_seed"]]
+                image_table.append(request.to_dict("series") | {"image": pixels})
+                alike = generate_images(network, run.process, probe, control, shared)
+                for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
+                    for (layer, t), vectors in found.activations.items():
+                        where = {"step": step, "weights": weights, "layer": layer, "t": t, "noise": noise}
+                        rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
+                        latent_table.append(rows.to_dict("series") | {"vector": vectors})
             log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(probe.checkpoints), step)
 
 

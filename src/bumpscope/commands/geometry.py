@@ -39,30 +39,34 @@ def geometry(
     pictures = {}
     with open_table("geometry", output, metadata) as table:
         for number, cloud in enumerate(clouds(latents, samples), start=1):
-            rows = behaviour_rows[behaviour_rows.step == cloud.step].set_index("sample").loc[cloud.sample]
+            drawn = (behaviour_rows["step"] == cloud.step) & (behaviour_rows["weights"] == cloud.weights)
+            rows = behaviour_rows[drawn].set_index("sample").loc[cloud.sample]
             components = decompose(cloud.vectors)
             umap = embed(components, seed)
             numbers = measure(components, Centres.from_table(rows, x_and_y), seed, umap)
             if cloud.noise == "own":
-                pictures[cloud.step, cloud.layer, cloud.t] = (cloud.sample, components.leading, umap)
+                pictures[cloud.step, cloud.weights, cloud.layer, cloud.t] = (cloud.sample, components.leading, umap)
             else:
                 # No bumps are searched for in these images.
                 numbers = numbers[numbers["label"] != "realised"]
-            numbers = numbers.assign(step=cloud.step, layer=cloud.layer, t=cloud.t, noise=cloud.noise)
+            where = {"step": cloud.step, "weights": cloud.weights, "layer": cloud.layer, "t": cloud.t}
+            numbers = numbers.assign(**where, noise=cloud.noise)
             table.append(numbers[TABLES["geometry"].names])
             if number % 16 == 0:
                 log.info("%s: %d clouds measured", chosen.run, number)
     write_table("embedding", embedding, _embedding_frame(pictures), metadata)
 
 
-def _embedding_frame(pictures: dict[tuple[int, str, int], tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:
-    """Points of all clouds; the checkpoints of each (layer, t) share one aligned basis."""
+def _embedding_frame(
+    pictures: dict[tuple[int, str, str, int], tuple[np.ndarray, np.ndarray, np.ndarray]],
+) -> pd.DataFrame:
+    """Points of all clouds; the checkpoints of each (weights, layer, t) share one aligned basis."""
     parts = []
-    for layer, t in dict.fromkeys((layer, t) for _, layer, t in pictures):
-        here = {step: value for (step, *where), value in pictures.items() if where == [layer, t]}
+    for place in dict.fromkeys(tuple(place) for _, *place in pictures):
+        here = {step: value for (step, *where), value in pictures.items() if tuple(where) == place}
         aligned = align({step: pca for step, (_, pca, _) in here.items()})
         for step, (sample, pca, umap) in here.items():
-            points = {"step": step, "layer": layer, "t": t, "sample": sample}
+            points = {"step": step, **dict(zip(("weights", "layer", "t"), place, strict=True)), "sample": sample}
             for name, coordinates in (("pca", pca), ("umap", umap), ("aligned", aligned[step])):
                 points |= {f"{name}_{k + 1}": coordinates[:, k] for k in range(3)}
             parts.append(pd.DataFrame(points))

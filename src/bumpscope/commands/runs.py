@@ -28,6 +28,9 @@ def runs(
     runs: Annotated[str, typer.Option(help='the grid as JSON: {"dataset": [seeds], ...}')],
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="table to write")],
+    judged: Annotated[
+        str, typer.Option(help='weights that verdicts are read from as JSON: {"dataset": "ema", ...}; the others: raw')
+    ] = "{}",
 ) -> None:
     """List the runs of an experiment with their properties."""
     try:
@@ -35,13 +38,19 @@ def runs(
         pairs = [(dataset, int(seed)) for dataset, seeds in grid.items() for seed in seeds]
     except (ValueError, TypeError, AttributeError):
         raise CommandError('--runs: is not JSON of the form {"dataset": [seeds], ...}') from None
+    try:
+        weights = dict(json.loads(judged))
+    except (ValueError, TypeError):
+        raise CommandError('--judged: is not JSON of the form {"dataset": "ema", ...}') from None
     rows, last_checkpoints = [], []
     for dataset, seed in pairs:
         path = run_path(dataset, seed)
         last = _last_checkpoint(folder / path / "checkpoints")
-        rows.append(_row(path, dataset, f"{dataset}-seed{seed}", last))
+        row = _row(path, dataset, f"{dataset}-seed{seed}", last)
+        rows.append(row | {"weights": weights.get(dataset, "raw")})
         last_checkpoints.append(last)
-    write_table("runs", output, pd.DataFrame(rows)[TABLES["runs"].names], provenance({"runs": grid}, *last_checkpoints))
+    metadata = provenance({"runs": grid, "judged": weights}, *last_checkpoints)
+    write_table("runs", output, pd.DataFrame(rows)[TABLES["runs"].names], metadata)
 
 
 def _last_checkpoint(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from bumpscope.commands.interface import CommandError, execute, log
 from bumpscope.config.readings import CONFIGURED, Readings
 from bumpscope.config.run import run_path
 from bumpscope.judge.claims import read
+from bumpscope.judge.coupling import QUANTITIES, coupling
 from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdicts_text
 from bumpscope.judge.sensitivity import places as places_of
 from bumpscope.store.files import atomic_path
@@ -45,6 +46,7 @@ def sensitivity(
         runs=results.runs,
         phases=data.table("phases"),
         coupling=results.coupling,
+        coupling_otherwise=coupling(_of_other_weights(results), results.runs),
         claims=results.claims,
     )
     rows = []
@@ -64,6 +66,17 @@ def sensitivity(
     with atomic_path(text) as temporary:
         temporary.write_text(told, encoding="utf-8")
     print(f"\n{told}", flush=True)
+
+
+def _of_other_weights(results: Results) -> pd.DataFrame:
+    """What the coupling index is computed from, with the label effects of the weights that no verdict is read from."""
+    found = results.table("metrics", quantity=QUANTITIES, weights=["raw", "ema", None])
+    judged = found["run"].map(results.runs.set_index("run")["weights"])
+    own = found["weights"] == judged
+    measured_otherwise = found["quantity"] == "effect"
+    kept = found[own & ~measured_otherwise]
+    other = found[~own & measured_otherwise]
+    return pd.concat([kept, other.assign(weights=judged[other.index])], ignore_index=True)
 
 
 def _paths(folder: Path, wanted: Readings, variant: str) -> dict[str, tuple[Path, Path]]:

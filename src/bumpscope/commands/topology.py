@@ -29,7 +29,7 @@ def topology(
         for cloud in clouds(latents, samples):
             if cloud.noise == "own":
                 bars = persistence(cloud.vectors, derived_seed(chosen.seed, "topology"))
-                bars = bars.assign(step=cloud.step, layer=cloud.layer, t=cloud.t)
+                bars = bars.assign(step=cloud.step, weights=cloud.weights, layer=cloud.layer, t=cloud.t)
                 table.append(bars[TABLES["topology"].names])
 
 

@@ -47,18 +47,18 @@ def vary(
     ):
         run = Checkpoints(checkpoints, lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
         for number, step in enumerate(probe.checkpoints, start=1):
-            generated = generate(run.load(step, probe.weights), run.process, probe, centres, seeds)
+            generated = generate(run.load(step, probe.judged), run.process, probe, centres, seeds)
             images = generated.images.astype(np.float64)
             # The tolerance decides only the outcome, which this table does not have.
             found = classify(images, centres.mu_x.to_numpy(), centres.mu_y.to_numpy(), lattice, np.inf, faint)
-            found = centres.join(found).assign(step=step)
+            found = centres.join(found).assign(step=step, weights=probe.judged)
             behaviour_table.append(found[TABLES["varied_behaviour"].names])
             where = Centres.from_table(found, factors(lattice))
             for layer, t in list(generated.activations):
                 # Each cloud is freed once it is measured.
                 components = decompose(generated.activations.pop((layer, t)))
                 numbers = measure(components, where, geometry_seed)
-                numbers = numbers.assign(step=step, layer=layer, t=t, noise="own")
+                numbers = numbers.assign(step=step, weights=probe.judged, layer=layer, t=t, noise="own")
                 geometry_table.append(numbers[TABLES["varied_geometry"].names])
             log.info("%s: checkpoint %d of %d probed and measured (step %d)", chosen.run, number, len(paths), step)
 

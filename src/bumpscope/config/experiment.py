@@ -38,7 +38,7 @@ def _default_datasets() -> dict[str, Dataset]:
     # Only the last checkpoint counts for the withheld block.
     ends = {"training": {"checkpoints": [0, 400, 800, 1200, 1600]}, "probe": {"checkpoints": [0, 1600]} | _SPARING}
     lattices = {
-        "balanced": plane | {"dx": 1.0, "dy": 1.0},
+        "balanced": plane | {"dx": 1.0, "dy": 1.0, "probe": {"weights": "both"}},
         "dense": plane | {"dx": 0.5, "dy": 0.5} | ladder,
         "sparse": plane | {"dx": 2.0, "dy": 2.0} | ladder,
         "withheld": plane | {"dx": 1.0, "dy": 1.0, "holdout": {"x": [5.0, 8.0], "y": [5.0, 8.0]}} | ends,

@@ -79,11 +79,13 @@ def run_seconds(run: Run) -> dict[str, float]:
     trained = forward * (2 if run.model.reference == "factorised" else 1)
     forward *= 1 if run.model.reference == "none" else 2
     probe, training = run.probe, run.training
-    images = len(probe.checkpoints) * probe.samples
+    # Each checkpoint once with each of its weights.
+    probed = len(probe.checkpoints) * len(probe.drawing)
+    images = probed * probe.samples
     # The control with shared noise generates each seen centre once more: at most three eighths of the samples.
-    control = len(probe.checkpoints) * min(math.prod(run.lattice.counts), 0.375 * probe.samples)
+    control = probed * min(math.prod(run.lattice.counts), 0.375 * probe.samples)
     # One for each layer and t, and one of the images.
-    clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + 1)
+    clouds = probed * (len(probe.layers) * len(probe.timesteps) + 1)
     # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.
     probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes

@@ -24,7 +24,11 @@ class GenerationKeys(Section):
     samples: int = Field(512, ge=16, le=10_000, description="images generated at a checkpoint")
     sampler: SamplerName = Field("ddim", description="deterministic DDIM, or ancestral as in DDPM")
     sampling_steps: int = Field(25, ge=2, description="denoising steps from pure noise to an image")
-    weights: Literal["ema", "raw"] = Field("ema", description="moving average (ema) or raw weights")
+    weights: Literal["raw", "ema", "both"] = Field(
+        "raw",
+        description="weights that draw the images: raw, their moving average (ema), or both; verdicts are read from the"
+        " raw ones, or from the average where it stands alone",
+    )
     layers: list[LayerName] = Field(
         ["down3", "up2"],
         min_length=1,
@@ -35,6 +39,16 @@ class GenerationKeys(Section):
         min_length=1,
         description="t at which activations are kept, or the sampler's nearest; phases are judged at the first",
     )
+
+    @property
+    def judged(self) -> str:
+        """The weights that verdicts are read from: raw or ema."""
+        return "ema" if self.weights == "ema" else "raw"
+
+    @property
+    def drawing(self) -> tuple[str, ...]:
+        """The weights that draw the images, the judged ones first."""
+        return ("raw", "ema") if self.weights == "both" else (self.weights,)
 
 
 class EffectKeys(Section):

@@ -22,7 +22,7 @@ class Reading(Section):
         layer, t: where latents are read, at the sampler's nearest t; None for where the experiment judges phases.
     """
 
-    factor: Literal["configured", "tolerance", "place", "samples", "sampler"]
+    factor: Literal["configured", "tolerance", "place", "samples", "sampler", "weights"]
     level: str
     variant: str
     tolerance: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -37,4 +37,7 @@ class Sensitivity(Section):
             SamplerChoice(sampler="ancestral", sampling_steps=100),
         ],
         description="instead of probe.sampler and probe.sampling_steps",
+    )
+    weights: list[Literal["raw", "ema"]] = Field(
+        ["ema"], description="instead of the weights that verdicts are read from, see probe.weights"
     )

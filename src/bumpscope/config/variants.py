@@ -33,6 +33,9 @@ def _changes(sensitivity: Sensitivity) -> Iterator[Change]:
     for one in sensitivity.samplers:
         level = f"{one.sampler}, {one.sampling_steps} steps"
         yield Change(f"{one.sampler}-{one.sampling_steps}", "sampler", level, one.model_dump())
+    for weights in sensitivity.weights:
+        level = {"raw": "raw weights", "ema": "averaged weights"}[weights]
+        yield Change(f"weights={weights}", "weights", level, {"weights": weights})
 
 
 def variants(config: Config) -> dict[str, list[Run]]:
@@ -42,7 +45,11 @@ def variants(config: Config) -> dict[str, list[Run]]:
     and timesteps of `sensitivity`. The others keep them at the first place, and leave out runs whose own probe is
     already the same.
     """
-    runs = config.balanced_plane_runs()
+    # Of the weights only those that verdicts are read from.
+    runs = [
+        replace(run, probe=run.probe.model_copy(update={"weights": run.probe.judged}))
+        for run in config.balanced_plane_runs()
+    ]
     timesteps = _timesteps(config, runs)
     found = {CONFIGURED: [_probed_everywhere(run, config.sensitivity.layers, timesteps) for run in runs]}
     for change in _changes(config.sensitivity):

@@ -133,14 +133,14 @@ def at_timesteps(rows: pd.DataFrame, times: Mapping[str, int]) -> pd.DataFrame:
 def curves_of(measure: str) -> dict[str, Where]:
     """axis -> the rows of table ``metrics`` with the learning curves of a measure, at every timestep.
 
-    Effects are those of the EMA weights; rare is how far each axis' label is obeyed at its rare positions. Accuracy is
-    that of centres ``between`` lattice points, which all datasets are asked for.
+    Rows are of the judged weights, as they are read. Rare is how far each axis' label is obeyed at its rare positions.
+    Accuracy is that of centres ``between`` lattice points, which all datasets are asked for.
     """
     if measure == "effects":
-        where = {axis: {"quantity": "effect", "weights": "ema", "bin": None} for axis in "xy"}
+        where = {axis: {"quantity": "effect", "bin": None} for axis in "xy"}
     elif measure == RARE:
         rare = {"x": f"x=rare,y={ALL}", "y": f"x={ALL},y=rare"}
-        where = {axis: {"quantity": "use", "weights": "ema", "bin": rare[axis]} for axis in "xy"}
+        where = {axis: {"quantity": "use", "bin": rare[axis]} for axis in "xy"}
     else:
         where = {axis: {"quantity": "accuracy", "split": "between", "bin": None} for axis in "xy"}
     return {axis: own | {"factor": axis} for axis, own in where.items()}

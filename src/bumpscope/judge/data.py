@@ -47,12 +47,12 @@ class Data:
 
         A dataset with fewer seeds or checkpoints would blur the onsets of one that was made to time them.
         """
-        return _with_most(self.with_most_seeds, self.table("phases"), "step")
+        return _with_most(self.with_most_seeds, self.table("phases", judged=True), "step")
 
     @cached_property
     def histories(self) -> dict[RunKey, History]:
         """The phases of each run of :attr:`best_timed`."""
-        return histories(self.table("phases"), self.best_timed.index)
+        return histories(self.table("phases", judged=True), self.best_timed.index)
 
 
 def _with_most(planes: pd.DataFrame, table: pd.DataFrame, counted: str) -> pd.DataFrame:

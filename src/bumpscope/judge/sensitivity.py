@@ -1,7 +1,8 @@
 """The claims judged again with one choice changed, and where in the network a disordered manifold shows.
 
 A reading (:mod:`bumpscope.config.readings`) replaces what the balanced planes' runs show; all else, label effects and
-coupling among it, stays as the experiment has it. So the claim on coupling is the same in every reading.
+coupling among it, stays as the experiment has it. Only other weights have label effects, and so a coupling, of their
+own.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Probing:
             lattice=lattice_of(self.run),
             tolerance=reading.tolerance,
         )
-        return metrics, verdicts.assign(**who)
+        # Claims read the judged weights: those that this probing was drawn with stand in their place.
+        weights = metrics["weights"].mask(metrics["weights"].notna(), self.run["weights"])
+        return metrics.assign(weights=weights), verdicts.assign(**who, weights=self.run["weights"])
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,14 @@ class Experiment:
     """Tables ``metrics``, ``runs``, ``coupling`` and ``claims`` of an experiment, and ``phases`` of all its runs.
 
     Of ``metrics`` what claims rest on is enough; ``phases`` has the columns run, dataset and seed besides.
+    ``coupling_otherwise`` is table ``coupling`` of the label effects of the other weights.
     """
 
     metrics: pd.DataFrame
     runs: pd.DataFrame
     phases: pd.DataFrame
     coupling: pd.DataFrame
+    coupling_otherwise: pd.DataFrame
     claims: pd.DataFrame
 
     def judge(self, reading: Reading, probings: Iterable[Probing]) -> pd.DataFrame:
@@ -114,7 +119,7 @@ class Experiment:
             pd.concat([self.metrics[kept], metrics], ignore_index=True),
             self.runs,
             pd.concat([self.phases[~self.phases["run"].isin(again)], phases], ignore_index=True),
-            self.coupling,
+            self.coupling_otherwise if reading.factor == "weights" else self.coupling,
         )
         own = verdicts["claim"].map(self.claims.set_index("claim")["verdict"])
         table = verdicts.assign(factor=reading.factor, level=reading.level, changed=verdicts["verdict"] != own)
@@ -173,7 +178,7 @@ def verdicts_text(table: pd.DataFrame) -> str:
     width = max(len(level) for level in table["level"])
     lines = [
         "Verdicts with one choice changed at a time (* another verdict than the experiment's own).",
-        "C5 rests on label effects, which none of these choices touches.",
+        "C5 rests on label effects, which only the weights touch.",
         "",
     ]
     lines.append(" " * (12 + width) + "".join(f"  {name:<{VERDICT_WIDTH}}" for name in names).rstrip())

@@ -2,24 +2,24 @@
 
 Quantities, by the columns that qualify them:
 
-- split (seen, heldout, between or all): ``share_none``, ``share_multiple``, ``share_misplaced``, ``share_correct``:
-  share of the generated images with this outcome; ``accuracy_0.5px``, ``accuracy_1px``, ``accuracy_2px``: share with
-  exactly one bump, within this distance of the request; ``error``, ``amplitude``, ``width``: medians over the images
-  with one bump, px, intensity, px.
-- factor (x, y), split: ``accuracy``: among the images with one bump, share within the tolerance on this axis. Divided
-  by the images with one bump and not by all: a factor common to both axes would make them rise together whatever the
-  network learns.
+- weights, split (seen, heldout, between or all): ``share_none``, ``share_multiple``, ``share_misplaced``,
+  ``share_correct``: share of the generated images with this outcome; ``accuracy_0.5px``, ``accuracy_1px``,
+  ``accuracy_2px``: share with exactly one bump, within this distance of the request; ``error``, ``amplitude``,
+  ``width``: medians over the images with one bump, px, intensity, px.
+- weights, factor (x, y), split: ``accuracy``: among the images with one bump, share within the tolerance on this axis.
+  Divided by the images with one bump and not by all: a factor common to both axes would make them rise together
+  whatever the network learns.
 - t, weights, and factor where there is one: the columns of table ``effects``; ``effect_x_low`` is quantity
   ``effect_low`` of factor x.
-- t, weights (ema), bin, and factor where there is one: the columns of table ``frequency``. A bin such as
+- t, weights (raw), bin, and factor where there is one: the columns of table ``frequency``. A bin such as
   ``x=rare,y=all`` names common, middle, rare or all for each axis. ``accuracy`` and ``share_correct`` of the seen
   centres are given by bin as well where this table is.
-- layer, t, space, label, noise: the metrics of table ``geometry``; ``r2_x`` is quantity ``r2`` of factor x, ``r2``
-  without a factor is the mean of both.
-- layer, t: ``betti_0``, ``betti_1``, ``betti_2``: number of significant bars. ``latent_phase``: 0, 1, 2 for A, B, C,
-  empty for ?, at every place that was read and for the images.
-- none: ``latent_phase``, ``behaviour_phase``: the run's verdicts. ``loss``: at the last logged step up to the
-  checkpoint.
+- weights, layer, t, space, label, noise: the metrics of table ``geometry``; ``r2_x`` is quantity ``r2`` of factor x,
+  ``r2`` without a factor is the mean of both.
+- weights, layer, t: ``betti_0``, ``betti_1``, ``betti_2``: number of significant bars. ``latent_phase``: 0, 1, 2 for
+  A, B, C, otherwise empty, at every place that was read and for the images.
+- weights: ``latent_phase``, ``behaviour_phase``: the run's verdicts.
+- none: ``loss``: at the last logged step up to the checkpoint.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from pandas.api.typing import DataFrameGroupBy
 
 from bumpscope.config.lattice import Lattice
 from bumpscope.measure.betti import betti_table
-from bumpscope.measure.phases import latent_phases
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.bumps import factors, frequency_bins
@@ -44,6 +43,7 @@ DISTANCES = (0.5, 1.0, 2.0)
 FEWEST_SINGLE_BUMPS = 16
 PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
 FACTORS = ("x", "y", "xy")
+PLACE = ["weights", "layer", "t"]
 DTYPES = {"text": "str", "int": "int64", "float": "float64"}
 # t is empty for many numbers.
 COLUMNS = {column.name: DTYPES[column.kind] for column in TABLES["metrics"].columns} | {"t": "Int64"}
@@ -82,7 +82,6 @@ def run_metrics(
             parts.extend(_behaviour_by_bin(behaviour, lattice, tolerance))
     if _given(geometry):
         parts.append(_geometry(geometry))
-        parts.append(_latent_phases(geometry, topology))
     if _given(topology):
         parts.append(_betti_numbers(topology))
     if _given(effects):
@@ -90,8 +89,7 @@ def run_metrics(
     if _given(frequency):
         parts.append(_frequency(frequency))
     if _given(phases):
-        verdicts = ("latent_phase", "behaviour_phase")
-        parts.extend(_rows(phases["step"], column, phases[column].map(PHASES)) for column in verdicts)
+        parts.extend(_phases(phases))
     if _given(losses) and parts:
         parts.append(_loss(losses, np.unique(np.concatenate([part["step"].to_numpy() for part in parts]))))
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -117,8 +115,9 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
     def by_split(columns: dict[str, pd.Series] | pd.DataFrame, rows: pd.Series | None = None) -> DataFrameGroupBy:
         values = pd.DataFrame(columns).astype("float64")
         values = values if rows is None else values.where(rows)
-        placed = [values.assign(step=behaviour["step"], split=split) for split in (behaviour["split"], "all")]
-        return pd.concat(placed, ignore_index=True).groupby(["step", "split"])
+        drawn = values.assign(step=behaviour["step"], weights=behaviour["weights"])
+        placed = [drawn.assign(split=split) for split in (behaviour["split"], "all")]
+        return pd.concat(placed, ignore_index=True).groupby(["step", "weights", "split"])
 
     yield _melt(by_split(shares).mean(), "quantity")
     on_axis = by_split(shares_of_single, single)
@@ -145,8 +144,8 @@ def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: floa
     bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
     for x in (bins["x"], ALL):
         for y in (bins["y"], ALL):
-            table = values.assign(step=seen["step"], split="seen", bin=_pair(seen.index, x, y))
-            grouped = table.groupby(["step", "split", "bin"])
+            table = values.assign(step=seen["step"], weights=seen["weights"], split="seen", bin=_pair(seen.index, x, y))
+            grouped = table.groupby(["step", "weights", "split", "bin"])
             shares = grouped.mean().where(grouped.count() >= FEWEST_SINGLE_BUMPS)
             yield _melt(shares[["x", "y"]], "factor").assign(quantity="accuracy")
             yield _melt(shares[["share_correct"]], "quantity")
@@ -175,18 +174,24 @@ def _apart(names: pd.Series) -> pd.DataFrame:
 
 
 def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
-    qualifiers = geometry[["step", "layer", "t", "space", "label", "noise", "value"]]
+    qualifiers = geometry[["step", *PLACE, "space", "label", "noise", "value"]]
     label = qualifiers["label"].where(qualifiers["label"] != "")
     return qualifiers.assign(label=label).join(_apart(geometry["metric"]))
 
 
-def _latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None) -> pd.DataFrame:
-    verdicts = latent_phases(geometry, topology)
-    return verdicts[["step", "layer", "t"]].assign(quantity="latent_phase", value=verdicts["latent_phase"].map(PHASES))
+def _phases(phases: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The latent verdict of every place, and both verdicts of the run, which have no place."""
+    judged = phases[phases["judged"]]
+    for rows, quantity, where in (
+        (phases, "latent_phase", PLACE),
+        (judged, "latent_phase", ["weights"]),
+        (judged, "behaviour_phase", ["weights"]),
+    ):
+        yield rows[["step", *where]].assign(quantity=quantity, value=rows[quantity].map(PHASES))
 
 
 def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:
-    counts = betti_table(topology, ["step", "layer", "t"])
+    counts = betti_table(topology, ["step", *PLACE])
     return _melt(counts.rename(columns="betti_{}".format), "quantity")
 
 
@@ -198,7 +203,7 @@ def _effects(effects: pd.DataFrame) -> pd.DataFrame:
 def _frequency(frequency: pd.DataFrame) -> pd.DataFrame:
     long = frequency.drop(columns="probes").melt(["step", "t", "bin_x", "bin_y"], var_name="name")
     pairs = _pair(long.index, long["bin_x"], long["bin_y"])
-    return long[["step", "t", "value"]].assign(weights="ema", bin=pairs).join(_apart(long["name"]))
+    return long[["step", "t", "value"]].assign(weights="raw", bin=pairs).join(_apart(long["name"]))
 
 
 def _loss(losses: pd.DataFrame, steps: np.ndarray) -> pd.DataFrame:

@@ -15,7 +15,8 @@ import pandas as pd
 
 from bumpscope.measure.betti import betti_table
 
-COLUMNS = ["step", "latent_phase", "behaviour_phase", "order", "layer", "t", "reason"]
+PLACE = ["weights", "layer", "t"]
+COLUMNS = ["step", *PLACE, "judged", "latent_phase", "behaviour_phase", "order", "reason"]
 # How far a cloud is ordered by the requests: not at all, in part, or as phase C requires; empty where unknown.
 ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
 
@@ -157,7 +158,7 @@ def behaviour_phase(outcomes: pd.Series) -> str:
 
 
 def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The latent verdict at every checkpoint, layer and timestep of a run, each against its own step 0.
+    """The latent verdict at every checkpoint and place (weights, layer, timestep) of a run, against its own step 0.
 
     Step 0 has no control, so it is never C. Clouds of shared noise are controls themselves and have no verdict.
 
@@ -165,35 +166,34 @@ def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) 
         geometry, topology: the run's tables of these names; the latter is optional.
 
     Returns:
-        Columns step, layer, t, latent_phase, order, reason; layers and timesteps in the order of the table.
+        Columns step, weights, layer, t, latent_phase, order, reason; places in the order of the table.
     """
     own = geometry[geometry["noise"] == "own"]
     holes: dict[Hashable, tuple[int, int, int]] = {}
     if topology is not None:
-        counts = betti_table(topology, ["step", "layer", "t"])
+        counts = betti_table(topology, ["step", *PLACE])
         holes = dict(zip(counts.index, counts.itertuples(index=False, name=None), strict=True))
     rows = []
-    for (layer, t), place in own.groupby(["layer", "t"], sort=False):
+    for where, place in own.groupby(PLACE, sort=False):
         clouds = dict(iter(place.groupby("step")))
         untrained = clouds.get(0)
         rows += [
             (
                 step,
-                layer,
-                t,
-                *latent_phase(cloud, None if cloud is untrained else untrained, holes.get((step, layer, t))),
+                *where,
+                *latent_phase(cloud, None if cloud is untrained else untrained, holes.get((step, *where))),
             )
             for step, cloud in clouds.items()
         ]
-    table = pd.DataFrame(rows, columns=["step", "layer", "t", "latent_phase", "order", "reason"])
+    table = pd.DataFrame(rows, columns=["step", *PLACE, "latent_phase", "order", "reason"])
     # Text even where it is unknown throughout, like a table that is read back.
     return table.astype({"order": "str"})
 
 
 def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Both verdicts at every checkpoint of a run: the table ``phases``.
+    """Both verdicts at every checkpoint and place of a run: the table ``phases``.
 
-    The latent verdict is that of the first (layer, t) of the geometry table; see :func:`latent_phases`.
+    Judged is the first (layer, t) of the geometry table, with either weights.
 
     Args:
         geometry, behaviour, topology: the run's tables of these names; the last is optional.
@@ -203,10 +203,8 @@ def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFra
     """
     if len(geometry) == 0:
         raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")
-    layer, t = geometry.layer.iloc[0], int(geometry.t.iloc[0])
-    latent = latent_phases(geometry[(geometry.layer == layer) & (geometry.t == t)], topology).set_index("step")
-    outcomes = dict(iter(behaviour.groupby("step").outcome))
-    steps = sorted(set(latent.index) | set(outcomes))
-    table = latent.reindex(steps).fillna({"latent_phase": "?", "reason": "no activations were kept"})
-    behaves = [behaviour_phase(outcomes.get(step, pd.Series(dtype=str))) for step in steps]
-    return table.assign(behaviour_phase=behaves, layer=layer, t=t).reset_index(names="step")[COLUMNS]
+    table = latent_phases(geometry, topology)
+    judged = (table["layer"] == geometry["layer"].iloc[0]) & (table["t"] == geometry["t"].iloc[0])
+    drawn = {key: behaviour_phase(outcomes) for key, outcomes in behaviour.groupby(["step", "weights"])["outcome"]}
+    behaves = [drawn.get(key, "?") for key in zip(table["step"], table["weights"], strict=True)]
+    return table.assign(judged=judged, behaviour_phase=behaves)[COLUMNS]

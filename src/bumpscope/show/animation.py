@@ -128,7 +128,7 @@ def _scene(results: Results) -> _Scene:
     points = points[points["sample"].isin(kept)].sort_values(["step", "sample"])
     phases = pd.DataFrame(columns=["step", *PHASES])
     if run.has("phases"):
-        phases = run.table("phases", ["step", *PHASES]).sort_values("step").fillna("?")
+        phases = run.table("phases", ["step", *PHASES], judged=True).sort_values("step").fillna("?")
     correct = rows.correct_images(results)
     return _Scene(
         view=view,

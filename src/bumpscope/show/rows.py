@@ -36,10 +36,10 @@ def correct_images(results: Results) -> pd.DataFrame:
     return measured(results, "share_correct", split="seen", bin=None)
 
 
-def of_each_run(results: Results, table: str, columns: Sequence[str]) -> pd.DataFrame:
-    """A table of all runs that have it, with the columns run, dataset and seed in front."""
+def of_each_run(results: Results, table: str, columns: Sequence[str], **where: Any) -> pd.DataFrame:
+    """The rows of a table of all runs that have it, with the columns run, dataset and seed in front."""
     parts = [
-        run.table(table, columns).assign(run=run.name, dataset=run.dataset, seed=run.seed)
+        run.table(table, columns, **where).assign(run=run.name, dataset=run.dataset, seed=run.seed)
         for run in results
         if run.has(table)
     ]

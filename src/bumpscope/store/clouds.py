@@ -17,12 +17,14 @@ class Cloud:
     """One vector a generated image.
 
     Attributes:
-        step, layer, t, noise: where it was read, as in table ``latents``; images have the layer ``image`` and t = 0.
+        step, weights, layer, t, noise: where it was read, as in table ``latents``; images have the layer ``image`` and
+            t = 0.
         sample: numbers of the images, shape (n,).
         vectors: shape (n, d), float32.
     """
 
     step: int
+    weights: str
     layer: str
     t: int
     noise: str
@@ -35,13 +37,14 @@ def clouds(latents: Path, samples: Path) -> Iterator[Cloud]:
 
     The images are a control: what they show themselves, activations that follow them need not have learnt.
     """
-    where = ["step", "layer", "t", "noise"]
+    where = ["step", "weights", "layer", "t", "noise"]
     places = read_table("latents", latents, where).drop_duplicates()
-    for step, layer, t, noise in places.itertuples(index=False, name=None):
-        rows = list(zip(where, ["=="] * len(where), (step, layer, t, noise), strict=True))
+    for place in places.itertuples(index=False, name=None):
+        rows = [(name, "==", value) for name, value in zip(where, place, strict=True)]
         sample = read_table("latents", latents, ["sample"], rows)["sample"].to_numpy()
-        yield Cloud(step, layer, t, noise, sample, read_block("latents", latents, "vector", rows))
-    for step in read_table("samples", samples, ["step"])["step"].unique():
-        rows = [("step", "==", int(step))]
+        yield Cloud(*place, sample, read_block("latents", latents, "vector", rows))
+    drawn = read_table("samples", samples, ["step", "weights"]).drop_duplicates()
+    for step, weights in drawn.itertuples(index=False, name=None):
+        rows = [("step", "==", step), ("weights", "==", weights)]
         sample = read_table("samples", samples, ["sample"], rows)["sample"].to_numpy()
-        yield Cloud(int(step), IMAGE_LAYER, 0, "own", sample, read_block("samples", samples, "image", rows))
+        yield Cloud(step, weights, IMAGE_LAYER, 0, "own", sample, read_block("samples", samples, "image", rows))

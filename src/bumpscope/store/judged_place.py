@@ -20,7 +20,7 @@ def judged_place(run: Run, present: Iterable[tuple[str, int]]) -> tuple[str, int
     """
     places = set(present)
     if run.has("phases"):
-        last = run.table("phases", ["step", "layer", "t"]).sort_values("step").iloc[-1]
+        last = run.table("phases", ["layer", "t"], judged=True).iloc[-1]
         if (last["layer"], last["t"]) in places:
             return str(last["layer"]), int(last["t"])
     if not places:

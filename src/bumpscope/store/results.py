@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from bumpscope.config.model import IMAGE_LAYER, LAYERS
 from bumpscope.store.run import KEYS, Run, missing
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.selection import UnknownName, as_list, chosen_columns, condition, unknown
+from bumpscope.store.selection import JUDGED, UnknownName, as_list, chosen_columns, condition, judged, unknown
 from bumpscope.store.summary import as_html, as_text
 from bumpscope.store.tables import TableError, read_table
 
@@ -158,7 +161,8 @@ class Results:
             columns: columns to read; images and activations come from :meth:`Run.images` and :meth:`Run.vectors`.
             run, dataset, seed: the runs to read, one value or several each.
             filters: rows to read, as a pyarrow filter such as ``[("step", ">=", 800)]``.
-            where: rows to read, as column = value or column = [values]; None selects empty cells.
+            where: rows to read, as column = value or column = [values]; None selects empty cells. Of images drawn with
+                other weights than the judged ones there are rows only where ``weights`` asks for them.
 
         Returns:
             The table; if each run has one, those of the runs below each other, with columns run, dataset and seed in
@@ -177,12 +181,23 @@ class Results:
             return self._put_together(name, columns, self.select(**given), filters, where)
         if given:
             self.select(**given)  # so that a run that does not exist is an error and not an empty table
+        if name in JUDGED and "weights" not in where:
+            filters = self._of_judged_weights(name, filters)
         if columns is None and filters is None and not given and not where:
             return self._whole(name)
         path, rows = self.folder / TABLES[name].path, condition(name, given | where, filters)
         if not path.exists():
             raise missing(self.folder, name)
         return read_table(name, path, chosen_columns(name, columns), rows)
+
+    def _of_judged_weights(self, name: str, filters: Any) -> pc.Expression | None:
+        """Filters, with the condition that rows are of the weights that their run is judged by."""
+        of_runs = self._whole("runs").groupby("weights")["run"]
+        each = [condition(name, judged(name, str(weights)) | {"run": list(runs)}) for weights, runs in of_runs]
+        # Runs that are judged by the same weights share a condition.
+        either = reduce(or_, (rows for rows in each if rows is not None), pc.scalar(False))
+        own = condition(name, {}, filters)
+        return either if own is None else own & either
 
     def _put_together(
         self, name: str, columns: Sequence[str] | None, runs: Sequence[Run], filters: Any, where: Mapping[str, Any]

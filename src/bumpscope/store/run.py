@@ -12,7 +12,7 @@ import pandas as pd
 
 from bumpscope.config.steps import Train
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
-from bumpscope.store.selection import UnknownName, chosen_columns, condition, unknown
+from bumpscope.store.selection import UnknownName, chosen_columns, condition, judged, unknown
 from bumpscope.store.tables import TableError, read_block, read_checkpoint_metadata, read_table
 
 # Columns that tell the runs of an experiment apart, and their dtypes.
@@ -34,12 +34,14 @@ class Run:
     Attributes:
         name: its id, such as ``balanced-seed0``.
         dataset, seed: the dataset and the seed that it was trained with.
+        weights: raw or ema, the weights that verdicts are read from.
         info: its row of table ``runs``.
         folder: the folder of its checkpoints and tables.
     """
 
     def __init__(self, root: Path, info: Mapping[str, Any]):
         self.name, self.dataset, self.seed = str(info["run"]), str(info["dataset"]), int(info["seed"])
+        self.weights = str(info["weights"])
         self.info = dict(info)
         self.folder = root / str(info["path"])
         self._root = root
@@ -88,11 +90,12 @@ class Run:
     ) -> pd.DataFrame:
         """One of its tables, or part of it, without the columns run, dataset and seed.
 
-        Tables of ``snakemake sensitivity`` have a column variant in front. Arguments and errors are those of
-        :meth:`bumpscope.store.results.Results.table`.
+        Tables of ``snakemake sensitivity`` have a column variant in front. Of images drawn with other weights than the
+        judged ones there are rows only where ``weights`` asks for them: ``weights=["raw", "ema"]``. Arguments and
+        errors are those of :meth:`bumpscope.store.results.Results.table`.
         """
         shared = {"run": self.name} if "run" in TABLES[_known(name)].names else {}
-        rows = condition(name, where | shared, filters)
+        rows = condition(name, judged(name, self.weights) | where | shared, filters)
         wanted = [column for column in chosen_columns(name, columns) if not shared or column not in KEYS]
         frames = {
             variant: read_table(name, path, wanted, rows, self.name) for variant, path in self._files(name).items()
@@ -110,7 +113,8 @@ class Run:
         Args:
             table: ``samples`` for the generated images, ``dataset`` for the images of its lattice.
         """
-        pixels = self.block(table, _column(table, IMAGE), condition(table, where, filters))
+        rows = condition(table, judged(table, self.weights) | where, filters)
+        pixels = self.block(table, _column(table, IMAGE), rows)
         size = int(self.info["image_size"])
         return pixels.reshape(len(pixels), size, size)
 
@@ -120,7 +124,8 @@ class Run:
         Layers differ in length, so select one; comparable rows have one step, t and noise:
         ``run.vectors(step=1600, layer="down3", t=239, noise="own")``.
         """
-        return self.block("latents", _column("latents", VECTOR), condition("latents", where, filters))
+        rows = condition("latents", judged("latents", self.weights) | where, filters)
+        return self.block("latents", _column("latents", VECTOR), rows)
 
     def block(self, table: str, column: str, filters: Any = None) -> np.ndarray:
         """An image or vector column of one of its tables, shape (rows, numbers), float32.

@@ -38,16 +38,25 @@ def _columns(text: str) -> tuple[Column, ...]:
 
 
 _STEP = "step | int | optimiser steps | training checkpoint\n"
-_WHERE = _STEP + (
-    "layer | text | – | block of the denoiser whose output this is, or image: the generated images, a control\n"
-    "t | int | – | diffusion timestep that the sampler really visited; 0 for images\n"
+_WEIGHTS = "weights | text | – | raw, or ema: their moving average\n"
+_WHERE = (
+    _STEP
+    + _WEIGHTS
+    + (
+        "layer | text | – | block of the denoiser whose output this is, or image: the generated images, a control\n"
+        "t | int | – | diffusion timestep that the sampler really visited; 0 for images\n"
+    )
 )
 _NOISE = "noise | text | – | own: each image starts from its own noise; shared: a control, all start from the same\n"
-_REQUEST = _STEP + (
-    "sample | int | – | number of the generated image, the same request and noise at every checkpoint\n"
-    "mu_x | float | px | requested centre, x (column)\n"
-    "mu_y | float | px | requested centre, y (row)\n"
-    "split | text | – | seen, heldout (withheld combination) or between (between lattice points)\n"
+_REQUEST = (
+    _STEP
+    + _WEIGHTS
+    + (
+        "sample | int | – | number of the generated image, the same request and noise at every checkpoint\n"
+        "mu_x | float | px | requested centre, x (column)\n"
+        "mu_y | float | px | requested centre, y (row)\n"
+        "split | text | – | seen, heldout (withheld combination) or between (between lattice points)\n"
+    )
 )
 
 TABLES: dict[str, Table] = {
@@ -98,6 +107,7 @@ TABLES: dict[str, Table] = {
             "precision | text | – | arithmetic of the training: float32 or bfloat16\n"
             "trained | text | – | fingerprint of the settings of model, diffusion and training, without checkpoints,"
             " logging and compilation; datasets are compared only where it is the same\n"
+            "weights | text | – | raw or ema: the weights that verdicts are read from\n"
             "path | text | – | folder of the run, relative to the output folder\n"
             "device | text | – | what trained it: cpu or cuda\n"
             "processor | text | – | model of the CPU\n"
@@ -195,9 +205,10 @@ TABLES: dict[str, Table] = {
         "{path}/effects.parquet",
         "a probe",
         _columns(
-            _STEP + "t | int | – | diffusion timestep\n"
-            "weights | text | – | ema or raw\n"
-            "effect_x | float | – | use of the x label; 1: as the Bayes denoiser that knows x; all effects, their"
+            _STEP
+            + "t | int | – | diffusion timestep\n"
+            + _WEIGHTS
+            + "effect_x | float | – | use of the x label; 1: as the Bayes denoiser that knows x; all effects, their"
             " intervals and the residual are empty where the condition exceeds 100\n"
             "effect_y | float | – | the same for y\n"
             "effect_xy | float | – | what needs both labels at once\n"
@@ -212,7 +223,7 @@ TABLES: dict[str, Table] = {
     ),
     "frequency": Table(
         "{path}/frequency.parquet",
-        "a probe of a pair of frequency bins, of the averaged weights; none unless `probe.frequency_bins` is on",
+        "a probe of a pair of frequency bins, of the raw weights; none unless `probe.frequency_bins` is on",
         _columns(
             _STEP + "t | int | – | diffusion timestep\n"
             "bin_x | text | – | common, middle or rare: a third of the x positions each, by rank of frequency; or all\n"
@@ -230,13 +241,12 @@ TABLES: dict[str, Table] = {
     ),
     "phases": Table(
         "{path}/phases.parquet",
-        "a checkpoint",
+        "a checkpoint at a place",
         _columns(
-            _STEP + "latent_phase | text | – | A, B, C or ?: from geometry alone\n"
+            _WHERE + "judged | bool | – | whether verdicts are read at this layer and t, the first that are probed\n"
+            "latent_phase | text | – | A, B, C or ?: from geometry alone\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
             "order | text | – | how far the requests order the latents: none, partial or full; empty where unknown\n"
-            "layer | text | – | layer that the latent verdict was read at\n"
-            "t | int | – | timestep that it was read at\n"
             "reason | text | – | the numbers behind the latent verdict"
         ),
     ),
@@ -256,8 +266,8 @@ TABLES: dict[str, Table] = {
             "label | text | – | as in table geometry\n"
             "split | text | – | split of the requested centres, or all\n"
             "noise | text | – | own or shared, as in table geometry\n"
-            "weights | text | – | ema or raw\n"
-            "bin | text | – | frequency bins of the positions, such as x=rare,y=all\n"
+            + _WEIGHTS
+            + "bin | text | – | frequency bins of the positions, such as x=rare,y=all\n"
             "value | float | see the quantity | its value; empty where it is not defined"
         ),
     ),
@@ -371,7 +381,8 @@ TABLES: dict[str, Table] = {
         "sensitivity.parquet",
         "a claim judged with one choice changed; made by `snakemake sensitivity`",
         _columns(
-            "factor | text | – | changed choice: tolerance, place (layer and t), samples, sampler; configured: none\n"
+            "factor | text | – | changed choice: tolerance, place (layer and t), samples, sampler, weights; configured:"
+            " none\n"
             "level | text | – | what it is changed to\n"
             "claim | text | – | id of the claim\n"
             "estimate | float | as in claims | its value; empty without data\n"

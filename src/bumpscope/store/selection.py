@@ -17,6 +17,8 @@ from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 
 _TYPES: dict[str, type] = {"int": Integral, "float": Real, "text": str, "bool": bool}
 _SHOWN = 24
+# Tables with rows of other weights than those that verdicts are read from.
+JUDGED = ("samples", "behaviour", "latents", "geometry", "embedding", "topology", "phases", "metrics")
 
 
 class UnknownName(KeyError):
@@ -79,6 +81,16 @@ def condition(table: str, where: Mapping[str, Any], filters: Any = None) -> pc.E
         alternatives = ([field.isin(filled)] if filled else []) + ([field.is_null()] if None in values else [])
         parts.append(reduce(or_, alternatives, pc.scalar(False)))
     return reduce(and_, parts) if parts else None
+
+
+def judged(table: str, weights: str) -> dict[str, Any]:
+    """The condition on a table's rows that they are of the judged weights, or of no weights; {} where all rows are.
+
+    Tables of what was measured with all weights at every checkpoint, such as ``effects``, are read whole.
+    """
+    if table not in JUDGED:
+        return {}
+    return {"weights": [weights, None] if table == "metrics" else weights}
 
 
 def matching(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:

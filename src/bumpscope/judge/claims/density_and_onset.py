@@ -30,7 +30,7 @@ ID = "C4"
 STATEMENT = "Denser data bring structure earlier, in optimiser steps"
 STATISTIC = "slope of ln onset of structure (R² one half) against ln lattice spacing"
 R2 = {"quantity": "r2", "factor": None, "space": "pca3", "label": "requested", "noise": "own"}
-READS: Reads = (("phases", {}), ("metrics", R2))
+READS: Reads = (("phases", {"judged": True}), ("metrics", R2))
 FIGURES = ("event_order",)
 
 # Below this slope halving the spacing saves less than 7% of the steps.
@@ -46,7 +46,7 @@ def judge(data: Data) -> Judged:
     cannot time, the verdict is undetermined. Steps count, which at a fixed batch is as images seen. Per epoch the slope
     is greater by what a denser lattice adds to the length of an epoch; it is shown and does not count.
     """
-    passed = histories(data.table("phases"), data.planes.index)
+    passed = histories(data.table("phases", judged=True), data.planes.index)
     known = curves(data.table("metrics", **R2), by=("layer", "t"))
     places = {run: (*run, history.layer, history.t) for run, history in passed.items()}
     ladders = longest_ladders(data.planes, {run: onset(*known[key]) for run, key in places.items() if key in known})

@@ -24,7 +24,7 @@ STATEMENT = "Combinations never seen together, and positions between lattice poi
 STATISTIC = "accuracy on new centres minus accuracy on seen ones, at the last step, for the worse kind of new centre"
 KINDS = ("heldout", "between")
 SHARES = {"quantity": "share_correct", "split": ["seen", *KINDS], "bin": None}
-READS: Reads = (("phases", {}), ("metrics", SHARES))
+READS: Reads = (("phases", {"judged": True}), ("metrics", SHARES))
 FIGURES = ("behaviour_mix",)
 
 # Accuracy may fall this far behind that on seen centres.

@@ -19,7 +19,7 @@ STATISTIC = "R² of the requested centre minus its higher control, where accurac
 SEEN = {"quantity": "share_correct", "split": "seen", "bin": None}
 LABELS = ["requested", "shuffled"]
 R2 = {"quantity": "r2", "factor": None, "space": "pca3", "label": LABELS, "noise": "own"}
-READS: Reads = (("phases", {}), ("metrics", SEEN), ("metrics", R2))
+READS: Reads = (("phases", {"judged": True}), ("metrics", SEEN), ("metrics", R2))
 FIGURES = ("decodability", "event_order")
 
 # R² this far above both controls is more than they explain.

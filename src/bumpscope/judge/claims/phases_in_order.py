@@ -20,7 +20,7 @@ ID = "C1"
 STATEMENT = "Training passes three latent phases in order: no structure, a 2D manifold in disorder, an ordered one"
 STATISTIC = "share of seeds whose latents pass A, B, C in order"
 PHASES_ELSEWHERE = {"quantity": "latent_phase"}
-READS: Reads = (("phases", {}), ("metrics", PHASES_ELSEWHERE))
+READS: Reads = (("phases", {"judged": True}), ("metrics", PHASES_ELSEWHERE))
 FIGURES = ("phases", "places", "manifold", "persistence")
 
 # A share of seeds is a majority, or a minority, when a one-sided binomial test against one half says so.

@@ -25,7 +25,7 @@ from bumpscope.judge.verdicts import (
 ID = "C2"
 STATEMENT = "Each latent phase goes with one behaviour: several bumps, one in the wrong place, one in the right place"
 STATISTIC = "ln onset of the latent phase minus ln onset of the behaviour, at the boundary (B or C) further apart"
-READS: Reads = (("phases", {}),)
+READS: Reads = (("phases", {"judged": True}),)
 FIGURES = ("behaviour_mix", "phases")
 
 # Onsets within this ratio of each other go together.

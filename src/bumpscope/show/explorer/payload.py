@@ -215,11 +215,11 @@ def _letters(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def effects(run: Run) -> dict[str, Any] | None:
-    """Label effects of the averaged weights at the middle of the t probed; None where none was measured."""
+    """Label effects of the judged weights at the middle of the t probed; None where none was measured."""
     if not run.has("effects"):
         return None
     rows = run.table("effects")
-    rows = rows[rows["weights"] == "ema"]
+    rows = rows[rows["weights"] == run.weights]
     if rows.empty:
         return None
     t = middle(rows["t"])
@@ -231,7 +231,7 @@ def phases(run: Run) -> dict[str, Any] | None:
     """The verdicts of a run and the place where the latent one was read; None where none was made."""
     if not run.has("phases"):
         return None
-    rows = run.table("phases").sort_values("step")
+    rows = run.table("phases", judged=True).sort_values("step")
     if rows.empty:
         return None
     return {

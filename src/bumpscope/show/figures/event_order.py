@@ -18,7 +18,7 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Step at which a curve of a balanced run first goes half of its way, interpolated in log step. Dots: seeds; "
     "diamond and bar: geometric mean and 95% t interval (three seeds or more). Right: runs timed; curves that rise by "
-    "less than 0.1 or cross between distant checkpoints are not. Effects: averaged weights, middle timestep. Order: "
+    "less than 0.1 or cross between distant checkpoints are not. Effects: middle timestep. Order: "
     "trustworthiness of the activations."
 )
 TOPIC = "Phases"
@@ -52,7 +52,7 @@ def select(results: Results) -> pd.DataFrame:
 
 def _curves(results: Results) -> pd.DataFrame:
     """All curves, with the column ``event`` to tell them apart."""
-    effects = rows.measured(results, "effect", "factor", "t", weights="ema", bin=None, factor=list(EFFECTS))
+    effects = rows.measured(results, "effect", "factor", "t", bin=None, factor=list(EFFECTS))
     times = {name: middle(own) for name, own in effects.groupby("dataset")["t"]}
     effects = effects[effects["t"] == effects["dataset"].map(times)]
     parts = [effects.assign(event=effects["factor"].map(EFFECTS))]

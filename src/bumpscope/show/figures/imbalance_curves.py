@@ -48,7 +48,7 @@ NULL: dict[str, style.Look] = {
 
 def select(results: Results) -> pd.DataFrame:
     """Label effects of each imbalanced dataset and of its two nulls, after step 0."""
-    effects = rows.measured(results, "effect", "factor", "t", factor=list(OWN), weights="ema", bin=None)
+    effects = rows.measured(results, "effect", "factor", "t", factor=list(OWN), bin=None)
     if effects.empty or not results.has("coupling"):
         return pd.DataFrame(columns=list(COLUMNS))
     effects = effects[effects["step"] > 0].rename(columns={"factor": "axis"})

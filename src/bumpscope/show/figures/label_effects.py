@@ -15,7 +15,7 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Left: use of the x label, of the y label and of both together (0: none; 1: Bayes-optimal) at one timestep t, "
     "with the share of correct images. Middle, right: residual error and excess error at every t, relative to the best "
-    "denoiser without labels (dashed). Averaged weights. Thick: mean over seeds; thin: each seed."
+    "denoiser without labels (dashed). Thick: mean over seeds; thin: each seed."
 )
 TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
@@ -47,7 +47,7 @@ TIMES: tuple[style.Look, ...] = (
 
 def select(results: Results) -> pd.DataFrame:
     """Effects at the middle timestep, errors at every timestep, and the share of correct images."""
-    where = {"weights": "ema", "bin": None}
+    where = {"bin": None}
     effects = rows.measured(results, "effect", "factor", "t", **where)
     effects = effects.assign(quantity="effect_" + effects["factor"].astype(str))
     errors = rows.measured(results, list(ERRORS), "t", **where)

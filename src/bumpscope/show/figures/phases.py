@@ -27,7 +27,7 @@ KINDS = {"latent_phase": "latent", "behaviour_phase": "behaviour"}
 
 def select(results: Results) -> pd.DataFrame:
     """Both verdicts at every checkpoint of every run."""
-    found = rows.of_each_run(results, "phases", ["step", *KINDS])
+    found = rows.of_each_run(results, "phases", ["step", *KINDS], judged=True)
     long = found.rename(columns=KINDS).melt([*rows.CHECKPOINT], list(KINDS.values()), "kind", "phase")
     order = {run: place for place, run in enumerate(found["run"].unique())}
     long = long.sort_values("run", key=lambda names: names.map(order), kind="stable", ignore_index=True)

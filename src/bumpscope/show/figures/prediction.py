@@ -38,7 +38,7 @@ def select(results: Results) -> pd.DataFrame:
     """Accuracy, label effect and residual error of each pair of datasets."""
     parts = [rows.correct_images(results).assign(quantity="correct", t=-1)]
     for name, quantity, factor in (("effect_x", "effect", "x"), ("residual", "residual", None)):
-        found = rows.measured(results, quantity, "t", factor=factor, weights="ema", bin=None)
+        found = rows.measured(results, quantity, "t", factor=factor, bin=None)
         parts.append(found.assign(quantity=name))
     found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     pairs = [pd.DataFrame(columns=list(COLUMNS))]

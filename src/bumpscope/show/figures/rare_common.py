@@ -59,7 +59,7 @@ PANELS = {"x": ("by bin of x", "o"), "y": ("by bin of y", "s"), "rare": ("rare, 
 def select(results: Results) -> pd.DataFrame:
     """Use of labels and accuracy by frequency bin: skewed datasets first, then their controls."""
     pairs = {f"x={x},y={y}": (x, y) for x in (*BINS, ALL) for y in (*BINS, ALL)}
-    use = rows.measured(results, "use", "factor", "t", "bin", weights="ema", bin=list(pairs))
+    use = rows.measured(results, "use", "factor", "t", "bin", bin=list(pairs))
     use = use[use["step"] > 0].assign(quantity="use_" + use["factor"].astype(str))
     use = at_timesteps(use, usual_timesteps(use))
     names = _in_order(results, set(use["dataset"]))
