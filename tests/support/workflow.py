@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dry_runs import dry_run
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "src", "environment.yml")
 
@@ -30,11 +32,12 @@ def command(*arguments: str, preset: str | Path = "workflow/presets/tiny.yaml") 
 def snakemake(
     project: Path, *arguments: str, preset: str | Path = "workflow/presets/tiny.yaml"
 ) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake to its end; both streams come back as text."""
+    """Run Snakemake to its end; both streams come back as text. Dry runs share one import of it."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(
-        command(*arguments, preset=preset), cwd=project, capture_output=True, text=True, env=environment, check=False
-    )
+    words = command(*arguments, preset=preset)
+    if "--dry-run" in words:
+        return dry_run([word for word in words[3:] if word != "--dry-run"], project, environment)
+    return subprocess.run(words, cwd=project, capture_output=True, text=True, env=environment, check=False)
 
 
 def planned(project: Path, *arguments: str, preset: str | Path = "workflow/presets/tiny.yaml") -> dict[str, int]:
