@@ -27,6 +27,8 @@ LEFT_OUT = {"store.schemas", "store.provenance", *SECTIONS}
 TEMPLATES = (".jinja", ".css", ".js")
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TEXTS = {"help", "description"}
+# What holds statements, and with them imports.
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def module_path(module: str) -> Path:
@@ -74,8 +76,13 @@ def closure(module: str) -> set[str]:
 
 
 @cache
+def _text(module: str) -> str:
+    return module_path(module).read_text(encoding="utf-8")
+
+
+@cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(module_path(module).read_text(encoding="utf-8"))
+    return ast.parse(_text(module))
 
 
 @cache
@@ -87,13 +94,15 @@ def _imported(module: str) -> tuple[str, ...]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             found += [used for used, *_ in _parts(node) if used]
         elif not _for_type_checkers(node):
-            waiting.extend(ast.iter_child_nodes(node))
+            waiting.extend(inner for inner in ast.iter_child_nodes(node) if isinstance(inner, BLOCKS))
     return (*found, *_listed(module))
 
 
+@cache
 def _listed(module: str) -> list[str]:
     """All modules of a package that lists its own folder (``__path__``), since it imports them by name."""
-    if not any(isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(_tree(module))):
+    nodes = ast.walk(_tree(module)) if "__path__" in _text(module) else ()
+    if not any(isinstance(node, ast.Name) and node.id == "__path__" for node in nodes):
         return []
     files = module_path(module).parent.glob("*.py")
     return sorted(f"{module}.{file.stem}" for file in files if file.stem != "__init__")
@@ -138,22 +147,22 @@ def _hash(*values: Any) -> str:
 
 def _plain(value: Any, silent: bool = False) -> Any:
     """A syntax tree as nested tuples, without what cannot change a result; without any text where ``silent``."""
-    if isinstance(value, list):
+    if not isinstance(value, ast.AST):
+        if not isinstance(value, list):
+            return value
         if value and isinstance(value[0], ast.stmt):
             return _statements(value)
-        return tuple(_plain(one, silent) for one in value if not (silent and _is_text(one)))
-    if not isinstance(value, ast.AST):
-        return value
+        return tuple([_plain(one, silent) for one in value if not (silent and _is_text(one))])
     if silent and _is_text(value):
         return ""
-    fields = dict(ast.iter_fields(value))
+    kind, fields = type(value).__name__, value.__dict__
     if isinstance(value, ast.Raise):
         silent = True
     elif isinstance(value, ast.Call):
         silent = silent or _called(value)[1].endswith("Error")
-        fields["keywords"] = [keyword for keyword in value.keywords if keyword.arg not in TEXTS]
-    filled = [(name, _plain(field, silent)) for name, field in fields.items() if field is not None]
-    return (type(value).__name__, *(field for field in filled if field[1] != ()))
+        fields = fields | {"keywords": [keyword for keyword in value.keywords if keyword.arg not in TEXTS]}
+    filled = [(name, _plain(fields[name], silent)) for name in value._fields if fields.get(name) is not None]
+    return (kind, *[field for field in filled if field[1] != ()])
 
 
 def _statements(body: list[ast.stmt]) -> tuple[Any, ...]:
