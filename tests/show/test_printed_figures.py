@@ -36,18 +36,27 @@ def crowded(tmp_path_factory) -> Path:
     return write_results(root, datasets, seeds=(0, 1), steps=STEPS, samples=32, layers=layers)
 
 
-@pytest.mark.parametrize("results", ["usual", pytest.param("crowded", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", NAMES)
-def test_a_figure_is_legible_at_the_width_it_states(name, results, request):
+def printed(name: str, folder: Path, target: Path) -> Figure:
+    """A figure, written as figure.pdf and figure.png, with the layout of these."""
     module = gallery.figure(name)
-    figure = module.draw(module.select(Results(request.getfixturevalue(results))))
+    figure = module.draw(module.select(Results(folder)))
+    style.save(figure, target / "figure.pdf", target / "figure.png")
+    return figure
+
+
+def check_legible(figure: Figure, name: str) -> None:
     width, height = figure.get_size_inches()
-    assert width in (style.SINGLE, style.DOUBLE) and width <= module.WIDTH
+    assert width in (style.SINGLE, style.DOUBLE) and width <= gallery.figure(name).WIDTH
     assert height <= style.TALLEST + 1e-9
-    figure.set_dpi(100)
     assert not too_small(figure, style.SMALLEST)
     assert not outside(figure)
     assert not overlapping(figure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_crowded_figure_is_legible_at_the_width_it_states(name, crowded, tmp_path):
+    check_legible(printed(name, crowded, tmp_path), name)
 
 
 def test_faults_of_a_printed_figure_are_found():
@@ -59,10 +68,9 @@ def test_faults_of_a_printed_figure_are_found():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pdf_holds_text_and_lines_as_such_and_stays_small(name, usual, tmp_path):
-    module = gallery.figure(name)
-    figure = module.draw(module.select(Results(usual)))
-    style.save(figure, tmp_path / "figure.pdf", tmp_path / "figure.png")
+def test_a_figure_is_legible_and_its_pdf_holds_text_and_lines_as_such_and_stays_small(name, usual, tmp_path):
+    figure = printed(name, usual, tmp_path)
+    check_legible(figure, name)
     pdf = (tmp_path / "figure.pdf").read_bytes()
     # TrueType (Type 42) inside, which journals accept; no Type 3, which some do not.
     assert b"/FontFile2" in pdf and b"/Type3" not in pdf

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from bumpscope.show import style
+
 
 def written(figure: Figure) -> list[tuple[Text, Bbox]]:
     """All text that is drawn, with its place in pixels.
@@ -17,7 +19,8 @@ def written(figure: Figure) -> list[tuple[Text, Bbox]]:
     An axis has a label for every tick that it might need, also beyond its limits; only those it draws count.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with style.apply():  # ticks come into being where they are drawn
+        canvas.draw()
     renderer = canvas.get_renderer()
     hidden = set()
     for axis in figure.findobj(Axis):
