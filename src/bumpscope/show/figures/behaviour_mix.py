@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -72,10 +71,8 @@ def _panel(axes: Axes, data: pd.DataFrame) -> None:
     axes.stackplot(steps, heights, colors=[style.OUTCOMES[outcome] for outcome in OUTCOMES], linewidth=0)
     correct = data[data["outcome"] == "correct"]
     if correct["run"].nunique() > 1:
-        sns.lineplot(
-            correct, x="step", y="share", units="run", estimator=None, color="white", linewidth=0.6,
-            path_effects=OUTLINE, ax=axes,
-        )  # fmt: skip
+        for _, run in correct.sort_values("step", kind="stable").groupby("run"):
+            axes.plot(run["step"], run["share"], color="white", linewidth=0.6, path_effects=OUTLINE)
     style.step_axis(axes, mean.index.to_numpy())
     axes.plot(steps, np.ones(len(steps)), "k|", markersize=5, clip_on=False)
     axes.set(xlim=(steps[0], steps[-1]), ylim=(0, 1))

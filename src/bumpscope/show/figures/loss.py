@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from bumpscope.show import marks, rows, style
@@ -60,10 +59,9 @@ def draw(data: pd.DataFrame) -> Figure:
     for name, look in looks.items():
         own = data[data["dataset"] == name]
         marker = "o" if own["run"].value_counts().max() == 1 else ""  # a line needs two points
-        sns.lineplot(
-            own, x="step", y="loss", units="run", estimator=None, linewidth=0.9, alpha=0.85, marker=marker,
-            markersize=4, markeredgewidth=0, ax=axes, **look,
-        )  # fmt: skip
+        drawn: style.Look = {"linewidth": 0.9, "alpha": 0.85, "marker": marker, "markersize": 4}
+        for _, run in own.sort_values("step", kind="stable").groupby("run"):
+            axes.plot(run["step"], run["loss"], markeredgewidth=0, **drawn, **look)
     axes.set(xscale="log", yscale="log", xlabel="optimiser step", ylabel="mean squared error of the prediction")
     style.plain_logarithm(axes.xaxis)
     style.plain_logarithm(axes.yaxis)
