@@ -14,7 +14,9 @@ def behaviour(rows):
     """Rows of (step, split, bumps, mu_x, mu_y, x, y, outcome); errors are plane distances."""
     table = pd.DataFrame(rows, columns=["step", "split", "bumps", "mu_x", "mu_y", "x", "y", "outcome"])
     table["error"] = np.hypot(table.x - table.mu_x, table.y - table.mu_y)
-    return table.assign(sample=np.arange(len(table)), weights="raw", amplitude=0.8, width=1.1)[TABLES["behaviour"].names]
+    return table.assign(sample=np.arange(len(table)), weights="raw", amplitude=0.8, width=1.1)[
+        TABLES["behaviour"].names
+    ]
 
 
 def metrics(boundary="plane", **tables):
@@ -154,7 +156,9 @@ def test_behaviour_at_seen_centres_is_told_apart_by_frequency_bin_where_effects_
 
 
 def test_phases_become_numbers_and_an_open_verdict_is_empty():
-    rows = [(s, "raw", "down3", 239, True, p, "A", "none", "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]]
+    rows = [
+        (s, "raw", "down3", 239, True, p, "A", "none", "") for s, p in [(0, "A"), (100, "B"), (200, "C"), (300, "?")]
+    ]
     table = metrics(phases=pd.DataFrame(rows, columns=TABLES["phases"].names))
     assert [value(table, s, "latent_phase") for s in (0, 100, 200)] == [0, 1, 2]
     assert np.isnan(value(table, 300, "latent_phase"))

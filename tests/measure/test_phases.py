@@ -157,7 +157,9 @@ def run():
     ]
     geometry = pd.concat(parts, ignore_index=True)[TABLES["geometry"].names]
     outcomes = {0: ["multiple"] * 6 + ["none"] * 4, 100: ["misplaced"] * 8 + ["none"] * 2, 200: ["correct"] * 10}
-    behaviour = pd.concat([pd.DataFrame({"step": step, "weights": "raw", "outcome": o}) for step, o in outcomes.items()])
+    behaviour = pd.concat(
+        [pd.DataFrame({"step": step, "weights": "raw", "outcome": o}) for step, o in outcomes.items()]
+    )
     return geometry, behaviour
 
 

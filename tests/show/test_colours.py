@@ -16,6 +16,7 @@ from bumpscope.show.figures import (
     persistence,
     prediction,
     rare_common,
+    weights,
 )
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
@@ -37,6 +38,7 @@ LINES = {
         **{f"{a} null": look for a, look in imbalance_curves.NULL.items()},
     },
     "predictions": prediction.LOOKS,
+    "weights": weights.LOOKS,
     "frequency": rare_common.LOOKS,
     "dimensions": {str(dimension): look for dimension, look in persistence.LOOKS.items()},
     "geometry": learning_and_geometry.SMALL,

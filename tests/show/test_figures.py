@@ -21,6 +21,7 @@ from bumpscope.show.figures import (
     phases,
     places,
     prediction,
+    weights,
 )
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
@@ -479,6 +480,18 @@ def test_predictions_are_compared_at_timesteps_of_their_own_pair(tmp_path):
     data = prediction.select(Results(write_results(tmp_path, pair | others, **FEW)))
     times = data.groupby("quantity")["t"].unique().map(list).to_dict()
     assert times == {"correct": [-1], "effect_x": [450], "residual": [600]}
+
+
+def test_both_weights_are_shown_where_both_were_probed(full, selected, tmp_path):
+    data = selected["weights"]
+    assert set(data["weights"]) == {"raw", "ema"} and set(data["quantity"]) == set(weights.PANELS)
+    assert set(data["dataset"]) == {"balanced"} and set(data["seed"]) == {0, 1}
+    late = data[data["quantity"] == "correct"].groupby("weights")["value"].mean()
+    assert late["ema"] < late["raw"], "the made-up average lags behind"
+    one = Results(write_results(tmp_path, {"balanced": BALANCED}, **FEW))
+    table = one.table("metrics", weights=["raw", None])
+    write_table("metrics", tmp_path / "metrics.parquet", table, {})
+    assert weights.select(Results(tmp_path)).empty
 
 
 def test_half_times_of_predictions_are_geometric_means():

@@ -180,7 +180,15 @@ def flip(path):
 
 
 def replace_by_another_table(path):
-    bars = {"step": [0], "weights": ["raw"], "layer": ["down3"], "t": [300], "dimension": [0], "birth": [0.0], "death": [1.0]}
+    bars = {
+        "step": [0],
+        "weights": ["raw"],
+        "layer": ["down3"],
+        "t": [300],
+        "dimension": [0],
+        "birth": [0.0],
+        "death": [1.0],
+    }
     name, rows = ("topology", bars | {"significant": [True]}) if path.stem == "losses" else ("losses", loss_rows())
     write_table(name, path, rows, provenance({}, run="small-seed0"))
 

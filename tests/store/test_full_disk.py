@@ -86,7 +86,13 @@ def write_rows(path):
 def write_pieces(path):
     with open_table("latents", path, provenance({})) as table:
         for _ in range(40):
-            where = {"step": [0] * 64, "weights": ["raw"] * 64, "layer": ["up1"] * 64, "t": [39] * 64, "noise": ["own"] * 64}
+            where = {
+                "step": [0] * 64,
+                "weights": ["raw"] * 64,
+                "layer": ["up1"] * 64,
+                "t": [39] * 64,
+                "noise": ["own"] * 64,
+            }
             vector = np.random.default_rng(0).random((64, 64))
             table.append(where | {"sample": np.arange(64), "vector": vector})
 

@@ -47,7 +47,13 @@ def dataset_rows(rows=7, pixels=16, seed=0):
 
 def latent_rows(layer, width, rows=4):
     vectors = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
-    where = {"step": [5] * rows, "weights": ["raw"] * rows, "layer": [layer] * rows, "t": [39] * rows, "noise": ["own"] * rows}
+    where = {
+        "step": [5] * rows,
+        "weights": ["raw"] * rows,
+        "layer": [layer] * rows,
+        "t": [39] * rows,
+        "noise": ["own"] * rows,
+    }
     return where | {"sample": range(rows), "vector": vectors}
 
 

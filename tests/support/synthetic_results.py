@@ -138,7 +138,7 @@ def write_results(
                 metrics += [{"run": run, "dataset": dataset, "seed": seed, "step": step} | row for row in rows]
     frame = metrics_table(metrics)
     for dataset, keys in datasets.items():
-        effects = (frame["dataset"] == dataset) & frame["weights"].notna()
+        effects = (frame["dataset"] == dataset) & frame["t"].isin(EFFECT_TIMES)
         frame.loc[effects, "t"] += keys.get("effect_shift", 0)
     for where in undefined:
         frame.loc[matching(frame, **where).index, "value"] = np.nan
@@ -269,14 +269,15 @@ def _metrics(
     def add(quantity: str, value: float, **where: object) -> None:
         rows.append({"quantity": quantity, "value": value} | where)
 
-    correct = float(0.98 * rise(step, middle * 1.2))
-    multiple = 0.9 * float(1 - rise(step, middle * 0.4)) * (1 - correct)
-    none = 0.3 * (1 - multiple - correct)
-    add("share_correct", correct, split="seen")
-    add("share_correct", correct, split="all")
-    add("share_multiple", multiple, split="seen")
-    add("share_none", none, split="seen")
-    add("share_misplaced", 1 - correct - multiple - none, split="seen")
+    for weights, lag in (("raw", 1.0), ("ema", 1.3)):
+        correct = float(0.98 * rise(step, lag * middle * 1.2))
+        multiple = 0.9 * float(1 - rise(step, lag * middle * 0.4)) * (1 - correct)
+        none = 0.3 * (1 - multiple - correct)
+        add("share_correct", correct, split="seen", weights=weights)
+        add("share_correct", correct, split="all", weights=weights)
+        add("share_multiple", multiple, split="seen", weights=weights)
+        add("share_none", none, split="seen", weights=weights)
+        add("share_misplaced", 1 - correct - multiple - none, split="seen", weights=weights)
     add("latent_phase", 0.0)
     add("behaviour_phase", float(np.searchsorted([0.8 * middle, 1.25 * middle], step)))
     for number, layer in enumerate([*layers, "image"]):
