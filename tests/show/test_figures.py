@@ -26,7 +26,8 @@ from bumpscope.show.figures import (
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 from bumpscope.store.schemas import TABLES
-from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
+from bumpscope.store.tables import write_table
+from synthetic_results import BALANCED, DATASETS, IMBALANCED, METADATA, write_results
 
 NAMES = gallery.names()
 FEW_STEPS = (0, 300, 600, 900, 1500)
@@ -490,7 +491,7 @@ def test_both_weights_are_shown_where_both_were_probed(full, selected, tmp_path)
     assert late["ema"] < late["raw"], "the made-up average lags behind"
     one = Results(write_results(tmp_path, {"balanced": BALANCED}, **FEW))
     table = one.table("metrics", weights=["raw", None])
-    write_table("metrics", tmp_path / "metrics.parquet", table, {})
+    write_table("metrics", tmp_path / "metrics.parquet", table, METADATA)
     assert weights.select(Results(tmp_path)).empty
 
 
