@@ -115,3 +115,14 @@ def test_the_bounds_in_the_documentation_are_those_of_the_code():
     assert {name: round(code[name], len(value.partition(".")[2])) for name, value in told.items()} == {
         name: float(value) for name, value in told.items()
     }
+
+
+def test_runs_of_another_network_or_training_are_no_further_seeds():
+    experiment = every(2)
+    for seed in (2, 3, 4):
+        experiment.add("slower", seed - 2, learning_rate=1e-4)
+        experiment.add("larger", seed - 2, network="another")
+    assert set(experiment.data().planes.index) == {"balanced", "slower", "larger"}
+    planes = experiment.data().best_timed
+    assert len(planes) == 1, "three models, of which one is judged"
+    assert {dataset for dataset, _ in experiment.data().histories} == set(planes.index)

@@ -43,11 +43,13 @@ class Data:
 
     @cached_property
     def best_timed(self) -> pd.DataFrame:
-        """Those of :attr:`with_most_seeds` with the most probed checkpoints.
+        """Those of :attr:`with_most_seeds` with the most probed checkpoints, and of these those trained as the first.
 
-        A dataset with fewer seeds or checkpoints would blur the onsets of one that was made to time them.
+        A dataset with fewer seeds or checkpoints would blur the onsets of one that was made to time them, and runs of
+        another network or training are no further seeds of the same model.
         """
-        return _with_most(self.with_most_seeds, self.table("phases", judged=True), "step")
+        timed = _with_most(self.with_most_seeds, self.table("phases", judged=True), "step")
+        return timed if timed.empty else timed[timed["trained"] == timed["trained"].iloc[0]]
 
     @cached_property
     def histories(self) -> dict[RunKey, History]:
