@@ -62,7 +62,7 @@ def test_activations_are_each_blocks_output_at_its_level(image_size, model):
     n = image_size
     expected = [
         *[(first, n, n), (second, n // 2, n // 2), (third, n // 4, n // 4)],
-        (third, n // 8, n // 8),
+        *[(third, n // 8, n // 8)] * 2,
         *[(third, n // 4, n // 4), (second, n // 2, n // 2), (first, n, n)],
     ]
     assert [tuple(activation.shape) for activation in activations.values()] == [(2, *shape) for shape in expected]
@@ -73,6 +73,14 @@ def test_the_last_activation_is_what_the_prediction_is_made_of():
     prediction = network(*inputs(), taps=activations)
     again = network.last(functional.silu(network.last_norm(activations["up3"])))
     torch.testing.assert_close(prediction, again, rtol=0, atol=0)
+
+
+def test_the_map_after_the_third_halving_is_what_the_bottleneck_receives():
+    network, activations, received = awake(), {}, []
+    network.bottleneck.register_forward_pre_hook(lambda _, given: received.append(given[0]))
+    network(*inputs(), taps=activations)
+    torch.testing.assert_close(activations["halved3"], received[0], rtol=0, atol=0)
+    torch.testing.assert_close(received[0], network.downsample[2](activations["down3"]), rtol=0, atol=0)
 
 
 def test_asking_for_activations_does_not_change_the_prediction():

@@ -21,9 +21,12 @@ from bumpscope.worlds.requests import requested_centres
 def test_the_nearest_steps_of_the_sampler_are_read_each_once():
     steps = trailing_timesteps(1000, 25)
     assert visited_timesteps([239, 39], steps) == [239, 39]
-    assert visited_timesteps([250, 230, 0, 999, 1], steps) == [239, 39, 999]
+    assert visited_timesteps([250, 230, 20, 999, 1], steps) == [239, 39, 999, 0]
     assert visited_timesteps([260], steps) == [279]
     assert visited_timesteps([500], [999]) == [999]
+    # Below half of the last step the finished image is nearer.
+    assert visited_timesteps([20, 19], [79, 39]) == [39, 0]
+    assert visited_timesteps([3, 0], [2, 1, 0]) == [2, 0]
 
 
 def test_every_sample_has_a_seed_of_its_own_that_other_samples_do_not_change():
@@ -178,6 +181,34 @@ def test_activations_are_those_of_the_network_at_that_timestep_in_channel_row_co
     np.testing.assert_allclose(
         found.activations["down3", 199].reshape(SAMPLES, 8, 2, 2), expected["down3"].numpy(), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_at_t_0_the_finished_image_is_shown_once_more_with_its_request(network, sampler):
+    probe = PROBE.model_copy(update={"timesteps": [500, 0], "sampler": sampler})
+    found, without = generated(network, probe), generated(network, PROBE.model_copy(update={"sampler": sampler}))
+    assert {t for _, t in found.activations} == {599, 0}
+    np.testing.assert_array_equal(found.images, without.images)
+    np.testing.assert_array_equal(found.activations["up3", 599], without.activations["up3", 599])
+    mu = torch.tensor(requested_centres(SMALL, SAMPLES)[["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32)
+    image, expected = 2 * torch.from_numpy(found.images)[:, None] - 1, {}
+    with torch.no_grad():
+        network(image, torch.zeros(SAMPLES, dtype=torch.long), mu, taps=expected)
+    for layer in probe.layers:
+        wanted = expected[layer].flatten(1).numpy()
+        np.testing.assert_allclose(found.activations[layer, 0], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sampler_that_visits_t_0_itself_is_read_there_on_its_way(network):
+    shown = []
+    hook = network.first.register_forward_pre_hook(lambda _, given: shown.append(len(given[0])))
+    process = Process.from_config(Diffusion(timesteps=10))
+    probe = PROBE.model_copy(update={"timesteps": [0], "sampling_steps": 10})
+    centres = requested_centres(SMALL, SAMPLES)
+    found = generate(network, process, probe, centres, noise_seeds(0, SAMPLES))
+    hook.remove()
+    assert set(found.activations) == {("down3", 0), ("up3", 0)} and len(found.activations["up3", 0]) == SAMPLES
+    assert len(shown) == 10
 
 
 def test_images_are_intensities_and_not_clipped_to_them(network):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bumpscope.config.section import Section
 
-LayerName = Literal["down1", "down2", "down3", "bottleneck", "up1", "up2", "up3"]
+LayerName = Literal["down1", "down2", "down3", "halved3", "bottleneck", "up1", "up2", "up3"]
 LAYERS: tuple[str, ...] = get_args(LayerName)
 # Stands beside these in tables: the generated image itself, a control.
 IMAGE_LAYER = "image"

@@ -37,7 +37,8 @@ class GenerationKeys(Section):
     timesteps: Timesteps = Field(
         [239, 39],
         min_length=1,
-        description="t at which activations are kept, or the sampler's nearest; phases are judged at the first",
+        description="t at which activations are kept, or the sampler's nearest; below half of its last step the"
+        " finished image is shown to the network once more, at t = 0. Phases are judged at the first",
     )
 
     @property

@@ -28,7 +28,7 @@ class Sensitivity(Section):
     layers: list[LayerName] = Field(
         list(get_args(LayerName)), description="layers at which phases are judged, each at every t of `timesteps`"
     )
-    timesteps: Timesteps = Field([639, 239, 39], description="t at which phases are judged, or the sampler's nearest")
+    timesteps: Timesteps = Field([639, 239, 39], description="t at which phases are judged, as in `probe`")
     samples: list[Annotated[int, Field(ge=16, le=10_000)]] = Field([128, 256], description="instead of probe.samples")
     samplers: list[SamplerChoice] = Field(
         [

@@ -109,7 +109,8 @@ class Stage(nn.Module):
 class UNet(Denoiser):
     """A denoiser of ``image_size`` x ``image_size`` images with the sizes of ``model``.
 
-    Its layers are the outputs of the blocks, shape (n, c, s, s); down1 to down3 are taken before they are halved.
+    Its layers are the outputs of the blocks, shape (n, c, s, s); down1 to down3 are taken before they are halved, and
+    halved3 is down3 after that, which the bottleneck receives.
     """
 
     layers = LAYERS
@@ -169,6 +170,7 @@ class UNet(Denoiser):
             taps[f"down{level}"] = h
             skips.append(h)
             h = downsample(h)
+        taps["halved3"] = h
         h = self.bottleneck(h, embedding)
         taps["bottleneck"] = h
         for level, (upsample, stage) in enumerate(zip(self.upsample, self.up, strict=True), start=1):

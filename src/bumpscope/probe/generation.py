@@ -34,9 +34,16 @@ class Generated:
     activations: dict[tuple[str, int], np.ndarray]
 
 
+# The finished image goes through the network once more at this timestep, where a wanted t is nearest to it.
+FINISHED = 0
+
+
 def visited_timesteps(wanted: Sequence[int], sampler_steps: Sequence[int]) -> list[int]:
-    """The step of the sampler nearest to each wanted t, without repeats, in the order of ``wanted``."""
-    nearest = [min(sampler_steps, key=lambda step: abs(step - t)) for t in wanted]
+    """The step of the sampler, or ``FINISHED``, nearest to each wanted t, without repeats, in the order of ``wanted``.
+
+    Of two that are equally near it is the larger.
+    """
+    nearest = [min([*sampler_steps, FINISHED], key=lambda step: abs(step - t)) for t in wanted]
     return list(dict.fromkeys(nearest))
 
 
@@ -58,7 +65,7 @@ def shared_noise_seeds(seed: int, samples: int) -> np.ndarray:
 def generate(
     network: Denoiser, process: Process, probe: GenerationKeys, centres: pd.DataFrame, seeds: np.ndarray
 ) -> Generated:
-    """Generate an image for each requested centre and record activations on the way.
+    """Generate an image for each requested centre and record activations on the way, and of the finished image.
 
     Each image has its own generator, so the result does not depend on how images are batched.
 
@@ -97,6 +104,9 @@ def generate(
                     kept[layer, t].append(taps[layer].flatten(1).float().cpu().numpy())
 
         x = sampler(predict, noise(), process, steps, noise, callback=record)
+        if FINISHED in at and FINISHED not in steps:
+            predict(x, torch.full((len(x),), FINISHED, device=device))
+            record(FINISHED, x, x)
         images.append(x[:, 0].float().cpu().numpy())
     activations = {key: np.concatenate(chunks) for key, chunks in kept.items()}
     return Generated(from_network(np.concatenate(images)), activations)

@@ -44,7 +44,8 @@ _WHERE = (
     + _WEIGHTS
     + (
         "layer | text | – | block of the denoiser whose output this is, or image: the generated images, a control\n"
-        "t | int | – | diffusion timestep that the sampler really visited; 0 for images\n"
+        "t | int | – | diffusion timestep that the sampler really visited; 0: the finished image, seen by the network"
+        " once more, or the images themselves\n"
     )
 )
 _NOISE = "noise | text | – | own: each image starts from its own noise; shared: a control, all start from the same\n"
