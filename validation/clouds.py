@@ -54,9 +54,12 @@ class Cloud:
     def measured(self, seed: int = 0, components: Components | None = None) -> pd.DataFrame:
         """The geometry of the cloud without UMAP, which no verdict rests on."""
         components = decompose(self.vectors) if components is None else components
+        return measure(components, self.centres, seed)
+
+    @property
+    def centres(self) -> Centres:
         factors = axes(self.boundary, self.image_size)
-        centres = Centres(np.stack([self.mu_x, self.mu_y]), np.stack([self.x, self.y]), self.seen, factors)
-        return measure(components, centres, seed)
+        return Centres(np.stack([self.mu_x, self.mu_y]), np.stack([self.x, self.y]), self.seen, factors)
 
 
 def axes(boundary: str, image_size: int) -> tuple[Factor, Factor]:

@@ -91,7 +91,7 @@ CHAIN = {
     ),
     "behaviour": lambda root: behaviour.behaviour(settings_of("behaviour"), *tables(root, "samples", "behaviour")),
     "geometry": lambda root: geometry.geometry(
-        settings_of("geometry"), *tables(root, "latents", "samples", "behaviour", "geometry", "embedding")
+        settings_of("geometry"), *tables(root, "latents", "samples", "behaviour", "geometry", "embedding", "umaps")
     ),
     "topology": lambda root: topology.topology(
         settings_of("topology"), *tables(root, "latents", "samples", "topology")

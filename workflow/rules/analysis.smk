@@ -33,6 +33,7 @@ rule geometry:
     output:
         geometry=f"{RUN}/geometry.parquet",
         embedding=f"{RUN}/embedding.parquet",
+        umaps=f"{RUN}/umaps.parquet",
     log:
         f"{OUT}/logs/geometry/{{dataset}}-seed{{seed}}.log",
     benchmark:
@@ -52,6 +53,7 @@ rule geometry:
     shell:
         "python -m bumpscope --log {log:q} geometry --settings {params.settings:q} --latents {input.latents:q}"
         " --samples {input.samples:q} --behaviour {input.behaviour:q} --output {output.geometry:q} --embedding {output.embedding:q}"
+        " --umaps {output.umaps:q}"
 
 
 # Persistent homology of the activations.

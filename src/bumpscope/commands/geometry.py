@@ -10,6 +10,7 @@ import typer
 from bumpscope.commands.interface import SettingsOption, execute, log, read_settings
 from bumpscope.config import steps
 from bumpscope.measure.alignment import align
+from bumpscope.measure.as_read import PLACE, is_read, umap_numbers
 from bumpscope.measure.components import decompose, embed
 from bumpscope.measure.geometry import Centres, measure
 from bumpscope.seeding import derived_seed
@@ -19,7 +20,7 @@ from bumpscope.store.tables import open_table, provenance, read_table, write_tab
 from bumpscope.worlds.bumps import factors
 
 READS = ("latents", "samples", "behaviour")
-WRITES = ("geometry", "embedding")
+WRITES = ("geometry", "embedding", "umaps")
 
 
 def geometry(
@@ -29,6 +30,7 @@ def geometry(
     behaviour: Annotated[Path, typer.Option(help="table of behaviour: requested and realised centres")],
     output: Annotated[Path, typer.Option(help="table of numbers to write")],
     embedding: Annotated[Path, typer.Option(help="table of picture points to write")],
+    umaps: Annotated[Path, typer.Option(help="table of points of UMAPs that phases are read from to write")],
 ) -> None:
     """Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
     chosen = read_settings(settings, steps.Geometry)
@@ -37,19 +39,28 @@ def geometry(
     behaviour_rows = read_table("behaviour", behaviour)
     metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run)
     pictures = {}
-    with open_table("geometry", output, metadata) as table:
+    places = list(read_table("latents", latents, PLACE).drop_duplicates().itertuples(index=False, name=None))
+    with open_table("geometry", output, metadata) as table, open_table("umaps", umaps, metadata) as umap_table:
         for number, cloud in enumerate(clouds(latents, samples), start=1):
             drawn = (behaviour_rows["step"] == cloud.step) & (behaviour_rows["weights"] == cloud.weights)
             rows = behaviour_rows[drawn].set_index("sample").loc[cloud.sample]
             components = decompose(cloud.vectors)
-            umap = embed(components, seed)
-            numbers = measure(components, Centres.from_table(rows, x_and_y), seed, umap)
-            if cloud.noise == "own":
+            centres = Centres.from_table(rows, x_and_y)
+            # Shared noise has no picture.
+            umap = embed(components, seed) if cloud.noise == "own" else None
+            numbers = measure(components, centres, seed, umap)
+            if umap is not None:
                 pictures[cloud.step, cloud.weights, cloud.layer, cloud.t] = (cloud.sample, components.leading, umap)
             else:
                 # No bumps are searched for in these images.
                 numbers = numbers[numbers["label"] != "realised"]
             where = {"step": cloud.step, "weights": cloud.weights, "layer": cloud.layer, "t": cloud.t}
+            if is_read((cloud.weights, cloud.layer, cloud.t), cloud.noise, places):
+                read, points = umap_numbers(components, centres, seed)
+                numbers = pd.concat([numbers, read], ignore_index=True)
+                points = pd.DataFrame(points, columns=["umap_1", "umap_2"])
+                points = points.assign(**where, noise=cloud.noise, sample=cloud.sample)
+                umap_table.append(points[TABLES["umaps"].names])
             numbers = numbers.assign(**where, noise=cloud.noise)
             table.append(numbers[TABLES["geometry"].names])
             if number % 16 == 0:

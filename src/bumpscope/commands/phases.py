@@ -7,7 +7,9 @@ import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config import steps
+from bumpscope.measure.as_read import PLACE, phases_as_read
 from bumpscope.measure.phases import phases as judge
+from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
 READS = ("geometry", "behaviour", "topology")
@@ -28,8 +30,10 @@ def phases(
     holes = None if topology is None else read_table("topology", topology)
     read = [path for path in (geometry, behaviour, topology) if path is not None]
     metadata = provenance(chosen.plain, *read, run=chosen.run)
-    verdicts = judge(read_table("geometry", geometry), read_table("behaviour", behaviour), holes)
-    write_table("phases", output, verdicts, metadata)
+    numbers = read_table("geometry", geometry)
+    verdicts = judge(numbers, read_table("behaviour", behaviour), holes)
+    verdicts = verdicts.merge(phases_as_read(numbers), how="left", on=["step", *PLACE])
+    write_table("phases", output, verdicts[TABLES["phases"].names], metadata)
 
 
 if __name__ == "__main__":

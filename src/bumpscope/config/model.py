@@ -10,6 +10,8 @@ from bumpscope.config.section import Section
 
 LayerName = Literal["down1", "down2", "down3", "halved3", "bottleneck", "up1", "up2", "up3"]
 LAYERS: tuple[str, ...] = get_args(LayerName)
+# Those that may be the paper's "layer 4".
+PAPER_LAYERS = ("down3", "halved3")
 # Stands beside these in tables: the generated image itself, a control.
 IMAGE_LAYER = "image"
 Reference = Literal["none", "factorised", "gated"]

@@ -79,14 +79,15 @@ def decompose(vectors: np.ndarray) -> Components:
     return Components(scores[:, ::-1][:, :kept] * size, int((singular > threshold).sum()))
 
 
-def embed(components: Components, seed: int) -> np.ndarray:
-    """A UMAP of a cloud (McInnes et al. 2018, arXiv 1802.03426), shape (n, 3); NaN for too few or equal vectors.
+def embed(components: Components, seed: int, dimensions: int = 3, epochs: int = UMAP_EPOCHS) -> np.ndarray:
+    """A UMAP of a cloud (McInnes et al. 2018, arXiv 1802.03426), shape (n, dimensions); NaN for too few or equal
+    vectors.
 
     It repeats for a seed on one machine, but not across machines.
     """
     n, width = components.scores.shape
     if width == 0 or n <= UMAP_NEIGHBOURS or not np.isfinite(components.leading).all():
-        return np.full((n, 3), np.nan)
+        return np.full((n, dimensions), np.nan)
     # Here, since UMAP takes a second to import.
     from umap import UMAP, layouts, umap_
 
@@ -103,9 +104,9 @@ def embed(components: Components, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         umap = UMAP(
-            n_components=3,
+            n_components=dimensions,
             n_neighbors=UMAP_NEIGHBOURS,
-            n_epochs=UMAP_EPOCHS,
+            n_epochs=epochs,
             precomputed_knn=(neighbours, distances),
             random_state=seed % 2**32,
             n_jobs=1,

@@ -47,6 +47,13 @@ class Centres:
             factors,
         )
 
+    def dealt(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Different requested centres, shape (m, 2); the number of each image's; and that of the one dealt to it and
+        to all that share its own, the shuffled control."""
+        unique, group = np.unique(self.requested.T, axis=0, return_inverse=True)
+        group = group.ravel()
+        return unique, group, np.random.default_rng(seed).permutation(len(unique))[group]
+
 
 def measure(components: Components, centres: Centres, seed: int, umap: np.ndarray | None = None) -> pd.DataFrame:
     """All numbers of one cloud.
@@ -73,9 +80,7 @@ def measure(components: Components, centres: Centres, seed: int, umap: np.ndarra
         - those of :func:`bumpscope.measure.factorisation.factorisation`, from seen centres only, since they need a
           lattice.
     """
-    unique, group = np.unique(centres.requested.T, axis=0, return_inverse=True)
-    group = group.ravel()
-    dealt = np.random.default_rng(seed).permutation(len(unique))[group]
+    unique, group, dealt = centres.dealt(seed)
     is_seen = np.zeros(len(unique), dtype=bool)
     is_seen[group] = centres.seen
     positions = {"requested": centres.requested, "realised": centres.realised, "shuffled": unique[dealt].T}

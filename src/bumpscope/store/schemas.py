@@ -169,7 +169,7 @@ TABLES: dict[str, Table] = {
         "{path}/geometry.parquet",
         "a number",
         _columns(
-            _WHERE + _NOISE + "space | text | – | raw, pca3 or umap3: where the number was taken\n"
+            _WHERE + _NOISE + "space | text | – | raw, pca3, umap2 or umap3: where the number was taken\n"
             "label | text | – | requested, realised or shuffled centres; empty where no label is used\n"
             "metric | text | – | name of the number\n"
             "value | float | see the metric | its value; empty where it is not defined"
@@ -190,6 +190,15 @@ TABLES: dict[str, Table] = {
                 )
                 for k in (1, 2, 3)
             )
+        ),
+    ),
+    "umaps": Table(
+        "{path}/umaps.parquet",
+        "a point of a UMAP to two dimensions, of a cloud whose phase is read from UMAPs",
+        _columns(
+            _WHERE + _NOISE + "sample | int | – | generated image, or the one whose request it shares\n"
+            "umap_1 | float | – | coordinate 1\n"
+            "umap_2 | float | – | coordinate 2"
         ),
     ),
     "topology": Table(
@@ -248,7 +257,10 @@ TABLES: dict[str, Table] = {
             "latent_phase | text | – | A, B, C or ?: from geometry alone\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
             "order | text | – | how far the requests order the latents: none, partial or full; empty where unknown\n"
-            "reason | text | – | the numbers behind the latent verdict"
+            "reason | text | – | the numbers behind the latent verdict\n"
+            "latent_phase_umap | text | – | A, B, C, ? or blind: as the paper reads UMAPs; empty where not read\n"
+            "order_umap | text | – | as order, in UMAPs\n"
+            "latent_phase_umap_shared | text | – | as latent_phase_umap, of images that share their noise"
         ),
     ),
     "metrics": Table(

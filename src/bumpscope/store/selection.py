@@ -18,7 +18,7 @@ from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 _TYPES: dict[str, type] = {"int": Integral, "float": Real, "text": str, "bool": bool}
 _SHOWN = 24
 # Tables with rows of other weights than those that verdicts are read from.
-JUDGED = ("samples", "behaviour", "latents", "geometry", "embedding", "topology", "phases", "metrics")
+JUDGED = ("samples", "behaviour", "latents", "geometry", "embedding", "umaps", "topology", "phases", "metrics")
 
 
 class UnknownName(KeyError):
