@@ -19,6 +19,7 @@ from bumpscope.judge.sensitivity import (
     verdicts_text,
     where_disorder_lives,
 )
+from bumpscope.measure.as_read import UMAP_VERDICTS
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 from bumpscope.worlds.behaviour import classify
@@ -90,7 +91,7 @@ def experiment(probings):
     run = {"run": "balanced-seed0", "dataset": "balanced", "seed": 0, "step": 0}
     effect = metrics_table([run | EFFECT | {"value": 0.5}])
     metrics = pd.concat([*(m for m, _ in read), effect], ignore_index=True)
-    phases = pd.concat([p for _, p in read], ignore_index=True)
+    phases = pd.concat([p for _, p in read], ignore_index=True).assign(**dict.fromkeys(UMAP_VERDICTS))
     runs = pd.DataFrame([one.run for one in [*probings, dense]])
     verdicts = claims(metrics, runs, phases, EMPTY["coupling"])
     return Experiment(metrics, runs, phases, EMPTY["coupling"], EMPTY["coupling"], verdicts)

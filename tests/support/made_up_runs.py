@@ -43,10 +43,11 @@ class Experiment:
     def __init__(self):
         self.runs, self.metrics, self.phases = [], [], []
 
-    def add(self, dataset, seed, curves=None, latent=None, behaviour=None, **other):
+    def add(self, dataset, seed, curves=None, latent=None, behaviour=None, umap=None, **other):
         """``curves``: :func:`metric` -> its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
 
-        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part.
+        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part. ``umap`` has the same letters
+        and x for blind; without it no UMAPs were read.
         """
         run = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed}
         self.runs.append(run_row(dataset, seed, **other))
@@ -54,10 +55,11 @@ class Experiment:
             pairs = zip(STEPS, np.broadcast_to(values, STEPS.shape), strict=True)
             self.metrics += [run | dict(key) | {"step": s, "value": v} for s, v in pairs]
         latent = latent or "A" * len(STEPS)
-        for s, a, b in zip(STEPS, latent, behaviour or latent, strict=True):
-            a, order = ("?", "partial") if a == "p" else (a, {"C": "full", "?": None}.get(a, "none"))
+        for s, a, b, u in zip(STEPS, latent, behaviour or latent, umap or [None] * len(STEPS), strict=True):
+            (a, order), (u, order_umap) = _verdict(a), _verdict(u)
             where = {"step": s, "weights": "raw", "layer": "down3", "t": 239, "judged": True}
             verdicts = {"latent_phase": a, "behaviour_phase": b, "order": order, "reason": ""}
+            verdicts |= {"latent_phase_umap": u, "order_umap": order_umap, "latent_phase_umap_shared": None}
             self.phases.append(run | where | verdicts)
         return self
 
@@ -71,6 +73,12 @@ class Experiment:
 
     def judge(self, claim):
         return only(claims_table(judge(self.data())), claim)
+
+
+def _verdict(letter):
+    """A verdict and how far the cloud is ordered."""
+    verdict = {"p": "?", "x": "blind"}.get(letter, letter)
+    return verdict, {"C": "full", "p": "partial", "?": None, None: None}.get(letter, "none")
 
 
 def number(checks, quantity, subject=""):

@@ -130,6 +130,7 @@ def write_results(
             }
             requests = tables["samples"]
             tables["embedding"] = _place(tables["embedding"], requests, boundary, random, middle)
+            tables["umaps"] = _umaps(tables["embedding"], layers[0])
             for name, table in tables.items():
                 if name not in without and (name != "topology" or boundary == "torus" or number == 0):
                     write_table(name, root / TABLES[name].path.format(path=path), table, METADATA)
@@ -240,20 +241,22 @@ def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.Da
         return "?" if first * 0.9 < step < first else "A" if step < first else "B" if step < second else "C"
 
     rows = [
-        (
-            s,
-            "raw",
-            layers[0],
-            TIMES[0],
-            True,
-            phase(s, middle * 0.7, middle),
-            phase(s, middle * 0.8, middle * 1.25),
-            "none",
-            "made up",
-        )
+        {"step": s, "weights": weights, "layer": layers[0], "t": t, "judged": t == TIMES[0], "reason": "made up"}
+        | {"latent_phase": phase(s, middle * 0.7, middle), "behaviour_phase": phase(s, middle * 0.8, middle * 1.25)}
+        | {"order": "none", "order_umap": "none", "latent_phase_umap": phase(s, middle * 0.5, middle * 0.9)}
+        | {"latent_phase_umap_shared": phase(s, middle * 0.3, middle * 0.4) if t == TIMES[0] else None}
         for s in steps
+        for weights, t in (("raw", TIMES[0]), ("raw", TIMES[1]), ("ema", TIMES[0]))
     ]
-    return pd.DataFrame(rows, columns=TABLES["phases"].names)
+    return pd.DataFrame(rows)[TABLES["phases"].names]
+
+
+def _umaps(points: pd.DataFrame, layer: str) -> pd.DataFrame:
+    """UMAPs of the first layer: its own points seen from above, and the first place otherwise."""
+    own = points[points["layer"] == layer]
+    first = own[own["t"] == TIMES[0]]
+    parts = [own.assign(noise="own"), first.assign(noise="shared"), first.assign(noise="own", weights="ema")]
+    return pd.concat(parts, ignore_index=True)[TABLES["umaps"].names]
 
 
 def metrics_table(rows: Sequence[dict]) -> pd.DataFrame:
@@ -293,6 +296,10 @@ def _metrics(
             add("r2", 0.04 + 0.9 * float(rise(step, middle * 0.8)) + spread[1], **pca3, label="realised")
             add("r2", -0.02 + spread[2], **pca3, label="shuffled")
             add("r2", 0.9 * float(rise(step, middle * 0.6)), **pca3 | {"noise": "shared"}, label="requested")
+            if number == 0:
+                umap = place | {"weights": "raw", "space": "umap2", "noise": "own", "label": "requested"}
+                add("r2_median", 0.8 * order, **umap, factor="x")
+                add("r2_median", 0.9 * order, **umap, factor="y")
             add("trustworthiness_denoised", 0.5 + 0.45 * order, **raw, label="requested")
             add("participation_ratio", 3.0, **raw)
             built = 0.4 if layer == "image" else 0.3 + 0.6 * order

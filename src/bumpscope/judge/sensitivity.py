@@ -19,6 +19,7 @@ from bumpscope.config.readings import Reading
 from bumpscope.judge.claims import claims, read_of_metrics
 from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.histories import histories
+from bumpscope.measure.as_read import UMAP_VERDICTS
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
@@ -112,6 +113,9 @@ class Experiment:
         metrics = pd.concat([metrics for metrics, _ in read], ignore_index=True)
         phases = pd.concat([phases for _, phases in read], ignore_index=True)
         again = set(phases["run"])
+        # Readings make no UMAPs, so what was read from those stays.
+        seen = self.phases.loc[self.phases["judged"].astype(bool), ["run", "step", *UMAP_VERDICTS]]
+        phases = phases.merge(seen, how="left", on=["run", "step"])
         # Numbers that the reading does not measure stay.
         measured = self.metrics.merge(metrics[QUALIFIERS].drop_duplicates(), how="left", indicator=True)["_merge"]
         kept = ~(self.metrics["run"].isin(again).to_numpy() & (measured == "both").to_numpy())

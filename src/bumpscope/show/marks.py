@@ -247,7 +247,7 @@ def name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> 
     across = axes.transData + axes.transAxes.inverted()
     for start, end, height, phase in drawn:
         left, right = across.transform([(start, height), (end, height)])[:, 0]
-        if phase != "?" and right - left > 0.02:
+        if phase in ("A", "B", "C") and right - left > 0.02:
             place, _ = across.inverted().transform(((left + right) / 2, 0.0))
             colour = "black" if phase == "A" else "white"
             axes.text(
@@ -274,7 +274,8 @@ def phase_legend(figure: Figure) -> None:
     handles = [
         Patch(facecolor=colour, edgecolor=style.GREY, hatch=_hatch(phase)) for phase, colour in style.PHASES.items()
     ]
-    figure.legend(handles, ["A", "B", "C", "no verdict"], loc="outside lower left", ncols=4)
+    names = ["A", "B", "C", "? between them, or order unproven", "blind"]
+    figure.legend(handles, names, loc="outside lower left", ncols=5, columnspacing=1.2, handlelength=1.5)
 
 
 def _hatch(phase: str) -> str | None:

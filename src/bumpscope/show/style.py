@@ -39,7 +39,8 @@ PALE_BLUE, PALE_ORANGE = "#a9cbe3", "#f3d9a4"
 # From light to dark as behaviour improves, so that they stay in order when printed in grey. The phases share the
 # colours of the behaviours that the paper pairs them with.
 OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
-PHASES = {"A": OUTCOMES["multiple"], "B": OUTCOMES["misplaced"], "C": OUTCOMES["correct"], "?": "#ffffff"}
+PHASES = {"A": OUTCOMES["multiple"], "B": OUTCOMES["misplaced"], "C": OUTCOMES["correct"]}
+PHASES |= {"?": "#ffffff", "blind": "#9e9e9e"}
 # The denoiser under study, and the reference models of known coupling: colour and marker.
 MODELS: dict[str, Look] = {
     "none": {"color": BLUE, "marker": "o"},
