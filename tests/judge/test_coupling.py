@@ -9,7 +9,12 @@ from scipy import stats
 
 from bumpscope.judge.controls import comparisons
 from bumpscope.judge.coupling import common_timestep, coupling, measured_timesteps, usual_timesteps
-from bumpscope.judge.intervals import fieller_interval, proportion_interval, t_interval
+from bumpscope.judge.intervals import (
+    clustered_share_interval,
+    fieller_interval,
+    proportion_interval,
+    t_interval,
+)
 from bumpscope.judge.onsets import curves, onset, onset_time
 from bumpscope.store.schemas import TABLES
 from made_up_runs import run_row
@@ -403,3 +408,21 @@ def test_proportion_interval_is_clopper_and_pearsons():
     share, low, high = proportion_interval(2, 9)
     assert low == pytest.approx(stats.beta.ppf(0.025, 2, 8)) and high == pytest.approx(stats.beta.ppf(0.975, 3, 7))
     assert all(math.isnan(v) for v in proportion_interval(0, 0))
+
+
+def test_the_interval_of_a_share_over_clusters_is_clopper_and_pearsons_where_they_agree():
+    assert clustered_share_interval([1.0] * 5, 300) == pytest.approx(proportion_interval(300, 300))
+    assert clustered_share_interval([0.2] * 5, 300) == pytest.approx(proportion_interval(60, 300))
+    assert clustered_share_interval([0.25], 4) == pytest.approx(proportion_interval(1, 4))
+    assert all(math.isnan(v) for v in clustered_share_interval([], 0))
+
+
+def test_the_interval_of_a_share_over_clusters_covers_their_mean_and_stays_within_one():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(400):
+        # Five seeds that differ far more than 64 images of one probability would.
+        shares = rng.binomial(64, rng.beta(9, 1, 5)) / 64
+        _, low, high = clustered_share_interval(shares, 320)
+        assert 0 <= low <= shares.mean() <= high <= 1
+        covered += low <= 0.9 <= high
+    assert covered >= 0.93 * 400

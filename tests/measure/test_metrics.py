@@ -90,6 +90,16 @@ def test_shape_is_the_median_over_images_with_one_bump():
     assert np.isnan(value(table, 100, "width", split="between"))
 
 
+def test_distances_have_quantiles_over_images_with_one_bump_and_on_each_axis():
+    rows = [(100, "seen", 1, 5, 5, 5 + 0.1 * k, 5, "correct") for k in range(11)] + [FOUR[2]]
+    table = metrics(behaviour=behaviour(rows))
+    found = [value(table, 100, f"error{name}", split="seen") for name in ("_q10", "_q25", "", "_q75", "_q90")]
+    assert found == pytest.approx([0.1, 0.25, 0.5, 0.75, 0.9])
+    assert value(table, 100, "error_q90", split="seen", factor="x") == pytest.approx(0.9)
+    assert value(table, 100, "error_q90", split="seen", factor="y") == 0
+    assert value(table, 100, "width_q10", split="seen") == pytest.approx(1.1)
+
+
 def test_geometry_numbers_carry_place_space_noise_and_label_and_factor_where_there_is_one():
     columns = TABLES["geometry"].names
     here = (100, "raw", "down3", 239)

@@ -51,12 +51,13 @@ rule metrics:
     params:
         folder=output_folder,
         tolerance=CONFIG.analysis.tolerance,
+        faint=CONFIG.analysis.faint,
         code=code_of("metrics"),
     message:
         "Collecting the numbers of all runs"
     shell:
         "python -m bumpscope --log {log:q} metrics --folder {params.folder:q} --tolerance {params.tolerance}"
-        " --output {output:q}"
+        " --faint {params.faint} --output {output:q}"
 
 
 # Imbalanced datasets against their nulls: are x and y learnt together?

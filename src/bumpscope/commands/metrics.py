@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from bumpscope.commands.interface import execute
 from bumpscope.judge.controls import lattice_of
+from bumpscope.measure.lattice_scale import yardsticks
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.store.results import Results
 from bumpscope.store.tables import open_table, provenance
 
 OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
-READS = ("runs", "losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
+READS = ("runs", "dataset", "losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
 WRITES = ("metrics",)
 
 
@@ -20,15 +22,22 @@ def metrics(
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="table to write")],
     tolerance: Annotated[float, typer.Option(help="largest distance from the request on one axis, px")] = 1.0,
+    faint: Annotated[float, typer.Option(help="least fitted amplitude of a bump")] = 0.25,
 ) -> None:
     """Collect the numbers of every checkpoint of every run into one table."""
     results = Results(folder)
-    inputs = [run.path(name) for run in results for name in OF_A_RUN]
-    metadata = provenance({"tolerance": tolerance}, folder / "runs.parquet", *inputs)
+    inputs = [run.path(name) for run in results for name in ("dataset", *OF_A_RUN)]
+    metadata = provenance({"tolerance": tolerance, "faint": faint}, folder / "runs.parquet", *inputs)
+    stand_ins: dict[str, pd.DataFrame] = {}
     with open_table("metrics", output, metadata) as table:
         for run in results:
             tables = {name: run.table(name) for name in OF_A_RUN}
             lattice = lattice_of(run.info)
+            if run.dataset not in stand_ins:  # all its runs have the same requests
+                requests = tables["behaviour"].drop_duplicates("sample")
+                points = run.table("dataset", ["mu_x", "mu_y", "probability"])
+                stand_ins[run.dataset] = yardsticks(requests, points, lattice, faint)
+            tables["yardsticks"] = stand_ins[run.dataset]
             table.append(run_metrics(run.name, run.dataset, run.seed, **tables, lattice=lattice, tolerance=tolerance))
 
 

@@ -51,3 +51,30 @@ def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -
     result = stats.binomtest(successes, trials)
     ends = result.proportion_ci(confidence, method="exact")
     return successes / trials, float(ends.low), float(ends.high)
+
+
+def clustered_share_interval(
+    shares: Sequence[float] | np.ndarray, trials: float, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean share over clusters, such as seeds, and its Clopper-Pearson interval for clustered trials.
+
+    The number of trials is lowered to what would give independent trials the variance between clusters, corrected for
+    the few degrees of freedom (Korn and Graubard 1998). Unlike a t interval it stays within 0 to 1.
+
+    Args:
+        shares: of each cluster, 0 to 1.
+        trials: of all clusters together.
+    """
+    sample, clusters = np.asarray(shares, dtype=np.float64), len(shares)
+    if clusters == 0 or not trials > 0:
+        return math.nan, math.nan, math.nan
+    mean = float(sample.mean())
+    variance = float(sample.var(ddof=1)) / clusters if clusters > 1 else 0.0
+    effective = float(trials)
+    if variance > 0 and trials > 1:
+        degrees = stats.t.ppf((1 + confidence) / 2, np.array([trials - 1, clusters - 1]))
+        effective = min(effective, mean * (1 - mean) / variance * float(degrees[0] / degrees[1]) ** 2)
+    hits, tail = mean * effective, (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, hits, effective - hits + 1)) if mean > 0 else 0.0
+    high = float(stats.beta.isf(tail, hits + 1, effective - hits)) if mean < 1 else 1.0
+    return mean, low, high

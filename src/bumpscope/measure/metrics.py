@@ -5,10 +5,15 @@ Quantities, by the columns that qualify them:
 - weights, split (seen, heldout, between or all): ``share_none``, ``share_multiple``, ``share_misplaced``,
   ``share_correct``: share of the generated images with this outcome; ``accuracy_0.5px``, ``accuracy_1px``,
   ``accuracy_2px``: share with exactly one bump, within this distance of the request; ``error``, ``amplitude``,
-  ``width``: medians over the images with one bump, px, intensity, px.
-- weights, factor (x, y), split: ``accuracy``: among the images with one bump, share within the tolerance on this axis.
-  Divided by the images with one bump and not by all: a factor common to both axes would make them rise together
-  whatever the network learns.
+  ``width``: medians over the images with one bump, px, intensity, px; with the suffix ``_q10``, ``_q25``, ``_q75`` or
+  ``_q90`` other quantiles.
+- weights, split: ``requests``, ``right_0.25``, ``right_0.45``, ``offset``: numbers of
+  :mod:`bumpscope.measure.lattice_scale`: how many images, the shares that are right, and how much of a request's offset
+  from the nearest lattice point the bump has. With a label and no weights those of stand-ins for the network (exact,
+  copier, kernel), at the last checkpoint.
+- weights, factor (x, y), split: ``error`` and its quantiles, on this axis. ``accuracy``: among the images with one
+  bump, share within the tolerance on this axis. Divided by the images with one bump and not by all: a factor common to
+  both axes would make them rise together whatever the network learns.
 - t, weights, and factor where there is one: the columns of table ``effects``; ``effect_x_low`` is quantity
   ``effect_low`` of factor x.
 - t, weights (raw), bin, and factor where there is one: the columns of table ``frequency``. A bin such as
@@ -33,12 +38,16 @@ from pandas.api.typing import DataFrameGroupBy
 
 from bumpscope.config.lattice import Lattice
 from bumpscope.measure.betti import betti_table
+from bumpscope.measure.lattice_scale import QUANTITIES as SHARES_RIGHT
+from bumpscope.measure.lattice_scale import on_lattice_scale
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.bumps import factors, frequency_bins
 
 OUTCOMES = ("none", "multiple", "misplaced", "correct")
 DISTANCES = (0.5, 1.0, 2.0)
+# Suffix of a quantity -> quantile.
+QUANTILES = {"_q10": 0.1, "_q25": 0.25, "": 0.5, "_q75": 0.75, "_q90": 0.9}
 # With fewer images of a single bump their share on an axis is chance: of 16, guessing reaches one half in 1 of 400.
 FEWEST_SINGLE_BUMPS = 16
 PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
@@ -61,6 +70,7 @@ def run_metrics(
     effects: pd.DataFrame | None = None,
     phases: pd.DataFrame | None = None,
     frequency: pd.DataFrame | None = None,
+    yardsticks: pd.DataFrame | None = None,
     lattice: Lattice,
     tolerance: float = 1.0,
 ) -> pd.DataFrame:
@@ -69,6 +79,7 @@ def run_metrics(
     Args:
         losses, behaviour, geometry, topology, effects, phases, frequency: the run's tables of these names, or None
             where one was not made; its numbers are then left out.
+        yardsticks: from :func:`bumpscope.measure.lattice_scale.yardsticks` for the requests of the last checkpoint.
         lattice: of the run's dataset. On a torus the distance on an axis is the shorter way round.
         tolerance: largest distance from the request on one axis, px, for ``accuracy``.
 
@@ -78,6 +89,10 @@ def run_metrics(
     parts: list[pd.DataFrame] = []
     if _given(behaviour):
         parts.extend(_behaviour(behaviour, lattice, tolerance))
+        parts.extend(_new_centres(behaviour, lattice, "weights"))
+        if _given(yardsticks):
+            drawn = yardsticks.rename(columns={"yardstick": "label"}).assign(step=behaviour["step"].max())
+            parts.extend(_new_centres(drawn, lattice, "label"))
         if _given(frequency):
             parts.extend(_behaviour_by_bin(behaviour, lattice, tolerance))
     if _given(geometry):
@@ -109,7 +124,7 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
     single = behaviour["bumps"] == 1
     shares = {f"share_{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
     shares |= {f"accuracy_{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
-    shares_of_single = _near_on_axis(behaviour, lattice, tolerance)
+    off = _off_on_axis(behaviour, lattice)
     shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
 
     def by_split(columns: dict[str, pd.Series] | pd.DataFrame, rows: pd.Series | None = None) -> DataFrameGroupBy:
@@ -120,18 +135,31 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
         return pd.concat(placed, ignore_index=True).groupby(["step", "weights", "split"])
 
     yield _melt(by_split(shares).mean(), "quantity")
-    on_axis = by_split(shares_of_single, single)
+    on_axis = by_split(off <= tolerance, single)
     yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS), "factor").assign(quantity="accuracy")
-    yield _melt(by_split(shape, single).median(), "quantity")
+    shapes, offs = by_split(shape, single), by_split(off, single)
+    for suffix, quantile in QUANTILES.items():
+        yield _melt(shapes.quantile(quantile).add_suffix(suffix), "quantity")
+        yield _melt(offs.quantile(quantile), "factor").assign(quantity=f"error{suffix}")
 
 
-def _near_on_axis(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> pd.DataFrame:
-    """Whether each image's bump lies within the tolerance of the request on an axis."""
+def _new_centres(images: pd.DataFrame, lattice: Lattice, *by: str) -> Iterator[pd.DataFrame]:
+    """Whether requests are met on the scale of the lattice, by step, split and the columns ``by``."""
+    found = on_lattice_scale(images, lattice)
+    found = found.assign(**{name: images[name].to_numpy() for name in ("step", *by)}).groupby(["step", "split", *by])
+    shares, sums = found[list(SHARES_RIGHT)].mean(), found[["along", "square"]].sum()
+    # At lattice points, and without bumps near the requests, no offset is defined.
+    offset = (sums["along"] / sums["square"]).where(sums["square"] > 0)
+    yield _melt(shares.assign(requests=found.size().astype("float64"), offset=offset), "quantity")
+
+
+def _off_on_axis(behaviour: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
+    """Distance of each image's bump from the request on each axis, px."""
     off = {
         axis.name: axis.difference(behaviour[axis.name].to_numpy(), behaviour[f"mu_{axis.name}"].to_numpy())
         for axis in factors(lattice)
     }
-    return pd.DataFrame(off, behaviour.index).abs() <= tolerance
+    return pd.DataFrame(off, behaviour.index).abs()
 
 
 def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> Iterator[pd.DataFrame]:
@@ -139,7 +167,7 @@ def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: floa
     seen = behaviour[behaviour["split"] == "seen"]
     if seen.empty:
         return
-    values = _near_on_axis(seen, lattice, tolerance).astype("float64").where(seen["bumps"] == 1)
+    values = (_off_on_axis(seen, lattice) <= tolerance).astype("float64").where(seen["bumps"] == 1)
     values["share_correct"] = (seen["outcome"] == "correct").astype("float64")
     bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
     for x in (bins["x"], ALL):

@@ -1,0 +1,115 @@
+"""New centres on the scale of the lattice: is a request met, and would a memoriser have met it too?
+
+A bump counts as right if it lies closer to the request, on each axis, than a copy of a training image would. The
+nearest one lies up to half a spacing away on each axis, so a tolerance in pixels that is wider than that tells nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from bumpscope.config.lattice import Lattice
+from bumpscope.worlds.behaviour import classify
+from bumpscope.worlds.bumps import factors, profiles, render
+
+# Shares of the spacing within which a bump may lie from the request on each axis. The first is judged: a copier of the
+# nearest image is then right for a quarter of the requests between lattice points, at 0.45 for 81 %.
+CLOSE = (0.25, 0.45)
+RIGHT, *_ = QUANTITIES = tuple(f"right_{share:g}" for share in CLOSE)
+# Largest deviation of a bump's width from sigma, as a share of it. An average of images of neighbouring centres has one
+# bump in the right place too, but too wide.
+WIDTH_TOLERANCE = 0.2
+# What stands in for the network, the exact images among them: the most that can be reached.
+YARDSTICKS = ("exact", "copier", "kernel")
+# Requests whose images are averaged together.
+CHUNK = 64
+
+
+def on_lattice_scale(images: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
+    """How each image meets its request.
+
+    Args:
+        images: rows of table ``behaviour``.
+
+    Returns:
+        A row an image: ``split``, where heldout is a withheld lattice point and centres between those have none;
+        ``right_0.25`` and ``right_0.45``, whether it has one bump of width sigma within this share of the spacing on
+        each axis; ``along`` and ``square``, the scalar product of the drawn with the requested offset from the nearest
+        lattice point, and the square of the requested one, over images with one bump within a spacing of the request.
+        Offsets are in spacings.
+    """
+    off, requested, drawn = [], [], []
+    for factor, spacing in zip(factors(lattice), (lattice.dx, lattice.dy), strict=True):
+        wanted, found = images[f"mu_{factor.name}"].to_numpy(), images[factor.name].to_numpy()
+        nearest = factor.grid[factor.distance(wanted[:, None], factor.grid).argmin(axis=1)]
+        off.append(np.abs(factor.difference(found, wanted)) / spacing)
+        requested.append(factor.difference(wanted, nearest) / spacing)
+        drawn.append(factor.difference(found, nearest) / spacing)
+    single, farthest = (images["bumps"] == 1).to_numpy(), np.max(off, axis=0)
+    # Found positions are exact to a hundredth of a pixel, lattice positions to rounding.
+    between = np.abs(requested).max(axis=0) > 1e-6
+    split = images["split"].where(~(between & (images["split"] == "heldout").to_numpy()))
+    shaped = single & (np.abs(images["width"].to_numpy() / lattice.sigma - 1) <= WIDTH_TOLERANCE)
+    found = {name: shaped & (farthest <= share) for name, share in zip(QUANTITIES, CLOSE, strict=True)}
+    near = single & (farthest <= 1)
+    along, square = (
+        np.where(near, np.sum([a * b for a, b in zip(one, requested, strict=True)], axis=0), 0.0)
+        for one in (drawn, requested)
+    )
+    return pd.DataFrame(found, images.index).astype("float64").assign(split=split, along=along, square=square)
+
+
+def yardsticks(requests: pd.DataFrame, points: pd.DataFrame, lattice: Lattice, faint: float) -> pd.DataFrame:
+    """What stand-ins for the network draw at the new centres among the requests, read as its images are.
+
+    ``exact`` draws the bump; ``copier`` the training image whose centre is nearest; ``kernel`` the mean of all training
+    images, weighted by a Gaussian of their distance from the request, one spacing wide on each axis.
+
+    Args:
+        requests: columns sample, mu_x, mu_y, split.
+        points: rows of table ``dataset``.
+        faint: fitted amplitude from which a bump counts.
+
+    Returns:
+        ``yardstick`` and the columns of table ``behaviour`` that :func:`on_lattice_scale` reads, for splits heldout and
+        between; no rows without such requests.
+    """
+    new = requests[requests["split"] != "seen"]
+    mu_x, mu_y = (new[name].to_numpy() for name in ("mu_x", "mu_y"))
+    kept = points[points["probability"] > 0]
+    parts = []
+    for start in range(0, len(new), CHUNK):
+        rows = slice(start, start + CHUNK)
+        weights, nearest = _weights(mu_x[rows], mu_y[rows], kept, lattice)
+        copied = kept.iloc[nearest]
+        drawn = (
+            render(mu_x[rows], mu_y[rows], lattice),
+            render(copied["mu_x"].to_numpy(), copied["mu_y"].to_numpy(), lattice),
+            _averaged(weights, kept, lattice),
+        )
+        for name, images in zip(YARDSTICKS, drawn, strict=True):
+            found = classify(images, mu_x[rows], mu_y[rows], lattice, tolerance=np.inf, faint=faint)
+            asked = new.iloc[rows].reset_index(drop=True)[["mu_x", "mu_y", "split"]]
+            parts.append(asked.join(found).assign(yardstick=name))
+    columns = ["yardstick", "mu_x", "mu_y", "split", "bumps", "x", "y", "amplitude", "width"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _weights(
+    mu_x: np.ndarray, mu_y: np.ndarray, points: pd.DataFrame, lattice: Lattice
+) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel's weight of each training image, shape (n, K), and which of them is nearest, shape (n,)."""
+    x, y = factors(lattice)
+    to_x = x.difference(mu_x[:, None], points["mu_x"].to_numpy())
+    to_y = y.difference(mu_y[:, None], points["mu_y"].to_numpy())
+    logits = np.log(points["probability"].to_numpy()) - 0.5 * ((to_x / lattice.dx) ** 2 + (to_y / lattice.dy) ** 2)
+    return softmax(logits, axis=1), np.hypot(to_x, to_y).argmin(axis=1)
+
+
+def _averaged(weights: np.ndarray, points: pd.DataFrame, lattice: Lattice) -> np.ndarray:
+    """Means of training images, shape (n, N, N): of bumps as products of profiles, so that no image is formed."""
+    along_x, along_y = profiles(points["mu_x"].to_numpy(), points["mu_y"].to_numpy(), lattice)
+    means = np.einsum("nk,ky,kx->nyx", weights, along_y, along_x, optimize=True)
+    return 1.0 - means if lattice.polarity == "dark" else means
