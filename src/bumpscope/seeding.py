@@ -10,6 +10,8 @@ import numpy as np
 
 # Each purpose is a stream of its own; a new purpose takes a new number, since changing one changes results.
 PURPOSES = {"weights": 1, "batch": 2, "image noise": 3, "geometry": 4, "topology": 5, "effects": 6, "shared noise": 7}
+# Of controls.
+PURPOSES |= {"permuted labels": 8, "default weights": 9}
 
 
 def derived_seed(seed: int, purpose: str, counter: int = 0) -> int:

@@ -346,6 +346,15 @@ def test_images_are_drawn_with_their_probabilities(lattice):
     assert chisquare(np.bincount(times, minlength=1000)).pvalue > 0.001
 
 
+def test_permuted_labels_are_those_of_other_images_and_always_the_same():
+    own, permuted = data(), data().with_permuted_labels(0)
+    assert torch.equal(permuted.images, own.images) and torch.equal(permuted.probability, own.probability)
+    assert (permuted.labels != own.labels).any(dim=1).all()
+    assert sorted(permuted.labels.tolist()) == sorted(own.labels.tolist())
+    assert torch.equal(permuted.labels, data().with_permuted_labels(0).labels)
+    assert not torch.equal(permuted.labels, data().with_permuted_labels(1).labels)
+
+
 def test_the_noise_is_standard_normal_and_new_at_each_step():
     one = trainer(batch_size=512)
     first, second = one.batch(1)[3], one.batch(2)[3]
@@ -543,6 +552,19 @@ def test_a_checkpoint_broken_in_the_state_is_not_published_and_not_resumed_from(
     assert (tmp_path / "run" / "checkpoints" / "step=5.safetensors").read_bytes() == good
     train_command(**arguments)
     assert (tmp_path / "run" / "checkpoints" / "step=5.safetensors").read_bytes() == good
+
+
+def test_a_run_on_permuted_labels_is_trained_on_them(run, dataset, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train_command, "Trainer", lambda seed, data, *_: seen.append(data.labels) or stop())
+
+    def stop():
+        raise KeyboardInterrupt
+
+    for labels in ("own", "permuted"):
+        with pytest.raises(KeyboardInterrupt):
+            command(run, dataset, tmp_path, labels=labels)
+    assert not torch.equal(*seen)
 
 
 def test_other_settings_are_another_state(run, dataset, tmp_path, caplog):

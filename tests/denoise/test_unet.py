@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from bumpscope.config.model import LAYERS, Model
+from bumpscope.denoise.named import with_default_weights
 from bumpscope.denoise.unet import ResidualBlock, UNet, group_norm, position_encoding, time_encoding
 
 SMALL = Model(base_width=8, channel_multipliers=[1, 2, 2], attention_resolutions=[2], embedding_width=8)
@@ -229,3 +230,14 @@ def test_nearby_positions_are_encoded_alike_and_no_two_the_same():
 def test_double_precision_goes_through():
     network = awake().double()
     assert network(*inputs(dtype=torch.float64)).dtype == torch.float64
+
+
+def test_default_weights_wake_the_layers_that_start_at_zero_and_leave_the_others():
+    x, t, mu = inputs()
+    asleep, one, other = (untrained(8, SMALL) for _ in range(3))
+    with_default_weights(one, 3), with_default_weights(other, 3)
+    assert not asleep(x, t, mu).any() and one(x, t, mu).abs().min() > 0
+    assert not torch.equal(one(x, t, mu), one(x, t, mu.flip(0)))
+    for before, after, again in zip(asleep.parameters(), one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(after, again)
+        assert torch.equal(before, after) or not before.any()

@@ -26,7 +26,9 @@ from made_up_runs import CORRECT, EMPTY, R2, every, letters, rise
 from synthetic_results import DATASETS, METADATA, write_results
 
 
-@pytest.mark.parametrize("other", [{"boundary": "torus"}, {"skew_axis": "x", "skew_alpha": 1.0}, {"dy": 2.0}])
+@pytest.mark.parametrize(
+    "other", [{"boundary": "torus"}, {"skew_axis": "x", "skew_alpha": 1.0}, {"dy": 2.0}, {"labels": "permuted"}]
+)
 def test_runs_that_are_not_balanced_on_a_plane_do_not_count(other):
     curves = {CORRECT["seen"]: 0.95, CORRECT["heldout"]: 0.3, CORRECT["between"]: 0.9}
     experiment = every(5, latent=letters(200, 800), curves=curves, **other)

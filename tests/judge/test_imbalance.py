@@ -9,7 +9,7 @@ from scipy import stats
 from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced, of_axis, row_of
 
 from bumpscope.judge.claims import claims
-from bumpscope.judge.controls import comparisons, lattice_of
+from bumpscope.judge.controls import comparisons, lattice_of, permuted_controls
 from bumpscope.judge.coupling import coupling
 from bumpscope.judge.onset_table import onset_table
 from bumpscope.judge.side_by_side import side_by_side
@@ -164,6 +164,15 @@ def test_without_metrics_there_are_no_times():
 # --- geometry beside learning ---
 
 
+def test_runs_on_permuted_labels_are_neither_compared_nor_controls():
+    kinds = {"wide": {"dx": 0.5, "dy": 2.0}, "high": {"dx": 2.0, "dy": 0.5}}
+    dealt = {"labels": "permuted", "trained": "otherwise"}
+    kinds |= {f"dealt-{name}": kind | dealt for name, kind in kinds.items()}
+    runs = pd.DataFrame([run_row(dataset, 0, **kind) for dataset, kind in kinds.items()])
+    assert {one.dataset: one.swapped for one in comparisons(runs)} == {"wide": "high", "high": "wide"}
+    assert permuted_controls(runs) == {"wide": "dealt-wide", "high": "dealt-high"}
+
+
 def shares(values, steps=(0, 1600), dataset="wide", **metric):
     """``values`` at each step, a number a seed."""
     metric = {"quantity": "additive_share", "layer": "down3", "t": 239, "space": "raw", "noise": "own"} | metric
@@ -180,16 +189,19 @@ def shares(values, steps=(0, 1600), dataset="wide", **metric):
 def test_geometry_of_the_last_checkpoint_stands_beside_how_it_was_learnt():
     metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE)
     geometry = shares([[0.3, 0.4, 0.5], [0.8, 0.9, 1.0]])
-    others = [
-        shares([[0.0], [0.5]], **other) for other in ({"label": "shuffled"}, {"noise": "shared"}, {"space": "pca3"})
-    ]
-    table = side_by_side(
-        pd.concat([metrics, geometry, *others]), found := coupling(metrics, runs), onset_table(metrics, runs)
-    )
+    others = [shares([[0.0], [0.5]], **other) for other in ({"label": "shuffled"}, {"space": "pca3"})]
+    others.append(shares([[0.2, 0.2], [0.6, 0.8]], noise="shared"))
+    others.append(shares([[0.9, 1.0]], steps=(0,), noise="shared", weights="default"))
+    others.append(shares([[0.1], [0.4]], dataset="dealt"))
+    dealt = runs[runs["dataset"] == "wide"].assign(dataset="dealt", labels="permuted", trained="otherwise")
+    found, times = coupling(metrics, runs), onset_table(metrics, runs)
+    table = side_by_side(pd.concat([metrics, geometry, *others]), found, times, pd.concat([runs, dealt]))
+    table = table[table["dataset"] == "wide"]
     assert len(table) == 1
     row, learnt = table.iloc[0], row_of(found)
     assert (row.dataset, row.layer, row.t, row.metric, row.runs) == ("wide", "down3", 239, "additive_share", 3)
-    assert row.value == pytest.approx(0.9) and row.untrained == pytest.approx(0.4) and row.low < 0.9 < row.high
+    assert row.value == pytest.approx(0.9) and row.low < 0.9 < row.high == 1.0
+    assert (row.shared, row.untrained, row.permuted) == pytest.approx((0.7, 0.95, 0.4))
     assert (row.coupling, row.coupling_low, row.verdict) == (learnt.coupling, learnt.low, "factorised")
     assert row.gap == pytest.approx(math.log(FAST / SLOW), abs=0.05)
 

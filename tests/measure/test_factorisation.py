@@ -179,3 +179,11 @@ def test_an_axis_of_two_positions_has_an_additive_share_and_no_slope_of_its_own(
     for period in (None, 16.0):
         found = numbers(place(mu_x, mu_y), mu_x, mu_y, period)
         assert np.isnan(found["tangent_cosine"])
+
+
+def test_a_cloud_without_noise_needs_one_code_a_centre(rng):
+    mu_x, mu_y = requests(replicates=1)
+    label = Label(mu_x, mu_y, axes("plane", 16))
+    for code, share in ((additive(mu_x, mu_y, rng), 1.0), (images := place(mu_x, mu_y), share_without_noise(images))):
+        assert dict(factorisation(code, label, noiseless=True))["additive_share"] == pytest.approx(share)
+        assert np.isnan(dict(factorisation(code, label))["additive_share"])

@@ -73,9 +73,9 @@ MACHINE = {
 # What trains a run, apart from its lattice.
 TRAINING = {
     "prediction": "v", "reference": "none", "denoiser": "unet", "n_parameters": 370_000, "network": "0" * 16,
-    "timesteps": 1000, "noise_schedule": "linear", "batch_size": 64, "training_steps": 1500, "learning_rate": 2e-3,
-    "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.0, "gradient_clip": 1.0, "ema_decay": 0.995,
-    "precision": "float32",
+    "timesteps": 1000, "noise_schedule": "linear", "labels": "own", "batch_size": 64, "training_steps": 1500,
+    "learning_rate": 2e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.0, "gradient_clip": 1.0,
+    "ema_decay": 0.995, "precision": "float32",
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def coupling(
     found, times = compare(metrics, runs), onset_table(metrics, runs)
     write_table("coupling", output, found, metadata)
     write_table("onsets", onsets, times, metadata)
-    write_table("factorisation", factorisation, geometry.side_by_side(metrics, found, times), metadata)
+    write_table("factorisation", factorisation, geometry.side_by_side(metrics, found, times, runs), metadata)
 
 
 if __name__ == "__main__":

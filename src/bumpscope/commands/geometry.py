@@ -48,7 +48,7 @@ def geometry(
             centres = Centres.from_table(rows, x_and_y)
             # Shared noise has no picture.
             umap = embed(components, seed) if cloud.noise == "own" else None
-            numbers = measure(components, centres, seed, umap)
+            numbers = measure(components, centres, seed, umap, noiseless=cloud.noise == "shared")
             if umap is not None:
                 pictures[cloud.step, cloud.weights, cloud.layer, cloud.t] = (cloud.sample, components.leading, umap)
             else:

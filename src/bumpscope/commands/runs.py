@@ -93,6 +93,7 @@ def of_settings(chosen: Train) -> dict[str, Any]:
         "network": fingerprint(model.model_dump(mode="json", exclude={"reference"})),
         "timesteps": diffusion.timesteps,
         "noise_schedule": diffusion.schedule,
+        "labels": training.labels,
         "batch_size": training.batch_size,
         "training_steps": training.steps,
         "learning_rate": training.learning_rate,

@@ -45,6 +45,8 @@ def train(
     metadata = provenance(plain, dataset, run=chosen.run)
     with hold_device(device, gpus) as place:
         data = _training_data(dataset, chosen.lattice)
+        if training.labels == "permuted":
+            data = data.with_permuted_labels(chosen.seed)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
         code, machine = code_fingerprint("commands.train"), described(place)
         key = fingerprint(plain, _digest(data), code, torch.__version__, place.type)

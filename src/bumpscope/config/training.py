@@ -14,6 +14,11 @@ class Training(Section):
 
     steps: int = Field(1600, ge=1, le=10_000_000, description="optimiser steps")
     batch_size: int = Field(64, ge=1, le=65_536, description="images per step")
+    labels: Literal["own", "permuted"] = Field(
+        "own",
+        description="label of each training image: its own centre, or, as a control, that of another image, always the"
+        " same one",
+    )
     learning_rate: float = Field(2.0e-3, gt=0.0, le=1.0, description="peak learning rate of AdamW")
     learning_rate_schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="after the warm-up: constant, or a cosine to zero at the last step"

@@ -47,6 +47,17 @@ class TrainingData:
     def to(self, device: torch.device) -> TrainingData:
         return TrainingData(self.images.to(device), self.labels.to(device), self.probability.to(device))
 
+    def with_permuted_labels(self, seed: int) -> TrainingData:
+        """The same images, each with the label of another; a control. The permutation depends only on ``seed``.
+
+        It is one cycle through all images, so that none keeps its own label.
+        """
+        draw = torch.Generator().manual_seed(derived_seed(seed, "permuted labels"))
+        order = torch.randperm(len(self.labels), generator=draw)
+        labels = torch.empty_like(self.labels)
+        labels[order] = self.labels[order.roll(1)]
+        return TrainingData(self.images, labels, self.probability)
+
 
 @dataclass
 class LossLog:

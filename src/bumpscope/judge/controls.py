@@ -36,13 +36,25 @@ def datasets(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
-    """The :func:`datasets` on balanced planes without a reference model."""
+    """The :func:`datasets` on balanced planes, without reference models and permuted labels."""
     if runs.empty:
         return pd.DataFrame()
     table = datasets(runs)
     rows = table[["boundary", "dx", "dy", "skew_axis"]].itertuples(index=False)
     balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
-    return table[balanced & (table["reference"] == "none")]
+    return table[balanced & (table["reference"] == "none") & (table["labels"] == "own")]
+
+
+def permuted_controls(runs: pd.DataFrame) -> dict[str, str]:
+    """Dataset -> that with permuted labels on the same lattice, with the same network, where there is one."""
+    table = datasets(runs)
+    alike = [name for name in SHARED if name != "trained"]
+    alike += ["dx", "dy", "skew_axis", "skew_alpha", "reference", "network", "prediction"]
+    permuted = table[table["labels"] == "permuted"]
+    found = {tuple(row): str(name) for name, row in zip(permuted.index, permuted[alike].to_numpy(), strict=True)}
+    own = table[table["labels"] == "own"]
+    keys = {str(name): tuple(row) for name, row in zip(own.index, own[alike].to_numpy(), strict=True)}
+    return {name: found[key] for name, key in keys.items() if key in found}
 
 
 def lattice_of(run: Mapping[Any, Any]) -> Lattice:
@@ -76,7 +88,7 @@ class Comparison:
 
 
 def comparisons(runs: pd.DataFrame) -> list[Comparison]:
-    """Every imbalanced dataset among the runs, with its controls.
+    """Every imbalanced dataset with labels of its own among the runs, with its controls.
 
     Of several possible controls the one with the most of the dataset's own seeds is taken.
     """
@@ -86,7 +98,7 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
     found = []
     for name, row in table.iterrows():
         pattern = Pattern(row["dx"], row["dy"], row["skew_axis"], row["skew_alpha"])
-        if pattern.kind is None:
+        if pattern.kind is None or row["labels"] != "own":
             continue
         there = {role: _find(table, row, wanted) for role, wanted in controls(pattern).items()}
         if "matched" not in there:

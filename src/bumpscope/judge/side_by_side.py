@@ -9,39 +9,60 @@ import math
 
 import pandas as pd
 
+from bumpscope.judge.controls import permuted_controls
 from bumpscope.judge.intervals import t_interval
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 
+# Weights of the untrained control, as in table ``latents``.
+DEFAULT = "default"
+PLACE = ["dataset", "layer", "t", "metric"]
 # The quantities of table ``metrics`` that the table is computed from.
 QUANTITIES = ("additive_share", "parallelism", "orthogonality", "tangent_cosine")
 
 
-def side_by_side(metrics: pd.DataFrame, coupling: pd.DataFrame, onsets: pd.DataFrame) -> pd.DataFrame:
+def side_by_side(
+    metrics: pd.DataFrame, coupling: pd.DataFrame, onsets: pd.DataFrame, runs: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The table ``factorisation``: a row for each dataset, place and number of :func:`bumpscope.measure.factorisation`.
 
-    The representation is that of the last probed checkpoint, each image with noise of its own; the control is that of
-    step 0. Learning is that of the label effects.
+    The representation is that of the last probed checkpoint, each image with noise of its own. Its controls: the same
+    with shared noise, which an untrained network with default weights is compared with, since its latents hold hardly
+    anything but noise; and networks trained alike on the same lattice, but on permuted labels. Learning is that of the
+    label effects.
 
     Args:
         metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
         coupling, onsets: tables of these names.
+        runs: table ``runs``; without it no network trained on permuted labels is found.
     """
-    found = matching(metrics, quantity=QUANTITIES, space="raw", label="requested", noise="own")
+    found = matching(metrics, quantity=QUANTITIES, space="raw", label="requested")
     if found.empty:
         return pd.DataFrame(columns=TABLES["factorisation"].names)
     of_factor = "_" + found["factor"].astype("str")
     found = found.assign(metric=found["quantity"] + of_factor.fillna("")).astype({"t": int})
+    default = found["weights"] == DEFAULT
+    untrained = found[default].groupby(PLACE)["value"].mean()
+    own, shared = (_last(found[~default & (found["noise"] == noise)]) for noise in ("own", "shared"))
+    alike = shared.groupby(PLACE)["value"].mean()
+    means, permuted = own.groupby(PLACE)["value"].mean(), {} if runs is None else permuted_controls(runs)
     learnt = {row["dataset"]: row for row in coupling[coupling["measure"] == "effects"].to_dict("records")}
     gaps = onsets[onsets["measure"] == "effects"].set_index("dataset")["gap"]
     rows = []
-    for (dataset, layer, t, name), part in found.groupby(["dataset", "layer", "t", "metric"], sort=False):
-        last = part[part["step"] == part["step"].max()]["value"].dropna()
-        value, low, high = t_interval(last)
+    for (dataset, layer, t, name), part in own.groupby(PLACE, sort=False):
+        place, last = (dataset, layer, t, name), part["value"].dropna()
+        # Only noise, and an interval that is symmetric, could make one of these numbers exceed 1.
+        value, low, high = (min(number, 1.0) for number in t_interval(last))
         row = {"dataset": dataset, "layer": layer, "t": t, "metric": name, "value": value, "low": low, "high": high}
-        row |= {"untrained": part.loc[part["step"] == 0, "value"].mean(), "runs": len(last)}
+        row |= {"shared": alike.get(place, math.nan), "untrained": untrained.get(place, math.nan), "runs": len(last)}
+        row["permuted"] = means.get((permuted.get(dataset), layer, t, name), math.nan)
         index = learnt.get(dataset)
         for column, source in (("coupling", "coupling"), ("coupling_low", "low"), ("coupling_high", "high")):
             row[column] = math.nan if index is None else index[source]
         rows.append(row | {"gap": gaps.get(dataset, math.nan), "verdict": None if index is None else index["verdict"]})
     return pd.DataFrame(rows)[TABLES["factorisation"].names]
+
+
+def _last(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each place at its last checkpoint."""
+    return rows[rows["step"] == rows.groupby(PLACE)["step"].transform("max")]

@@ -51,8 +51,12 @@ class Cells:
         return bool(square > 0 and error <= LARGEST_ERROR * square)
 
 
-def factorisation(scores: np.ndarray, label: Label) -> Iterator[tuple[str, float]]:
+def factorisation(scores: np.ndarray, label: Label, noiseless: bool = False) -> Iterator[tuple[str, float]]:
     """How far codes of shape (n, m) at lattice centres are a sum f(x) + g(y).
+
+    Args:
+        noiseless: take the only code of each centre for its mean, as with shared noise, which moves no centre apart
+            from the others.
 
     Yields:
         (metric, value), NaN where not defined: too few repeated centres, less than half of the lattice, or too much
@@ -67,7 +71,7 @@ def factorisation(scores: np.ndarray, label: Label) -> Iterator[tuple[str, float
         - tangent_cosine: mean |g_xy| over mean sqrt(g_xx g_yy) of the metric g that neighbouring centres span;
           0 both for an additive code and for a code with one place for each unit.
     """
-    cells = _cells(scores, label.x, label.y)
+    cells = _cells(scores, label.x, label.y, noiseless)
     values = dict.fromkeys(METRICS, np.nan)
     if cells is not None:
         values["additive_share"] = _additive_share(cells)
@@ -79,14 +83,19 @@ def factorisation(scores: np.ndarray, label: Label) -> Iterator[tuple[str, float
     yield from values.items()
 
 
-def _cells(scores: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray) -> Cells | None:
+def _cells(scores: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, noiseless: bool) -> Cells | None:
     if scores.shape[1] == 0 or len(scores) == 0:
         return None
     x, column = np.unique(mu_x, return_inverse=True)
     y, row = np.unique(mu_y, return_inverse=True)
     cell, group, count = np.unique(row * len(x) + column, return_inverse=True, return_counts=True)
     spare = len(scores) - len(cell)
-    if min(len(x), len(y)) < 2 or len(cell) < LEAST_FILLING * len(x) * len(y) or spare < len(cell) / 2:
+    if min(len(x), len(y)) < 2 or len(cell) < LEAST_FILLING * len(x) * len(y):
+        return None
+    if noiseless and spare == 0:
+        in_order, none = np.argsort(group), np.zeros(len(cell))
+        return Cells(scores[in_order], none, x, y, cell % len(x), cell // len(x), 1, 1.0)
+    if spare < len(cell) / 2:
         return None
     mean = pd.DataFrame(scores).groupby(group).mean().to_numpy()
     residual = scores - mean[group]

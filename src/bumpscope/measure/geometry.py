@@ -55,12 +55,15 @@ class Centres:
         return unique, group, np.random.default_rng(seed).permutation(len(unique))[group]
 
 
-def measure(components: Components, centres: Centres, seed: int, umap: np.ndarray | None = None) -> pd.DataFrame:
+def measure(
+    components: Components, centres: Centres, seed: int, umap: np.ndarray | None = None, noiseless: bool = False
+) -> pd.DataFrame:
     """All numbers of one cloud.
 
     Args:
         seed: of the folds and of the shuffled control.
         umap: from :func:`bumpscope.measure.components.embed`; None leaves space umap3 out.
+        noiseless: as in :func:`bumpscope.measure.factorisation.factorisation`; of a cloud with shared noise.
 
     Returns:
         Columns space (raw, pca3, umap3), label (requested, realised, shuffled, or None), metric, value. The metrics:
@@ -103,7 +106,8 @@ def measure(components: Components, centres: Centres, seed: int, umap: np.ndarra
             rows += [(space, name, *number) for number in _order(features, distances, folds, label)]
     for name, on_lattice in (("requested", centres.seen), ("shuffled", is_seen[dealt])):
         keep = np.asarray(on_lattice, dtype=bool)
-        rows += [("raw", name, *number) for number in factorisation(components.scores[keep], labels[name][keep])]
+        numbers = factorisation(components.scores[keep], labels[name][keep], noiseless)
+        rows += [("raw", name, *number) for number in numbers]
     table = pd.DataFrame(rows, columns=["space", "label", "metric", "value"])
     return table.astype({"value": np.float64})
 

@@ -17,8 +17,8 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Left: coupling index of the label effects (95% interval) and gap ln tau_x - ln tau_y (90%, band ±ln 1.1); hollow: "
     "undetermined. Right: share of the variance between centres that is one part for x plus one for y (1: additive), "
-    "95% t intervals; controls: untrained network, generated images. Outer right: parallelism and orthogonality, means "
-    "over seeds. Arrow: beyond the axis."
+    "95% t intervals; controls: shared noise, an untrained network with default weights and shared noise, permuted "
+    "labels, generated images. Outer right: parallelism and orthogonality, means over seeds. Arrow: beyond the axis."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -41,7 +41,9 @@ COLUMNS = {
     "value": "at the last probed checkpoint",
     "low": "95% interval",
     "high": "",
-    "untrained": "at step 0",
+    "shared": "with shared noise",
+    "untrained": "default weights and shared noise, step 0",
+    "permuted": "trained on permuted labels",
     "runs": "seeds",
     "coupling": "index by label effects",
     "coupling_low": "95% interval",
@@ -54,6 +56,12 @@ COLUMNS = {
 INDEX_RANGE, SHARE_RANGE = (-0.6, 1.6), (-0.1, 1.15)
 LAYER: style.Look = {"color": style.BLUE, "marker": "o"}
 IMAGES: style.Look = {"color": style.GREY, "marker": "s"}
+# Controls of a layer, in hollow marks.
+CONTROLS: dict[str, tuple[str, style.Look]] = {
+    "shared": ("shared noise", {"color": style.BLUE, "marker": "o"}),
+    "untrained": ("untrained", {"color": style.GREY, "marker": "o"}),
+    "permuted": ("permuted labels", {"color": style.VERMILLION, "marker": "D"}),
+}
 
 
 def select(results: Results) -> pd.DataFrame:
@@ -114,10 +122,10 @@ def draw(data: pd.DataFrame) -> Figure:
     gap.axvspan(-SIMULTANEOUS, SIMULTANEOUS, color=style.BAND, linewidth=0, zorder=0)
     _frame(share, "additive share", SHARE_RANGE, 1)
     _frame(small, "parallel, orthogonal", SHARE_RANGE, 1)
-    hollow = marks.mark({**LAYER, "color": style.GREY}, markerfacecolor="white")
-    looks = {"share, trained": marks.mark(LAYER), "share, untrained": hollow, "share, images": marks.mark(IMAGES)}
+    looks = {"share": marks.mark(LAYER), "images": marks.mark(IMAGES)}
+    looks |= {name: marks.mark(look, markerfacecolor="white") for name, look in CONTROLS.values()}
     looks |= {WORDS[metric]: marks.mark(look) for metric, look in SMALL.items()}
-    marks.look_legend(figure, looks, ncols=6, columnspacing=1.0, handletextpad=0.2)
+    marks.look_legend(figure, looks, ncols=4, columnspacing=1.0, handletextpad=0.2)
     style.heading(figure, finding(data), note)
     return figure
 
@@ -169,9 +177,9 @@ def _geometry(share: Axes, small: Axes, own: pd.DataFrame, place: float) -> None
             )
             continue
         look = IMAGES if row["layer"] == IMAGE_LAYER else LAYER
-        untrained = (row["untrained"], math.nan, math.nan)
-        hollow = {**look, "color": style.GREY}
-        marks.interval(share, place, untrained, SHARE_RANGE, hollow, filled=False, vertical=False)
+        for name, (_, control) in CONTROLS.items():
+            ends = (row[name], math.nan, math.nan)
+            marks.interval(share, place, ends, SHARE_RANGE, control, filled=False, vertical=False)
         marks.interval(share, place, (row["value"], row["low"], row["high"]), SHARE_RANGE, look, vertical=False)
 
 
@@ -192,6 +200,8 @@ def finding(data: pd.DataFrame) -> str:
         layers = shares.loc[shares["layer"] != IMAGE_LAYER, "value"]
         built = f"additive share {_range(layers)} over its layers" if len(layers) else "additive share not defined"
         built += f", images {images.iloc[0]:.2f}" if len(images) else ""
+        untrained = own.loc[own["metric"] == SHARE, "untrained"].dropna()
+        built += f", untrained {_range(untrained)}" if len(untrained) else ""
         parts.append(f"{name} {learnt}, {built}")
     return f"Learning and final representation: {rows.listed(parts, 2)}."
 
