@@ -281,6 +281,11 @@ def _metrics(
         add("share_multiple", multiple, split="seen", weights=weights)
         add("share_none", none, split="seen", weights=weights)
         add("share_misplaced", 1 - correct - multiple - none, split="seen", weights=weights)
+        for number, name in enumerate(("_q10", "_q25", "", "_q75", "_q90")):
+            here = {"split": "seen", "weights": weights}
+            add(f"error{name}", (0.1 + 6 * (1 - correct)) * (0.5 + 0.25 * number), **here)
+            add(f"amplitude{name}", 0.5 + 0.4 * correct + 0.02 * number, **here)
+            add(f"width{name}", 1.3 - 0.3 * correct + 0.02 * number, **here)
     add("latent_phase", 0.0)
     add("behaviour_phase", float(np.searchsorted([0.8 * middle, 1.25 * middle], step)))
     for number, layer in enumerate([*layers, "image"]):
@@ -306,6 +311,11 @@ def _metrics(
             for rank, (quantity, factor) in enumerate(FACTORISATION):
                 value = built - 0.05 * rank + 0.02 * random.normal()
                 add(quantity, value, **raw, label="requested", factor=factor)
+                if layer != "image":
+                    shared = {**raw, "noise": "shared", "label": "requested", "factor": factor}
+                    add(quantity, 1 - 0.05 * rank, **shared)
+                    if step == 0:
+                        add(quantity, 0.98 - 0.05 * rank, **shared, weights="default")
     for t in EFFECT_TIMES:
         for weights in ("ema", "raw"):
             where = {"t": t, "weights": weights}

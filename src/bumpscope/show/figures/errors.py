@@ -17,7 +17,7 @@ from bumpscope.worlds.bumps import factors
 CAPTION = (
     "Top: distance between drawn and requested centre, of the images with one bump at centres seen in training. "
     "Bottom: fitted amplitude and width of that bump; a true one has 1 of both. Bands: central 50 % and 80 % of the "
-    "images, lines: medians; means over seeds, and thin medians of each. Dotted: median between two random centres."
+    "images, lines: medians; means over seeds, and thin medians of each. Dashed: tolerances; dotted: two random centres."
 )
 TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
@@ -47,7 +47,7 @@ def select(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     pairs = pd.DataFrame(found["quantity"].map(names).tolist(), found.index, ["quantity", "level"])
     found = found.assign(**pairs).pivot(index=[*rows.CHECKPOINT, "quantity"], columns="level", values="value")
-    found = found.reset_index()
+    found = found.reindex(columns=list(LEVELS)).reset_index()
     runs = rows.by_dataset(results)
     chance = {name: _chance(runs.loc[name].to_dict()) for name in found["dataset"].unique()}
     sigma = found["dataset"].map(runs["sigma"]).where(found["quantity"] == "width", 1.0)
@@ -80,9 +80,12 @@ def draw(data: pd.DataFrame) -> Figure:
                 _bands(panel, own[own["quantity"] == quantity], LOOKS[quantity])
         style.log_step_axis(below, own["step"].to_numpy())
         above.set_yscale("log")
-        for tolerance in TOLERANCES:
-            above.axhline(tolerance, **style.LEVEL)
-        above.axhline(own["chance"].iloc[0], color=style.BLACK, linewidth=1.0, linestyle=":")
+        for level, text in [(own["chance"].iloc[0], "chance"), *((one, f"{one:g} px") for one in TOLERANCES)]:
+            above.axhline(level, **style.LEVEL | ({"linestyle": ":"} if text == "chance" else {}))
+            above.annotate(
+                text, (1, level), (0, 1), xycoords=above.get_yaxis_transform(), textcoords="offset points",
+                ha="right", va="bottom", fontsize=style.FONT_SIZE - 1.5,
+            )  # fmt: skip
         below.axhline(1.0, **style.LEVEL)
         above.set_title(f"{style.shortened(name, 16)} (n = {own['run'].nunique()})")
     errors = data.loc[(data["quantity"] == "error") & (data["step"] > 0), ["q10", "q90", "chance"]]
