@@ -60,7 +60,7 @@ def test_distances_wrap_on_a_torus_and_dark_bumps_are_read():
 
 def images(*rows):
     table = pd.DataFrame(rows, columns=["split", "mu_x", "mu_y", "bumps", "x", "y", "width"])
-    return table.assign(step=100, amplitude=1.0, outcome="correct", error=0.0)
+    return table.assign(step=100, weights="raw", amplitude=1.0, outcome="correct", error=0.0)
 
 
 def test_right_is_one_bump_of_the_right_width_within_a_share_of_each_axis_spacing():
@@ -85,9 +85,9 @@ def test_metrics_have_the_shares_of_the_network_and_of_what_stands_in_for_it():
     table = run_metrics(
         "plane-seed0", "plane", 0, behaviour=images(*rows), yardsticks=found, lattice=Lattice.model_validate(PLANE)
     )
-    own = matching(table, label=None).set_index(["quantity", "split"])["value"]
+    own = matching(table, label=None, weights="raw").set_index(["quantity", "split"])["value"]
     # Of withheld positions only lattice points count.
     assert own["requests", "heldout"] == 1 and own["right_0.25", "heldout"] == 1
     assert own["right_0.25", "between"] == 1 and own["offset", "between"] == pytest.approx(0.5)
-    exact = matching(table, label="exact", quantity="right_0.25", split="between")
+    exact = matching(table, label="exact", weights=None, quantity="right_0.25", split="between")
     assert exact["value"].tolist() == [1.0] and exact["step"].tolist() == [100]

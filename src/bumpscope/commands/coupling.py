@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from bumpscope.commands.interface import execute
+from bumpscope.config.model import DEFAULT_WEIGHTS
 from bumpscope.judge import side_by_side as geometry
 from bumpscope.judge.coupling import QUANTITIES
 from bumpscope.judge.coupling import coupling as compare
@@ -28,10 +30,12 @@ def coupling(
     metadata = provenance({}, *inputs)
     results = Results(folder)
     metrics, runs = results.table("metrics", quantity=[*QUANTITIES, *geometry.QUANTITIES]), results.runs
+    untrained = results.table("metrics", quantity=geometry.QUANTITIES, weights=DEFAULT_WEIGHTS)
     found, times = compare(metrics, runs), onset_table(metrics, runs)
     write_table("coupling", output, found, metadata)
     write_table("onsets", onsets, times, metadata)
-    write_table("factorisation", factorisation, geometry.side_by_side(metrics, found, times, runs), metadata)
+    beside = geometry.side_by_side(pd.concat([metrics, untrained]), found, times, runs)
+    write_table("factorisation", factorisation, beside, metadata)
 
 
 if __name__ == "__main__":

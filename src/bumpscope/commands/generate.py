@@ -8,11 +8,13 @@ import typer
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
 from bumpscope.config import steps
+from bumpscope.config.model import DEFAULT_WEIGHTS
 from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.named import new_denoiser, with_default_weights
 from bumpscope.probe.checkpoint import Checkpoints, checkpoint_path
+from bumpscope.probe.generation import Generated, noise_seeds, shared_noise_seeds
 from bumpscope.probe.generation import generate as generate_images
-from bumpscope.probe.generation import noise_seeds, shared_noise_seeds
-from bumpscope.store.tables import open_table, provenance
+from bumpscope.store.tables import TableWriter, open_table, provenance
 from bumpscope.worlds.requests import one_a_centre, requested_centres
 
 READS = ()
@@ -50,12 +52,22 @@ def generate(
                 request = request[["step", "weights", *centres.columns, "noise_seed"]]
                 image_table.append(request.to_dict("series") | {"image": pixels})
                 alike = generate_images(network, run.process, probe, control, shared)
-                for noise, requests, found in (("own", centres, generated), ("shared", control, alike)):
-                    for (layer, t), vectors in found.activations.items():
-                        where = {"step": step, "weights": weights, "layer": layer, "t": t, "noise": noise}
-                        rows = pd.DataFrame({"sample": requests["sample"]}).assign(**where)[[*where, "sample"]]
-                        latent_table.append(rows.to_dict("series") | {"vector": vectors})
+                _keep(latent_table, generated, centres, step=step, weights=weights, noise="own")
+                _keep(latent_table, alike, control, step=step, weights=weights, noise="shared")
+            if step == 0:
+                untrained = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+                untrained = with_default_weights(untrained, chosen.seed).to(place).eval()
+                alike = generate_images(untrained, run.process, probe, control, shared)
+                _keep(latent_table, alike, control, step=step, weights=DEFAULT_WEIGHTS, noise="shared")
             log.info("%s: checkpoint %d of %d probed (step %d)", chosen.run, number, len(probe.checkpoints), step)
+
+
+def _keep(table: TableWriter, generated: Generated, requests: pd.DataFrame, **where: int | str) -> None:
+    """Write the activations of one probe to table ``latents``."""
+    for (layer, t), vectors in generated.activations.items():
+        rows = requests[["sample"]].assign(**where, layer=layer, t=t)
+        rows = rows[["step", "weights", "layer", "t", "noise", "sample"]]
+        table.append(rows.to_dict("series") | {"vector": vectors})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, log, read_settings
 from bumpscope.config import steps
+from bumpscope.config.model import DEFAULT_WEIGHTS
 from bumpscope.measure.alignment import align
 from bumpscope.measure.as_read import PLACE, is_read, umap_numbers
 from bumpscope.measure.components import decompose, embed
@@ -42,8 +43,10 @@ def geometry(
     places = list(read_table("latents", latents, PLACE).drop_duplicates().itertuples(index=False, name=None))
     with open_table("geometry", output, metadata) as table, open_table("umaps", umaps, metadata) as umap_table:
         for number, cloud in enumerate(clouds(latents, samples), start=1):
-            drawn = (behaviour_rows["step"] == cloud.step) & (behaviour_rows["weights"] == cloud.weights)
-            rows = behaviour_rows[drawn].set_index("sample").loc[cloud.sample]
+            drawn = behaviour_rows["step"] == cloud.step
+            # The requests are those of any weights; with default ones no images are kept.
+            drawn &= (behaviour_rows["weights"] == cloud.weights) | (cloud.weights == DEFAULT_WEIGHTS)
+            rows = behaviour_rows[drawn].drop_duplicates("sample").set_index("sample").loc[cloud.sample]
             components = decompose(cloud.vectors)
             centres = Centres.from_table(rows, x_and_y)
             # Shared noise has no picture.

@@ -7,12 +7,15 @@ import pandas as pd
 import typer
 
 from bumpscope.commands.interface import execute
+from bumpscope.config.model import DEFAULT_WEIGHTS
 from bumpscope.judge.controls import lattice_of
 from bumpscope.measure.lattice_scale import yardsticks
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.store.results import Results
+from bumpscope.store.selection import JUDGED
 from bumpscope.store.tables import open_table, provenance
 
+WEIGHTS = ["raw", "ema", DEFAULT_WEIGHTS]
 OF_A_RUN = ("losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
 READS = ("runs", "dataset", "losses", "behaviour", "geometry", "topology", "effects", "phases", "frequency")
 WRITES = ("metrics",)
@@ -31,7 +34,7 @@ def metrics(
     stand_ins: dict[str, pd.DataFrame] = {}
     with open_table("metrics", output, metadata) as table:
         for run in results:
-            tables = {name: run.table(name) for name in OF_A_RUN}
+            tables = {name: run.table(name, **({"weights": WEIGHTS} if name in JUDGED else {})) for name in OF_A_RUN}
             lattice = lattice_of(run.info)
             if run.dataset not in stand_ins:  # all its runs have the same requests
                 requests = tables["behaviour"].drop_duplicates("sample")

@@ -14,6 +14,8 @@ LAYERS: tuple[str, ...] = get_args(LayerName)
 PAPER_LAYERS = ("down3", "halved3")
 # Stands beside these in tables: the generated image itself, a control.
 IMAGE_LAYER = "image"
+# What the column weights calls an untrained network all of whose layers have PyTorch's default weights, a control.
+DEFAULT_WEIGHTS = "default"
 Reference = Literal["none", "factorised", "gated"]
 
 

@@ -9,13 +9,12 @@ import math
 
 import pandas as pd
 
+from bumpscope.config.model import DEFAULT_WEIGHTS
 from bumpscope.judge.controls import permuted_controls
 from bumpscope.judge.intervals import t_interval
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 
-# Weights of the untrained control, as in table ``latents``.
-DEFAULT = "default"
 PLACE = ["dataset", "layer", "t", "metric"]
 # The quantities of table ``metrics`` that the table is computed from.
 QUANTITIES = ("additive_share", "parallelism", "orthogonality", "tangent_cosine")
@@ -41,7 +40,7 @@ def side_by_side(
         return pd.DataFrame(columns=TABLES["factorisation"].names)
     of_factor = "_" + found["factor"].astype("str")
     found = found.assign(metric=found["quantity"] + of_factor.fillna("")).astype({"t": int})
-    default = found["weights"] == DEFAULT
+    default = found["weights"] == DEFAULT_WEIGHTS
     untrained = found[default].groupby(PLACE)["value"].mean()
     own, shared = (_last(found[~default & (found["noise"] == noise)]) for noise in ("own", "shared"))
     alike = shared.groupby(PLACE)["value"].mean()

@@ -38,7 +38,10 @@ def _columns(text: str) -> tuple[Column, ...]:
 
 
 _STEP = "step | int | optimiser steps | training checkpoint\n"
-_WEIGHTS = "weights | text | – | raw, or ema: their moving average\n"
+_WEIGHTS = (
+    "weights | text | – | raw, or ema: their moving average; in latents, geometry and metrics also default: an"
+    " untrained control, at step 0 and with shared noise\n"
+)
 _WHERE = (
     _STEP
     + _WEIGHTS

@@ -98,7 +98,7 @@ def drawn_by(name, lattice):
     known = seen.join(classify(render(mu_x, mu_y, lattice), mu_x, mu_y, lattice, tolerance=1.0, faint=0.25))
     drawn = pd.concat([known, stand_ins[stand_ins["yardstick"] == name]], ignore_index=True)
     # Which outcome they have by a tolerance in pixels, C6 does not read.
-    return drawn.assign(step=1500, error=0.0, outcome="correct"), stand_ins
+    return drawn.assign(step=1500, weights="raw", error=0.0, outcome="correct"), stand_ins
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,8 @@ def test_c6_a_memoriser_fails_and_exact_images_pass(stand_in, verdict):
             tables = {"behaviour": behaviour, "yardsticks": stand_ins}
             parts.append(run_metrics(f"{dataset}-seed{seed}", dataset, seed, **tables, lattice=lattice))
             runs.append(run_row(dataset, seed, holdout=dataset, n_images=images))
-    phases = pd.DataFrame([{"dataset": row["dataset"], "seed": row["seed"], "step": 1500} for row in runs])
+    phases = pd.DataFrame(
+        [{"dataset": row["dataset"], "seed": row["seed"], "step": 1500, "judged": True} for row in runs]
+    )
     data = Data({"metrics": pd.concat(parts), "runs": pd.DataFrame(runs), "phases": phases})
     assert new_centres.judge(data).verdict == verdict
