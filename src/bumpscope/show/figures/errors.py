@@ -17,8 +17,8 @@ from bumpscope.worlds.bumps import factors
 CAPTION = (
     "Top: distance between drawn and requested centre, of the images with one bump at centres seen in training. "
     "Bottom: fitted amplitude and width of that bump; a true one has 1 of both. Bands: central 50 % and 80 % of the "
-    "images, lines: medians; means over seeds, and thin medians of each. Dashed: tolerances; dotted: chance, the median "
-    "distance of two random centres."
+    "images, lines: medians; means over seeds, and thin medians of each. Dashed: tolerances; dotted: chance, the "
+    "median distance of two random centres."
 )
 TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
