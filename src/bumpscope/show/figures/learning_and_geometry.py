@@ -17,7 +17,7 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Left: coupling index of the label effects (95% interval) and gap ln tau_x - ln tau_y (90%, band ±ln 1.1); hollow: "
     "undetermined. Right: share of the variance between centres that is one part for x plus one for y (1: additive), "
-    "95% t intervals; controls: shared noise, an untrained network with default weights and shared noise, permuted "
+    "95% t intervals; controls: shared noise, untrained network (default weights, shared noise), permuted "
     "labels, generated images. Outer right: parallelism and orthogonality, means over seeds. Arrow: beyond the axis."
 )
 TOPIC = "Imbalance"
