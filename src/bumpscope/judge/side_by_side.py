@@ -51,10 +51,10 @@ def side_by_side(
     for (dataset, layer, t, name), part in own.groupby(PLACE, sort=False):
         place, last = (dataset, layer, t, name), part["value"].dropna()
         # Only noise, and an interval that is symmetric, could make one of these numbers exceed 1.
-        value, low, high = (min(number, 1.0) for number in t_interval(last))
+        value, low, high = (min(number, 1.0) for number in t_interval(last.to_numpy()))
         row = {"dataset": dataset, "layer": layer, "t": t, "metric": name, "value": value, "low": low, "high": high}
         row |= {"shared": alike.get(place, math.nan), "untrained": untrained.get(place, math.nan), "runs": len(last)}
-        row["permuted"] = means.get((permuted.get(dataset), layer, t, name), math.nan)
+        row["permuted"] = means.get((permuted.get(str(dataset)), layer, t, name), math.nan)
         index = learnt.get(dataset)
         for column, source in (("coupling", "coupling"), ("coupling_low", "low"), ("coupling_high", "high")):
             row[column] = math.nan if index is None else index[source]

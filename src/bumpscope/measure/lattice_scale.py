@@ -52,13 +52,13 @@ def on_lattice_scale(images: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     between = np.abs(requested).max(axis=0) > 1e-6
     split = images["split"].where(~(between & (images["split"] == "heldout").to_numpy()))
     shaped = single & (np.abs(images["width"].to_numpy() / lattice.sigma - 1) <= WIDTH_TOLERANCE)
-    found = {name: shaped & (farthest <= share) for name, share in zip(QUANTITIES, CLOSE, strict=True)}
+    right = {name: shaped & (farthest <= share) for name, share in zip(QUANTITIES, CLOSE, strict=True)}
     near = single & (farthest <= 1)
     along, square = (
         np.where(near, np.sum([a * b for a, b in zip(one, requested, strict=True)], axis=0), 0.0)
         for one in (drawn, requested)
     )
-    return pd.DataFrame(found, images.index).astype("float64").assign(split=split, along=along, square=square)
+    return pd.DataFrame(right, images.index).astype("float64").assign(split=split, along=along, square=square)
 
 
 def yardsticks(requests: pd.DataFrame, points: pd.DataFrame, lattice: Lattice, faint: float) -> pd.DataFrame:

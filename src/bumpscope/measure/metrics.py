@@ -146,11 +146,12 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
 def _new_centres(images: pd.DataFrame, lattice: Lattice, *by: str) -> Iterator[pd.DataFrame]:
     """Whether requests are met on the scale of the lattice, by step, split and the columns ``by``."""
     found = on_lattice_scale(images, lattice)
-    found = found.assign(**{name: images[name].to_numpy() for name in ("step", *by)}).groupby(["step", "split", *by])
-    shares, sums = found[list(SHARES_RIGHT)].mean(), found[["along", "square"]].sum()
+    found = found.assign(**{name: images[name].to_numpy() for name in ("step", *by)})
+    grouped = found.groupby(["step", "split", *by])
+    shares, sums = grouped[list(SHARES_RIGHT)].mean(), grouped[["along", "square"]].sum()
     # At lattice points, and without bumps near the requests, no offset is defined.
     offset = (sums["along"] / sums["square"]).where(sums["square"] > 0)
-    yield _melt(shares.assign(requests=found.size().astype("float64"), offset=offset), "quantity")
+    yield _melt(shares.assign(requests=grouped.size().astype("float64"), offset=offset), "quantity")
 
 
 def _off_on_axis(behaviour: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
