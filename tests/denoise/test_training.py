@@ -563,7 +563,7 @@ def test_a_run_on_permuted_labels_is_trained_on_them(run, dataset, tmp_path, mon
 
     for labels in ("own", "permuted"):
         with pytest.raises(KeyboardInterrupt):
-            command(run, dataset, tmp_path, labels=labels)
+            train_command.train(**command(run, dataset, tmp_path, labels=labels))
     assert not torch.equal(*seen)
 
 
