@@ -40,7 +40,8 @@ def select(results: Results) -> pd.DataFrame:
     points = points[points["step"].isin(spaced_by_change(steps, outcome_shares(results, run.name, steps), CHECKPOINTS))]
     requests = run.table("samples", ["sample", "mu_x", "mu_y"]).drop_duplicates("sample")
     points = points.merge(requests, on="sample").merge(_verdicts(run), how="left")
-    points = points.merge(_r2(results, run), how="left")
+    r2 = _r2(results, run)
+    points = points.merge(r2, how="left") if len(r2) else points.assign(r2_x=np.nan, r2_y=np.nan)
     parts = []
     for variant, own in _variants(points, run):
         parts.append(own.assign(variant=variant, run=run.name, dataset=run.dataset, seed=run.seed))
