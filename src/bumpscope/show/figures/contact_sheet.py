@@ -13,11 +13,10 @@ from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 
 CAPTION = (
-    "UMAP to two dimensions of the activations of one run, a point per generated image, coloured by requested x, then "
-    "y, from small (dark) to large (bright). Each panel is a UMAP of its own: place, turn and shape mean nothing, only "
-    "which colours lie together. Letter: phase as read from UMAPs to three dimensions. Number: cross-validated R² of a "
-    "linear regression of the coordinate on the UMAP, median of three seeds. UMAP draws a surface even of noise: see "
-    "step 0."
+    "UMAP of the activations of one run, a point per generated image, coloured by requested x, then y, from small "
+    "(dark) to large (bright). Place, turn and shape mean nothing, only which colours lie together. Letter: phase as "
+    "read from UMAPs to three dimensions. Number: cross-validated R² of a linear regression on the UMAP, median of "
+    "three seeds. UMAP draws a surface even of noise: see step 0."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE

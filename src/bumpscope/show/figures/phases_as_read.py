@@ -10,10 +10,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Latent verdict by two rules, a strip per seed. Left: by geometry. Right: as the paper reads it, from UMAPs and a "
-    "linear regression of the request on them. A no structure, B a manifold in disorder, C an ordered one; hatched: "
-    "none of them, or order in part; grey: a sheet in disorder would not have been seen. Last: weights and noise of "
-    "the first place otherwise. Shown: the dataset read at the most places."
+    "Latent verdict by two rules, a strip per seed: from geometry; and as the paper reads it, from UMAPs and linear "
+    "regression. A no structure, B a manifold in disorder, C an ordered one; hatched: none of "
+    "them; grey: a sheet in disorder would not have been seen. Last: other weights and shared noise at the first "
+    "place. Shown: the dataset read at the most places."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
