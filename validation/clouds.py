@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ class Cloud:
         shape: which of a kind's constructions it is.
         points: of a manifold, the vectors without noise in its own coordinates, shape (n, k), k <= d.
         noise: variance of the noise in each coordinate, on the scale of the points.
+        mixture: which of the ``MIXTURES`` the points were mixed with; empty for none.
     """
 
     vectors: np.ndarray
@@ -50,6 +52,7 @@ class Cloud:
     shape: str = ""
     points: np.ndarray | None = None
     noise: float = 0.0
+    mixture: str = ""
 
     def measured(self, seed: int = 0, components: Components | None = None) -> pd.DataFrame:
         """The geometry of the cloud without UMAP, which no verdict rests on."""
@@ -60,6 +63,39 @@ class Cloud:
     def centres(self) -> Centres:
         factors = axes(self.boundary, self.image_size)
         return Centres(np.stack([self.mu_x, self.mu_y]), np.stack([self.x, self.y]), self.seen, factors)
+
+
+# What generated images add to a manifold: noise of each image's own in ten directions, and images without structure.
+TEN, STRAYS, BOTH = "ten noise dimensions", "a fifth strays", "both"
+MIXTURES = (TEN, STRAYS, BOTH)
+STRAY_SHARE = 0.2
+TEN_SHARE = 0.1  # of the radius, standard deviation in each of the ten directions
+
+
+def mixed(
+    points: np.ndarray,
+    mixture: str,
+    rng: np.random.Generator,
+    stray: Callable[[int, np.random.Generator], np.ndarray],
+) -> np.ndarray:
+    """Points, shape (n, k), with noise or strays in further coordinates: shape (n, k + further).
+
+    Strays replace points at random. They have the radius of the cloud, about its middle.
+
+    Args:
+        stray: draws this number of structureless points.
+    """
+    size, n = radius(points), len(points)
+    points = points - points.mean(axis=0)
+    if mixture in (STRAYS, BOTH):
+        chosen = rng.permutation(n)[: round(STRAY_SHARE * n)]
+        others = stray(len(chosen), rng)
+        others = others * size / radius(others)
+        points = np.concatenate([points, np.zeros((n, others.shape[1]))], axis=1)
+        points[chosen] = np.concatenate([np.zeros((len(chosen), points.shape[1] - others.shape[1])), others], axis=1)
+    if mixture in (TEN, BOTH):
+        points = np.concatenate([points, TEN_SHARE * size * rng.normal(size=(n, 10))], axis=1)
+    return points
 
 
 def axes(boundary: str, image_size: int) -> tuple[Factor, Factor]:

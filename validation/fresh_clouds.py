@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from bumpscope.config.lattice import Lattice
 from bumpscope.worlds.bumps import render
 from bumpscope.worlds.requests import requested_centres
-from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radius, variances
+from clouds import Cloud, anywhere, expected_participation_ratio, mixed, permuted, radius, variances
 
 LATTICES = {"plane": Lattice(), "torus": Lattice(sigma=2.0, boundary="torus")}
 SAMPLES = (512, 256)
@@ -184,6 +184,29 @@ def _ring_population(n: int, rng: Rng) -> Points:
     return np.exp((np.cos(angle[:, None] - preferred) - 1) / rng.uniform(0.5, 1.0) ** 2)
 
 
+def _box(n: int, rng: Rng) -> Points:
+    """Three independent coordinates, evenly filled, of unequal length."""
+    return rng.uniform(-1, 1, size=(n, 3)) * rng.uniform(0.75, 1, size=3)
+
+
+def _three_inputs(n: int, rng: Rng) -> Points:
+    """What a random network of two layers of tanh makes of positions in a cube."""
+    inside = rng.uniform(-1, 1, size=(n, 3))
+    hidden = np.tanh(inside @ rng.normal(scale=rng.uniform(0.5, 0.8), size=(3, 64)) + rng.normal(size=64))
+    return np.tanh(hidden @ rng.normal(scale=1 / 8, size=(64, 40)) + 0.5 * rng.normal(size=40))
+
+
+def _three_gaussians(n: int, rng: Rng) -> Points:
+    return rng.normal(size=(n, 3)) * rng.uniform(0.85, 1, size=3)
+
+
+# Strays of a mixture: uniform in ten dimensions, or a random network's activations in many.
+
+
+def _strays(n: int, rng: Rng) -> Points:
+    return _ten("uniform")(n, rng) if rng.random() < 0.5 else _untrained_network(n, rng)
+
+
 # Disorder: positions in the unit square to other positions in it.
 
 
@@ -282,7 +305,17 @@ KINDS = {
     "ordered torus": Kind("C", "ordered", 2.0, DOUGHNUT, TORUS, boundary="torus"),
     # A curve is none of the three phases.
     "circle": Kind("?", "unrelated", 1.0, RING, {"closed curve": _closed_curve, "ring population": _ring_population}),
+    # Nor is a solid of three dimensions.
+    "solid": Kind(
+        "?",
+        "unrelated",
+        3.0,
+        BLOB,
+        {"box": _box, "network of three inputs": _three_inputs, "three Gaussians": _three_gaussians},
+    ),
 }
+# Kinds that are mixed as well.
+MIXED = [kind for kind, known in KINDS.items() if known.phase in "BC?" and known.order != "scrambled"]
 
 
 def _pixels(u: Points, lattice: Lattice) -> Points:
@@ -297,8 +330,12 @@ def _requests(lattice: Lattice, samples: int) -> tuple[pd.DataFrame, Points]:
     return centres, (centres[["mu_x", "mu_y"]].to_numpy() - lattice.free_margin + 0.5) / length
 
 
-def cloud(kind: str, noise: Noise, samples: int, seed: int) -> Cloud:
-    """A cloud of one of the ``KINDS``, of this number of images, drawn by (kind, noise, samples, seed)."""
+def cloud(kind: str, noise: Noise, samples: int, seed: int, mixture: str = "") -> Cloud:
+    """A cloud of one of the ``KINDS``, of this number of images, drawn by (kind, noise, samples, seed).
+
+    Args:
+        mixture: none, or one of ``clouds.MIXTURES``.
+    """
     known = KINDS[kind]
     rng = np.random.default_rng([7, list(KINDS).index(kind), NOISES.index(noise), samples, seed])
     lattice = LATTICES[known.boundary]
@@ -307,8 +344,10 @@ def cloud(kind: str, noise: Noise, samples: int, seed: int) -> Cloud:
     shape = str(rng.choice(list(known.shapes)))
     of_positions = known.phase in "BC"
     points = known.shapes[shape](moved, rng) if of_positions else known.shapes[shape](samples, rng)
+    if mixture:
+        points = mixed(points, mixture, rng, _strays)
     filled = known.dimension is None
-    d = points.shape[1] if filled else int(rng.integers(300, 1200))
+    d = points.shape[1] if filled else int(rng.integers(max(300, points.shape[1]), max(1200, points.shape[1] + 1)))
     size = radius(points)
     vectors = points if filled else points @ np.linalg.qr(rng.normal(size=(d, points.shape[1])))[0].T
     vectors = vectors + noise.drawn(vectors.shape, size, rng) + rng.normal(size=d)
@@ -323,12 +362,16 @@ def cloud(kind: str, noise: Noise, samples: int, seed: int) -> Cloud:
         known.phase,
         known.order,
         known.dimension,
-        known.betti,
-        participation_ratio=_participation_ratio(kind, shape, points, noise.variance(size, d), d),
-        rank=known.rank,
+        # Of a mixture neither rank nor topology is known.
+        None if mixture else known.betti,
+        participation_ratio=(
+            None if mixture else _participation_ratio(kind, shape, points, noise.variance(size, d), d)
+        ),
+        rank=None if mixture else known.rank,
         shape=shape,
-        points=points if of_positions or kind == "circle" else None,
+        points=points if (of_positions or kind == "circle") and not mixture else None,
         noise=noise.variance(size, d),
+        mixture=mixture,
     )
 
 

@@ -84,17 +84,23 @@ def of_instruments(frames: dict[str, pd.DataFrame]) -> list[Judgement]:
 def of_clouds(frame: pd.DataFrame) -> Iterator[Judgement]:
     """Verdicts, Betti numbers and every number with a known value, of the clouds of sizes that are in use."""
     frame = frame[frame.in_use.astype(bool)]
-    wrong, of_a_phase = is_wrong(frame), frame.phase != "?"
+    wrong, of_a_phase, alone = is_wrong(frame), frame.phase != "?", frame.mixture == ""
     known = frame[frame.betti != ""]
-    yield from _shares(wrong[of_a_phase], frame.kind, "wrong phase verdicts", LARGEST_ERROR_RATE, most=True)
+    yield from _shares(wrong[of_a_phase & alone], frame.kind, "wrong phase verdicts", LARGEST_ERROR_RATE, most=True)
+    yield from _shares(
+        wrong[of_a_phase & ~alone], frame.kind, "wrong phase verdicts, mixtures", LARGEST_ERROR_RATE, most=True
+    )
     yield from _shares(
         known.betti == known.betti_found, frame.kind, "right Betti numbers", LEAST_RIGHT_BETTI, most=False
     )
-    circles = wrong[~of_a_phase]
-    if len(circles):
-        share = f"{circles.mean():.1%} {percent(int(circles.sum()), len(circles))}"
-        met = bool(circles.mean() <= LARGEST_ERROR_RATE)
-        yield Judgement("circles judged to be of a phase", f"≤ {LARGEST_ERROR_RATE:.0%}", share, met)
+    others = wrong[~of_a_phase]
+    if len(others):
+        share = f"{others.mean():.1%} {percent(int(others.sum()), len(others))}"
+        met = bool(others.mean() <= LARGEST_ERROR_RATE)
+        yield Judgement("of no phase, judged to be of one", f"≤ {LARGEST_ERROR_RATE:.0%}", share, met)
+    share = f"{wrong.mean():.1%} {percent(int(wrong.sum()), len(wrong))}"
+    met = bool(wrong.mean() <= LARGEST_ERROR_RATE)
+    yield Judgement("wrong verdicts of all clouds", f"≤ {LARGEST_ERROR_RATE:.0%}", share, met)
     table = numbers(frame)
     for metric, name in METRICS.items():
         met = table[table.metric == metric].within >= LEAST_WITHIN
@@ -115,19 +121,21 @@ def _shares(hits: pd.Series, kind: pd.Series, what: str, target: float, most: bo
 
 
 def is_wrong(frame: pd.DataFrame) -> pd.Series:
-    """Whether a cloud got the verdict of another phase. Undecided is not wrong; a phase for a circle is."""
-    return (frame.verdict != frame.phase) & (frame.verdict != "?")
+    """Whether a cloud got the verdict of another phase. Undecided or blind is not wrong; a phase for a circle is."""
+    return (frame.verdict != frame.phase) & frame.verdict.isin(["A", "B", "C"])
 
 
 def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each kind and, where some are not in use, number of images: shares of verdicts and Betti numbers."""
+    """A row for each kind, mixture and, where some are not in use, number of images: verdicts and Betti numbers."""
     wrong, known = is_wrong(frame), frame[frame.betti != ""]
     right = known.betti == known.betti_found
     rows = []
-    for (kind, in_use), part in frame.groupby(["kind", "in_use"], sort=False):
-        found = {f"judged {verdict}": int((part.verdict == verdict).sum()) for verdict in "ABC?"}
-        row = {"kind": kind, "in_use": bool(in_use), "phase": part.phase.iloc[0], "clouds": len(part)} | found
+    for (kind, mixture, in_use), part in frame.groupby(["kind", "mixture", "in_use"], sort=False):
+        row = {"kind": kind, "mixture": mixture, "in_use": bool(in_use), "phase": part.phase.iloc[0]}
+        row |= {"clouds": len(part)}
+        row |= {f"judged {verdict}": int((part.verdict == verdict).sum()) for verdict in ("A", "B", "C", "?", "blind")}
         row |= {"wrong": wrong[part.index].mean(), "undecided": (part.verdict == "?").mean()}
+        row |= {"blind": (part.verdict == "blind").mean()}
         betti = right[right.index.intersection(part.index)]
         rows.append(row | {"betti": part.betti.iloc[0], "betti_right": betti.mean() if len(betti) else np.nan})
     return pd.DataFrame(rows)

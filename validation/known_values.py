@@ -59,9 +59,11 @@ def known_values(cloud: Cloud) -> dict[str, float]:
       random labels, -1/8, and linear R2 that of regressors without a meaning (:func:`_chance_r2`).
     - Of a permuted cloud likewise, but images of one centre stay together: they are right neighbours, and the labels
       of the others come in groups, so that their mean varies more.
-    - Of a scrambled cloud no order is known.
+    - Of a scrambled cloud no order is known, of a mixture only its phase.
     """
-    known = {}
+    known: dict[str, float] = {}
+    if cloud.mixture:
+        return known
     if cloud.dimension is not None:
         known |= dict.fromkeys(("dimension_mada", "dimension_mle", "dimension_twonn"), cloud.dimension)
     if cloud.participation_ratio is not None:

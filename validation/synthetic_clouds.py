@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clouds import Cloud, anywhere, expected_participation_ratio, permuted, radius, variances
+from clouds import Cloud, anywhere, expected_participation_ratio, mixed, permuted, radius, variances
 
 NOISES = [(0.0, "whole"), (0.05, "whole"), (0.1, "whole"), (0.05, "coordinate"), (0.1, "coordinate")]
 IMAGE_SIZE = 20
@@ -87,6 +87,13 @@ def _circle(n: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([np.cos(angle), rng.uniform(0.8, 1) * np.sin(angle), 0.2 * np.cos(2 * angle)], axis=1)
 
 
+def _ball(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Three dimensions filled evenly, one of them shorter."""
+    points = rng.normal(size=(n, 3))
+    points *= rng.uniform(size=(n, 1)) ** (1 / 3) / np.linalg.norm(points, axis=1, keepdims=True)
+    return points * [1.0, 1.0, rng.uniform(0.7, 1.0)]
+
+
 # Kind -> (boundary, phase, dimension, Betti numbers). A curve is none of the three phases.
 KINDS = {
     "full-dimensional random": ("plane", "A", None, None),
@@ -111,15 +118,18 @@ HARDER = {
     "permuted population torus": ("torus", "B", 2.0, (1, 2, 1)),
     "unrelated population torus": ("torus", "B", 2.0, (1, 2, 1)),
     "two-dimensional random": ("plane", "?", 2.0, (1, 0, 0)),
+    "solid ball": ("plane", "?", 3.0, (1, 0, 0)),
+    "random, steep spectrum": ("plane", "A", None, None),
 }
 
 
-def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
+def cloud(kind: str, noise: float, spread: str, seed: int, mixture: str = "") -> Cloud:
     """A cloud of one of the ``KINDS``, or of the harder ones.
 
     Args:
         noise: as a share of the cloud's radius, of the whole noise vector (``spread="whole"``) or of each of its
             coordinates (``"coordinate"``).
+        mixture: none, or one of ``clouds.MIXTURES``.
     """
     boundary, phase, dimension, betti = (KINDS | HARDER)[kind]
     rng = np.random.default_rng([list(KINDS | HARDER).index(kind), round(1000 * noise), len(spread), seed])
@@ -134,15 +144,22 @@ def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
         points = _random(len(u), rng)[:, : round(dimension)]
     elif kind == "circle":
         points = _circle(len(u), rng)
+    elif kind == "solid ball":
+        points = _ball(len(u), rng)
+    elif kind == "random, steep spectrum":
+        points = rng.normal(size=(len(u), 60)) * np.arange(1, 61) ** (-rng.uniform(1.0, 1.6) / 2)
     elif "population" in kind:
         points = _population(moved, rng, periodic=boundary == "torus")
     else:
         points = _torus(moved, rng) if boundary == "torus" else _sheet(moved, rng, curved="flat" not in kind)
+    if mixture:
+        points = mixed(points, mixture, rng, lambda n, rng: rng.normal(size=(n, 10)))
     axes = np.linalg.qr(rng.normal(size=(d, points.shape[1])))[0]
     scale = noise * radius(points) / (np.sqrt(d) if spread == "whole" else 1.0)
     vectors = rng.uniform(0.1, 10) * (points @ axes.T + scale * rng.normal(size=(len(u), d)) + rng.normal(size=d))
     mu, realised = ((v * 16 + 2 if boundary == "plane" else v * IMAGE_SIZE).T for v in (u, moved))
-    structured = dimension is not None and not kind.endswith("random")
+    # A mixture is neither of known rank nor of known topology.
+    structured = dimension is not None and not kind.endswith("random") and not mixture
     return Cloud(
         vectors.astype(np.float32),
         *mu,
@@ -153,12 +170,13 @@ def cloud(kind: str, noise: float, spread: str, seed: int) -> Cloud:
         phase,
         next((word for word in ("ordered", "permuted", "scrambled") if kind.startswith(word)), "unrelated"),
         dimension,
-        betti,
+        None if mixture else betti,
         participation_ratio=(
             expected_participation_ratio(variances(points), scale**2, len(u), d) if structured else None
         ),
         points=points if structured else None,
         noise=scale**2,
+        mixture=mixture,
     )
 
 

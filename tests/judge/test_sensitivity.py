@@ -9,11 +9,11 @@ from bumpscope.commands.sensitivity import sensitivity
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.readings import Reading
 from bumpscope.judge.claims import claims, modules
+from bumpscope.judge.histories import follows_the_drawn
 from bumpscope.judge.sensitivity import (
     QUALIFIERS,
     Experiment,
     Probing,
-    follows_the_drawn,
     places,
     places_text,
     verdicts_text,
@@ -29,8 +29,9 @@ from synthetic_results import metrics_table
 
 STEPS = np.array([0, 200, 250, 300, 350, 400, 450, 500])
 SEEDS = range(5)
-# A cloud's numbers by phase: order by the requested centre (all measures alike), by the drawn one, and dimension.
-CLOUDS = {"A": (0.0, 0.0, 9.0), "B": (0.05, 0.8, 2.0), "C": (0.95, 0.95, 2.0)}
+# A cloud's numbers by phase: order by the requested centre (all measures alike), by the drawn one, thickness and
+# dimension.
+CLOUDS = {"A": (0.0, 0.0, 0.9, 9.0), "B": (0.05, 0.8, 0.1, 2.0), "C": (0.95, 0.95, 0.1, 2.0)}
 CONFIGURED = {"factor": "configured", "level": "as configured", "variant": "configured", "tolerance": 1.0}
 
 
@@ -42,8 +43,9 @@ def reading(**changed):
 
 
 def cloud(step, layer, t, phase):
-    requested, drawn, dimension = CLOUDS[phase]
-    rows = [("raw", None, "rank", 5.0), ("raw", None, "dimension_mada_denoised", dimension)]
+    requested, drawn, thickness, dimension = CLOUDS[phase]
+    shape = {"rank": 5.0, "breadth": 0.6, "thickness": thickness, "gaussian_p": 0.0, "least_visible_sheet": 1.0}
+    rows = [("raw", None, *number) for number in (shape | {"dimension_mada_denoised": dimension}).items()]
     for label, order in {"requested": requested, "realised": drawn, "shuffled": 0.0}.items():
         rows += [("raw", label, f"{name}_denoised", order) for name in ("trustworthiness", "knn_r2")]
         rows += [(space, label, name, order) for space in ("raw", "pca3") for name in ("r2", "r2_x", "r2_y")]
@@ -183,7 +185,8 @@ def test_places_say_where_b_shows_and_where_clouds_follow_what_is_drawn(probings
         for metric in ("r2", "knn_r2", "trustworthiness"):
             assert (b[f"{metric}_{column}"] == value).all()
     assert (b.dimension == 2.0).all()
-    assert follows_the_drawn(found).equals(found.latent_phase == "B")
+    drawn = follows_the_drawn(found.knn_r2_realised, found.knn_r2_requested)
+    assert drawn.equals(found.latent_phase == "B")
     summary = where_disorder_lives(found).set_index("layer")
     assert list(summary.index) == ["down3", "up1", "up3"]
     assert summary.in_order.to_dict() == {"down3": 5, "up1": 0, "up3": 5}
@@ -197,10 +200,8 @@ def test_places_say_where_b_shows_and_where_clouds_follow_what_is_drawn(probings
 
 
 def test_following_what_is_drawn_needs_a_margin_and_a_level():
-    table = pd.DataFrame(
-        [(0.2, 0.5), (0.45, 0.5), (0.1, 0.35), (np.nan, 0.9)], columns=["knn_r2_requested", "knn_r2_realised"]
-    )
-    assert follows_the_drawn(table).tolist() == [True, False, False, False]
+    requested, drawn = pd.Series([0.2, 0.45, 0.1, np.nan]), pd.Series([0.5, 0.5, 0.35, 0.9])
+    assert follows_the_drawn(drawn, requested).tolist() == [True, False, False, False]
 
 
 def test_the_printed_table_marks_and_counts_what_changes(experiment, probings):

@@ -8,7 +8,7 @@ import pytest
 
 import fresh_clouds
 from bumpscope.measure.betti import betti_numbers
-from bumpscope.measure.phases import THRESHOLDS, behaviour_phase, latent_phase, phases
+from bumpscope.measure.phases import behaviour_phase, latent_phase, phases
 from bumpscope.measure.topology import persistence
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_table, write_table
@@ -40,7 +40,7 @@ def test_the_phase_of_a_cloud_is_the_one_it_was_made_with(kind, controls):
         assert phase == one.phase, reason
 
 
-@pytest.mark.parametrize("kind", [kind for kind in fresh_clouds.KINDS if kind != "circle"])
+@pytest.mark.parametrize("kind", [kind for kind, known in fresh_clouds.KINDS.items() if known.phase != "?"])
 def test_the_phase_of_a_cloud_of_another_kind_than_thresholds_were_set_on(kind):
     noise = fresh_clouds.Noise(0.05, "in all", "Student t")
     for samples in fresh_clouds.SAMPLES:
@@ -51,9 +51,7 @@ def test_the_phase_of_a_cloud_of_another_kind_than_thresholds_were_set_on(kind):
 
 
 def test_a_curve_is_none_of_the_phases(controls):
-    phase, _, reason = latent_phase(cloud("circle", 0.05, "whole", seed=0).measured(), controls["plane"])
-    assert phase == "?"
-    assert "neither" in reason
+    assert latent_phase(cloud("circle", 0.05, "whole", seed=0).measured(), controls["plane"])[0] in ("?", "blind")
 
 
 def test_a_circle_thick_with_noise_is_no_sheet_where_its_topology_is_known(controls):
@@ -61,8 +59,8 @@ def test_a_circle_thick_with_noise_is_no_sheet_where_its_topology_is_known(contr
     assert latent_phase(sheet, controls["plane"])[0] == "B"
     for betti in ((1, 0, 0), (1, 2, 1), (1, 3, 1)):
         assert latent_phase(sheet, controls["plane"], betti) == latent_phase(sheet, controls["plane"])
-    phase, order, reason = latent_phase(sheet, controls["plane"], (1, 1, 0))
-    assert (phase, order) == ("?", "none") and "circle" in reason
+    phase, order, _ = latent_phase(sheet, controls["plane"], (1, 1, 0))
+    assert phase in ("?", "blind") and order == "none"
     # What is in order, and what has no structure, is judged without it.
     for kind, phase in (("ordered flat sheet", "C"), ("ten-dimensional random", "A")):
         assert latent_phase(cloud(kind, 0.05, "whole", 0).measured(), controls["plane"], (1, 1, 0))[0] == phase
@@ -71,16 +69,16 @@ def test_a_circle_thick_with_noise_is_no_sheet_where_its_topology_is_known(contr
 def test_two_components_of_noise_are_no_sheet(controls):
     for seed in range(3):
         noise = cloud("two-dimensional random", 0.05, "coordinate", seed).measured()
-        phase, order, reason = latent_phase(noise, controls["plane"])
-        assert (phase, order) == ("?", "none") and "Gaussian" in reason
-        # Tables of earlier versions know nothing of this test, and keep their verdicts.
-        assert latent_phase(noise[noise.metric != "gaussian_p"], controls["plane"])[0] == "B"
+        phase, order, _ = latent_phase(noise, controls["plane"])
+        assert phase in ("?", "blind") and order == "none"
+        rejected = noise.assign(value=noise.value.where(noise.metric != "gaussian_p", 0.001))
+        assert latent_phase(rejected, controls["plane"])[0] == "B"
         sheet = cloud("permuted flat sheet", 0.1, "coordinate", seed).measured()
         assert sheet.value[sheet.metric == "rank"].item() == 2
         assert latent_phase(sheet, controls["plane"])[0] == "B"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in HARDER if "random" not in kind])
+@pytest.mark.parametrize("kind", [kind for kind in HARDER if HARDER[kind][1] in "BC"])
 def test_the_phase_of_codes_in_which_far_positions_are_equally_far_apart(kind, controls):
     one = cloud(kind, 0.05, "whole", seed=1)
     phase, _, reason = latent_phase(one.measured(), controls[one.boundary])
@@ -95,8 +93,32 @@ def test_order_counts_although_noise_of_each_image_adds_dimensions(controls):
     noisy = one.vectors + own @ np.linalg.qr(rng.normal(size=(one.vectors.shape[1], 10)))[0].T
     table = dataclasses.replace(one, vectors=noisy).measured()
     dimension = table[table.metric == "dimension_mada_denoised"].value.item()
-    assert dimension > THRESHOLDS.unstructured_dimension
+    assert dimension > 4
     assert latent_phase(table, controls["plane"])[0] == "C"
+
+
+def test_without_sight_a_cloud_is_neither_a_nor_evidence(controls):
+    noise = cloud("ten-dimensional random", 0.05, "whole", seed=0).measured()
+    assert latent_phase(noise, controls["plane"])[0] == "A"
+    planted = noise.metric == "least_visible_sheet"
+    for radius, phase in ((0.5, "A"), (2.0, "blind"), (np.nan, "blind")):
+        at = noise.assign(value=noise.value.mask(planted, radius))
+        assert latent_phase(at, controls["plane"])[0] == phase
+    # What is a sheet, or in order, has been seen.
+    for kind, phase in (("permuted flat sheet", "B"), ("ordered flat sheet", "C")):
+        table = cloud(kind, 0.05, "whole", seed=0).measured()
+        unseen = table.assign(value=table.value.mask(table.metric == "least_visible_sheet"))
+        assert latent_phase(unseen, controls["plane"])[0] == phase
+
+
+def test_part_of_an_order_is_open_in_a_sheet_and_with_sight_and_else_blind(controls):
+    noise = cloud("ten-dimensional random", 0.05, "whole", seed=0).measured()
+    trace = noise.assign(value=noise.value.mask((noise.label == "requested") & (noise.metric == "r2"), 0.5))
+    assert latent_phase(trace, controls["plane"])[:2] == ("?", "partial")
+    unseen = trace.assign(value=trace.value.mask(trace.metric == "least_visible_sheet"))
+    assert latent_phase(unseen, controls["plane"])[:2] == ("blind", "partial")
+    flat = unseen.assign(value=unseen.value.mask(unseen.metric.isin(["thickness", "gaussian_p"]), 0.0))
+    assert latent_phase(flat, controls["plane"])[:2] == ("?", "partial")
 
 
 def test_order_needs_an_untrained_control_without_it(ordered, controls):
@@ -196,7 +218,7 @@ def test_the_topology_of_the_same_cloud_is_read(run):
         [(step, "raw", layer, 239, dimension, 0.0, 1.0, True) for layer, step, dimension in bars],
         columns=TABLES["topology"].names,
     )
-    assert "".join(phases(geometry, behaviour, topology).latent_phase) == "A?C"
+    assert list(phases(geometry, behaviour, topology).latent_phase) == ["A", "blind", "C"]
     elsewhere = topology.assign(layer="up1")
     assert "".join(phases(geometry, behaviour, elsewhere).latent_phase) == "ABC"
     not_counted = topology.assign(significant=topology.dimension == 0)
@@ -269,8 +291,8 @@ def test_verdicts_and_betti_numbers_are_right_for_97_clouds_of_100(kind, control
     for seed in range(clouds):
         one = cloud(kind, *NOISES[seed % len(NOISES)], seed=1000 + seed)
         phase, _, reason = latent_phase(one.measured(seed), controls[one.boundary])
-        undecided += phase == "?"
-        if phase not in (one.phase, "?"):
+        undecided += phase in ("?", "blind")
+        if phase not in (one.phase, "?", "blind"):
             wrong.append((seed, phase, reason))
         betti = betti_numbers(persistence(one.vectors, seed))
         if betti != (one.betti or (1, 0, 0)):

@@ -10,6 +10,7 @@ import measure_behaviour
 import measure_clouds
 import measure_effects
 from bumpscope.config.lattice import Lattice
+from clouds import MIXTURES, STRAY_SHARE, TEN, TEN_SHARE, mixed, radius
 from known_values import ACCEPTED
 from truth_tables import DOCS, as_csv, frames, load, save
 
@@ -79,15 +80,37 @@ def test_clouds_take_turns_in_noise_and_number_of_images():
     assert {len(measure_clouds.cloud("fresh", "ordered torus", index)[0].vectors) for index in range(2)} == {512}
 
 
+def test_a_mixture_adds_noise_in_ten_directions_and_replaces_a_fifth_of_the_points():
+    points = np.random.default_rng(0).uniform(-1, 1, size=(300, 2)) + 5
+
+    def stray(n, rng):
+        return rng.normal(size=(n, 4))
+
+    def of(mixture):
+        return mixed(points, mixture, np.random.default_rng(1), stray)
+
+    flat = points - points.mean(axis=0)
+    noisy, strayed, both = (of(mixture) for mixture in MIXTURES)
+    assert (noisy[:, :2] == flat).all() and noisy.shape == (300, 12)
+    assert noisy[:, 2:].std(axis=0) == pytest.approx(TEN_SHARE * radius(points), rel=0.2)
+    moved = (strayed[:, :2] != flat).any(axis=1)
+    assert moved.mean() == STRAY_SHARE and (strayed[~moved, 2:] == 0).all()
+    assert radius(strayed[moved]) == pytest.approx(radius(points))
+    assert both.shape == (300, 16)
+    one, _ = measure_clouds.cloud("fresh", "shuffled flat sheet", 0, TEN)
+    assert (one.mixture, one.phase, one.betti) == (TEN, "B", None) and np.linalg.matrix_rank(one.vectors) >= 12
+
+
 def test_a_row_has_the_verdict_the_betti_numbers_and_every_number(kept):
     # Deterministic, so that it is also the row that is kept.
-    task = ("ordered flat sheet", 1)
+    task = ("ordered flat sheet", 1, "", None)
     found = pd.Series(measure_clouds.row("fresh", task))
     assert (found.verdict, found.betti_found, found["rank"], found.known_rank, found.reason) == (
         "C", "(1, 0, 0)", 2, 2, "",
     )  # fmt: skip
     fresh = kept["clouds-fresh"]
-    before = fresh[(fresh.kind == task[0]) & (fresh.seed == measure_clouds.FIRST_SEED + 1)].iloc[0]
+    alone = fresh[fresh.mixture == ""]
+    before = alone[(alone.kind == task[0]) & (alone.seed == measure_clouds.FIRST_SEED + 1)].iloc[0]
     for name in ACCEPTED:
         assert found[name] == pytest.approx(before[name], abs=0.02), name
         assert found[f"known_{name}"] == pytest.approx(before[f"known_{name}"], abs=1e-3), name
@@ -118,7 +141,9 @@ BEYOND = {
     "RMS position error": ("behaviour-positions", {"rms": 0.02}),
     "wrong phase verdicts": ("clouds-fresh", {"verdict": "A"}),
     "wrong phase verdicts, worst": ("clouds-fresh", {"verdict": "A"}),
-    "circles": ("clouds-fresh", {"verdict": "A"}),
+    "of no phase": ("clouds-fresh", {"verdict": "A"}),
+    "wrong phase verdicts, mixtures": ("clouds-fresh", {"verdict": "A"}),
+    "wrong verdicts of all": ("clouds-fresh", {"verdict": "A"}),
     "right Betti numbers": ("clouds-fresh", {"betti_found": "(2, 0, 0)"}),
     "right Betti numbers, worst": ("clouds-tuned", {"betti_found": "(2, 0, 0)"}),
     "rank above noise": ("clouds-fresh", {"rank": 5.0}),
@@ -141,12 +166,14 @@ def test_a_number_beyond_its_target_is_not_met(asked, kept):
 
 
 def test_shares_are_those_of_the_clouds():
-    fresh = pd.DataFrame({"kind": ["a"] * 4, "phase": "C", "verdict": list("CCBA"), "in_use": True})
+    fresh = pd.DataFrame({"kind": ["a"] * 4, "phase": "C", "verdict": list("CCBA"), "in_use": True, "mixture": ""})
     fresh = fresh.assign(betti="(1, 0, 0)", betti_found=["(1, 0, 0)"] * 3 + ["(1, 1, 0)"])
     row = judgements.verdicts(fresh).iloc[0]
     assert (row.wrong, row.undecided, row.betti_right) == (0.5, 0, 0.75)
     undecided = judgements.verdicts(fresh.assign(verdict="?")).iloc[0]
     assert (undecided.wrong, undecided.undecided) == (0, 1)
+    blind = judgements.verdicts(fresh.assign(verdict="blind")).iloc[0]
+    assert (blind.wrong, blind.undecided, blind.blind) == (0, 0, 1)
 
 
 def test_clouds_of_sizes_that_are_not_in_use_are_not_judged(kept):

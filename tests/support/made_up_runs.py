@@ -46,8 +46,8 @@ class Experiment:
     def add(self, dataset, seed, curves=None, latent=None, behaviour=None, umap=None, **other):
         """``curves``: :func:`metric` -> its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
 
-        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part. ``umap`` has the same letters
-        and x for blind; without it no UMAPs were read.
+        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part, x for blind, X for both. ``umap``
+        has the same letters; without it no UMAPs were read.
         """
         run = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed}
         self.runs.append(run_row(dataset, seed, **other))
@@ -77,8 +77,8 @@ class Experiment:
 
 def _verdict(letter):
     """A verdict and how far the cloud is ordered."""
-    verdict = {"p": "?", "x": "blind"}.get(letter, letter)
-    return verdict, {"C": "full", "p": "partial", "?": None, None: None}.get(letter, "none")
+    verdict = {"p": "?", "x": "blind", "X": "blind"}.get(letter, letter)
+    return verdict, {"C": "full", "p": "partial", "X": "partial", "?": None, None: None}.get(letter, "none")
 
 
 def number(checks, quantity, subject=""):

@@ -13,25 +13,30 @@ import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from bumpscope.judge.onsets import Onset, onset
-from bumpscope.measure.phases import FULL, PARTIAL
+from bumpscope.measure.phases import BLIND, FULL, PARTIAL
 
 PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
+# A cloud tells the drawn centre and not the requested one from this kNN R2, and this far above the requested one's.
+FOLLOWS_LEAST = 0.4
+FOLLOWS_MARGIN = 0.1
 # A run: dataset, seed.
 RunKey = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class History:
-    """The phases of a run: ``latent`` and ``behaviour`` are 0, 1, 2 for A, B, C and NaN for ?; shape (steps,).
+    """The phases of a run: ``latent`` and ``behaviour`` are 0, 1, 2 for A, B, C, else NaN; shape (steps,).
 
     ``partly_ordered`` says which latents are ordered at least in part, so that they are not in disorder, even where the
-    verdict is ?. The latent verdicts were read at ``layer`` and timestep ``t``.
+    verdict is ?; ``blind`` at which checkpoints a manifold in disorder would not have been seen. The latent verdicts
+    were read at ``layer`` and timestep ``t``.
     """
 
     steps: np.ndarray
     latent: np.ndarray
     behaviour: np.ndarray
     partly_ordered: np.ndarray
+    blind: np.ndarray
     layer: str
     t: int
 
@@ -41,19 +46,37 @@ class History:
         return in_order(self.latent)
 
     @property
+    def window(self) -> slice:
+        """The checkpoints at which a B would stand: after the last A that precedes the first C, and before that C."""
+        ordered = np.flatnonzero(self.latent == PHASES["C"])
+        end = int(ordered[0]) if len(ordered) else len(self.latent)
+        before = np.flatnonzero(self.latent[:end] == PHASES["A"])
+        return slice(int(before[-1]) + 1 if len(before) else 0, end)
+
+    @property
+    def blind_before_order(self) -> bool:
+        """Whether a B may have gone unseen in the window."""
+        return bool(self.blind[self.window].any())
+
+    @property
     def told(self) -> bool:
         """Whether the verdicts tell if the latents pass A, B, C: not where a B may hide between A and C."""
-        return PHASES["B"] in self.latent or PHASES["C"] not in self.latent or self.skips_disorder
+        if PHASES["B"] in self.latent:
+            return True
+        if self.blind_before_order:
+            return False
+        return PHASES["C"] not in self.latent or self.skips_disorder
 
     @property
     def skips_disorder(self) -> bool:
         """Whether the latents went from no structure to order without room for a disordered manifold between.
 
         So it is where no verdict is B, and every checkpoint from the first that is not A on is ordered at least in
-        part, and that one follows the last A closely enough for its onset to be timed.
+        part, and that one follows the last A closely enough for its onset to be timed, and none between A and C is
+        blind.
         """
         after_a = np.flatnonzero(self.latent != PHASES["A"])
-        if PHASES["B"] in self.latent or len(after_a) == 0 or after_a[0] == 0:
+        if PHASES["B"] in self.latent or len(after_a) == 0 or after_a[0] == 0 or self.blind_before_order:
             return False
         # Step 0 has no logarithm: structure at the first trained checkpoint cannot be timed.
         first = after_a[0]
@@ -78,6 +101,11 @@ class History:
         return float(cohen_kappa_score(latent, behaviour))
 
 
+def follows_the_drawn(drawn: pd.Series, requested: pd.Series) -> pd.Series:
+    """Whether clouds tell the centre that was drawn clearly better than the one that was requested, by kNN R2."""
+    return (drawn - requested > FOLLOWS_MARGIN) & (drawn >= FOLLOWS_LEAST)
+
+
 def in_order(verdicts: np.ndarray) -> bool:
     """Whether verdicts 0, 1, 2 (NaN for ?) show all three, each first after the one before, and end in C; ? aside."""
     decided = verdicts[~np.isnan(verdicts)].tolist()
@@ -89,7 +117,7 @@ def in_order(verdicts: np.ndarray) -> bool:
 
 def without_return(phases: Sequence[str]) -> bool:
     """Whether the verdicts, left out where there is none, are A, then B, then C, with no return."""
-    decided = [phase for phase in phases if phase != "?"]
+    decided = [phase for phase in phases if phase in PHASES]
     changes = [phase for k, phase in enumerate(decided) if k == 0 or phase != decided[k - 1]]
     return changes == ["A", "B", "C"]
 
@@ -113,7 +141,8 @@ def histories(phases: pd.DataFrame, datasets: Container[str]) -> dict[RunKey, Hi
             latent, behaviour = (part[name].map(PHASES).to_numpy(float) for name in ("latent_phase", "behaviour_phase"))
             layer, t = part["layer"].iloc[0], part["t"].iloc[0]
             ordered = part["order"].isin([PARTIAL, FULL]).to_numpy()
-            found[run] = History(part["step"].to_numpy(), latent, behaviour, ordered, str(layer), int(t))
+            blind = (part["latent_phase"] == BLIND).to_numpy()
+            found[run] = History(part["step"].to_numpy(), latent, behaviour, ordered, blind, str(layer), int(t))
     return found
 
 

@@ -18,15 +18,13 @@ from bumpscope.config.model import LAYERS
 from bumpscope.config.readings import Reading
 from bumpscope.judge.claims import claims, read_of_metrics
 from bumpscope.judge.controls import lattice_of
-from bumpscope.judge.histories import histories
+from bumpscope.judge.histories import FOLLOWS_LEAST, FOLLOWS_MARGIN, follows_the_drawn, histories
 from bumpscope.measure.as_read import UMAP_VERDICTS
 from bumpscope.measure.metrics import run_metrics
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.behaviour import outcomes
 
-# A cloud follows the drawn centre rather than the requested one when its kNN R² is this much higher, and at least so.
-FOLLOWS_MARGIN, FOLLOWS_LEAST = 0.1, 0.4
 # Columns of table ``metrics`` that say which number of a checkpoint a row is.
 QUALIFIERS = [name for name in TABLES["metrics"].names if name not in ("run", "dataset", "seed", "step", "value")]
 VERDICT_WIDTH = 14
@@ -149,12 +147,6 @@ def places(probing: Probing, tolerance: float) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).assign(**who)[TABLES["places"].names]
 
 
-def follows_the_drawn(places: pd.DataFrame) -> pd.Series:
-    """Whether a cloud tells the centre that was drawn clearly better than the one that was requested."""
-    drawn, requested = places["knn_r2_realised"], places["knn_r2_requested"]
-    return (drawn - requested > FOLLOWS_MARGIN) & (drawn >= FOLLOWS_LEAST)
-
-
 def where_disorder_lives(places: pd.DataFrame) -> pd.DataFrame:
     """A row a (layer, t), layers as in the network and t falling.
 
@@ -170,7 +162,10 @@ def where_disorder_lives(places: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"layer": layer, "t": t, "runs": len(passed)}
         row["in_order"] = sum(history.in_order for history in passed.values())
         row["with_b"] = here.loc[here["latent_phase"] == "B", "run"].nunique()
-        row["follows_drawn"], row["checkpoints"] = int(follows_the_drawn(here).sum()), len(here)
+        row["follows_drawn"], row["checkpoints"] = (
+            int(follows_the_drawn(here["knn_r2_realised"], here["knn_r2_requested"]).sum()),
+            len(here),
+        )
         rows.append(row)
     rows.sort(key=lambda row: (LAYERS.index(row["layer"]), -row["t"]))
     return pd.DataFrame(rows)

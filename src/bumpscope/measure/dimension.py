@@ -21,7 +21,7 @@ ADAPTIVE_NEIGHBOURS = 40
 
 
 def spectrum(components: Components) -> Iterator[tuple[str, float]]:
-    """Shares of the variance, rank, participation ratio and test for a Gaussian cloud, as (metric, value)."""
+    """Shares of the variance, rank and participation ratio, as (metric, value)."""
     variance = np.zeros(SPECTRUM)
     found = (components.scores**2).sum(axis=0)
     total = found.sum()
@@ -31,7 +31,6 @@ def spectrum(components: Components) -> Iterator[tuple[str, float]]:
         yield f"explained_variance_{k + 1}", variance[k] / total if total > 0 else np.nan
     yield "rank", components.rank if np.isfinite(total) else np.nan
     yield "participation_ratio", total**2 / (found**2).sum() if total > 0 else np.nan
-    yield "gaussian_p", gaussian_p(components.denoised)
 
 
 def gaussian_p(scores: np.ndarray) -> float:

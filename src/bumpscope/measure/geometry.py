@@ -18,6 +18,7 @@ from bumpscope.measure.components import Components
 from bumpscope.measure.dimension import intrinsic_dimensions, spectrum
 from bumpscope.measure.factorisation import factorisation
 from bumpscope.measure.order import Folds, Label, linear_fit, make_folds, neighbour_order, regressors
+from bumpscope.measure.sheet import averaged, local_shape, sheet_numbers
 from bumpscope.worlds.factor import Factor
 
 
@@ -61,7 +62,7 @@ def measure(
     """All numbers of one cloud.
 
     Args:
-        seed: of the folds and of the shuffled control.
+        seed: of the folds, of the shuffled control and of planted sheets.
         umap: from :func:`bumpscope.measure.components.embed`; None leaves space umap3 out.
         noiseless: as in :func:`bumpscope.measure.factorisation.factorisation`; of a cloud with shared noise.
 
@@ -70,8 +71,13 @@ def measure(
 
         - explained_variance_1 to _10: shares of the variance; rank: components above noise; participation_ratio:
           (sum of variances)^2 / sum of their squares.
-        - gaussian_p: p-value of the components above noise under the hypothesis of a Gaussian cloud (Henze and Zirkler
+        - breadth, thickness: second over first and third over second local variance, of the components above noise
+          (:func:`bumpscope.measure.sheet.local_shape`); a sheet has thickness near 0. With the suffix _averaged, of the
+          mean over the images of each seen centre: a control, since it erases what does not depend on the request.
+        - gaussian_p: p-value of the two broadest components under the hypothesis of a Gaussian cloud (Henze and Zirkler
           1990); small for a surface with an edge.
+        - least_visible_sheet: smallest radius, relative to the cloud's, of a planted sheet that would be seen: 0.5, 1,
+          2 or none.
         - dimension_mle (Levina and Bickel 2004, k = 20), dimension_twonn (Facco et al. 2017), dimension_mada
           (Farahmand, Szepesvari and Audibert 2007, k = 40), of the raw cloud;
           with the suffix _denoised, of the components above noise.
@@ -90,7 +96,10 @@ def measure(
     labels = {name: Label(x, y, centres.factors) for name, (x, y) in positions.items()}
     folds = make_folds(group, seed)
 
-    rows: list[tuple[str, str | None, str, float]] = [("raw", None, *number) for number in spectrum(components)]
+    numbers = [*spectrum(components), *sheet_numbers(components, seed)]
+    shape = local_shape(averaged(components.denoised[centres.seen], group[centres.seen]))
+    numbers += zip(("breadth_averaged", "thickness_averaged"), shape, strict=True)
+    rows: list[tuple[str, str | None, str, float]] = [("raw", None, *number) for number in numbers]
     spaces = {"raw": components.scores, "pca3": components.leading}
     if umap is not None:
         spaces["umap3"] = umap

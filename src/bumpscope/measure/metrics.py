@@ -22,7 +22,7 @@ Quantities, by the columns that qualify them:
 - weights, layer, t, space, label, noise: the metrics of table ``geometry``; ``r2_x`` is quantity ``r2`` of factor x,
   ``r2`` without a factor is the mean of both.
 - weights, layer, t: ``betti_0``, ``betti_1``, ``betti_2``: number of significant bars. ``latent_phase``: 0, 1, 2 for
-  A, B, C, otherwise empty, at every place that was read and for the images.
+  A, B, C, -1 for blind, empty for ?, at every place that was read and for the images.
 - weights: ``latent_phase``, ``behaviour_phase``: the run's verdicts.
 - none: ``loss``: at the last logged step up to the checkpoint.
 """
@@ -50,7 +50,7 @@ DISTANCES = (0.5, 1.0, 2.0)
 QUANTILES = {"_q10": 0.1, "_q25": 0.25, "": 0.5, "_q75": 0.75, "_q90": 0.9}
 # With fewer images of a single bump their share on an axis is chance: of 16, guessing reaches one half in 1 of 400.
 FEWEST_SINGLE_BUMPS = 16
-PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
+PHASES = {"blind": -1.0, "A": 0.0, "B": 1.0, "C": 2.0}
 FACTORS = ("x", "y", "xy")
 PLACE = ["weights", "layer", "t"]
 DTYPES = {"text": "str", "int": "int64", "float": "float64"}

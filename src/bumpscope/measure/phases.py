@@ -2,7 +2,8 @@
 
 There are two independent verdicts. The latent phase depends only on geometry, with requested and shuffled labels. It
 never uses outcomes or realised positions, or its agreement with behaviour would be true by construction. The behaviour
-phase depends only on outcomes. Between the phases the verdict is ``?``.
+phase depends only on outcomes. Between the phases the verdict is ``?``. A latent verdict that rules phase B out counts
+only where a manifold in disorder would have been seen; elsewhere it is ``blind``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ PLACE = ["weights", "layer", "t"]
 COLUMNS = ["step", *PLACE, "judged", "latent_phase", "behaviour_phase", "order", "reason"]
 # How far a cloud is ordered by the requests: not at all, in part, or as phase C requires; empty where unknown.
 ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
+BLIND = "blind"
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,16 @@ class Thresholds:
             labels, which for 400 images scatter around chance by 0.02, 0.08 and 0.03.
         disordered_r2: a cloud whose mean linear R2 of x and y is at least this is not in disorder. An order in one
             coordinate alone gives 0.5.
-        sheet_dimension_low, sheet_dimension_high: intrinsic dimension (MADA, denoised) of a disordered sheet. Sheets
-            and tori have 1.73 to 2.74; a curve has 1.0 without noise and up to 1.72 with a tenth of its radius in each
-            coordinate, which makes it locally a surface.
-        unstructured_dimension: above this there is no low-dimensional manifold. Random clouds of ten dimensions have
-            6.5 to 8.1.
-        gaussian: level of the test for a Gaussian cloud. If a cloud has no more components than a sheet may have
-            dimensions, its low dimension is no evidence of a manifold, so the test must reject Gaussian noise. It does
-            for flat and bent sheets of two and three components.
+        sheet_breadth: least breadth (:mod:`bumpscope.measure.sheet`) of a sheet. Sheets and tori have 0.33 and more;
+            circles up to 0.18, with noise of a tenth of their radius in ten directions or in all.
+        sheet_thickness: greatest thickness of a sheet. Sheets and tori have up to 0.31 with that noise, with a fifth of
+            stray points or with both, place codes on a torus up to 0.6, balls 0.45 to 0.57.
+        unstructured_thickness: from here on there is no two-dimensional structure. Random clouds of ten dimensions have
+            0.78 and more.
+        visible_sheet: a sheet in disorder with a radius of this many times the cloud's own, planted in the cloud, must
+            be seen, or its absence means nothing. At 1 it has half of the variance.
+        gaussian: level of the test that the two broadest components are Gaussian. It must reject noise of two
+            components, which is no thicker than a sheet. It does for flat and bent sheets and tori.
         majority: share of the images that must behave alike for a behaviour phase.
     """
 
@@ -52,9 +56,10 @@ class Thresholds:
     ordered_r2: float = 0.6
     above_control: float = 0.1
     disordered_r2: float = 0.4
-    sheet_dimension_low: float = 1.72
-    sheet_dimension_high: float = 3.5
-    unstructured_dimension: float = 4.0
+    sheet_breadth: float = 0.25
+    sheet_thickness: float = 0.4
+    unstructured_thickness: float = 0.65
+    visible_sheet: float = 1.0
     gaussian: float = 0.01
     majority: float = 0.5
 
@@ -70,10 +75,15 @@ def latent_phase(
     """The phase of one cloud of latents, how far it is ordered, and the reason.
 
     C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so than
-    by shuffled labels and than the untrained network's cloud. Otherwise B: about two-dimensional and in disorder, not
-    explained by Gaussian noise of few components, and without the topology of a circle. A: nothing above noise, or
-    too many dimensions, and in disorder. Order is tested first, since each image's own noise adds dimensions to an
-    ordered manifold.
+    by shuffled labels and than the untrained network's cloud. Otherwise B: two-dimensional and in disorder, not
+    explained by Gaussian noise of two components, and without the topology of a circle. These numbers depend on no
+    label, so the cloud with its labels permuted would be B as well. All other verdicts say that there is no manifold in
+    disorder. They are replaced by blind where a sheet as large as the cloud, planted in it, would not be seen. A:
+    nothing above noise, or no two-dimensional structure, and in disorder.
+
+    A cloud that is ordered in part is not in disorder. If it is no sheet it is blind all the same where a planted one
+    would not be seen: a sheet in noise with its labels partly in order, and noise with a weak trace of the label, look
+    alike.
 
     Args:
         geometry: the cloud's numbers, columns space, label, metric, value, as from
@@ -82,9 +92,12 @@ def latent_phase(
         betti: the cloud's Betti numbers. Without them a thick circle may be taken for a disordered sheet.
 
     Returns:
-        (A, B, C or ?; one of ``ORDERS``, or None where order is not defined; reason).
+        (A, B, C, ? or blind; one of ``ORDERS``, or None where order is not defined; reason).
     """
-    rank, dimension = (_value(geometry, None, metric) for metric in ("rank", "dimension_mada_denoised"))
+    rank, breadth, thickness, gaussian, visible = (
+        _value(geometry, None, metric)
+        for metric in ("rank", "breadth", "thickness", "gaussian_p", "least_visible_sheet")
+    )
     order = _order(geometry, "requested")
     controls = {"shuffled labels": _order(geometry, "shuffled")}
     if untrained is not None:
@@ -95,7 +108,7 @@ def latent_phase(
     mean_r2 = _value(geometry, "requested", "r2")
     numbers = (
         f"trustworthiness {order[0]:.2f}, kNN R2 {order[1]:.2f}, linear R2 {order[2]:.2f} (weaker axis) and "
-        f"{mean_r2:.2f} (mean), dimension {dimension:.1f}, rank {rank:.0f}"
+        f"{mean_r2:.2f} (mean), breadth {breadth:.2f}, thickness {thickness:.2f}, rank {rank:.0f}"
     )
     if (order >= least).all():
         if untrained is None:
@@ -104,22 +117,29 @@ def latent_phase(
             unbeaten = " and ".join(name for name in controls if name not in beaten)
             return "?", FULL, f"ordered, but hardly more than {unbeaten}: {numbers}"
         return "C", FULL, f"ordered: {numbers}"
-    if mean_r2 >= THRESHOLDS.disordered_r2:
-        return "?", PARTIAL, f"partly ordered: {numbers}"
-    if rank == 0:
-        return "A", NONE, f"nothing above noise: {numbers}"
-    if not np.isfinite([dimension, mean_r2]).all():
+    if rank != 0 and not np.isfinite([thickness, mean_r2]).all():
         return "?", None, f"too few images, or none that are finite: {numbers}"
-    if THRESHOLDS.sheet_dimension_low <= dimension <= THRESHOLDS.sheet_dimension_high:
-        gaussian = _value(geometry, None, "gaussian_p")
-        if rank <= THRESHOLDS.sheet_dimension_high and gaussian >= THRESHOLDS.gaussian:
-            return "?", NONE, f"no more than {rank:.0f} components of Gaussian noise (p = {gaussian:.2f}): {numbers}"
-        if betti == CIRCLE:
-            return "?", NONE, f"two-dimensional, but round one loop as a thick circle is: {numbers}"
-        return "B", NONE, f"two-dimensional, in disorder: {numbers}"
-    if dimension > THRESHOLDS.unstructured_dimension:
-        return "A", NONE, f"no low-dimensional structure: {numbers}"
-    return "?", NONE, f"neither two-dimensional nor without structure: {numbers}"
+    partial = mean_r2 >= THRESHOLDS.disordered_r2
+    extent = PARTIAL if partial else NONE
+    if is_sheet(breadth, thickness, gaussian) and betti != CIRCLE:
+        if partial:
+            return "?", extent, f"two-dimensional, partly ordered: {numbers}"
+        return "B", extent, f"two-dimensional, in disorder: {numbers}"
+    if not visible <= THRESHOLDS.visible_sheet:
+        return BLIND, extent, f"a sheet in disorder as large as this cloud would not be seen in it: {numbers}"
+    if partial:
+        return "?", extent, f"partly ordered, not two-dimensional: {numbers}"
+    if rank == 0:
+        return "A", extent, f"nothing above noise: {numbers}"
+    if thickness >= THRESHOLDS.unstructured_thickness:
+        return "A", extent, f"no two-dimensional structure: {numbers}"
+    return "?", extent, f"neither two-dimensional nor without structure: {numbers}"
+
+
+def is_sheet(breadth: float, thickness: float, gaussian_p: float) -> bool:
+    """Whether a cloud with these numbers is two-dimensional, and more than noise of two components."""
+    flat = breadth >= THRESHOLDS.sheet_breadth and thickness <= THRESHOLDS.sheet_thickness
+    return flat and gaussian_p < THRESHOLDS.gaussian
 
 
 def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:

@@ -258,7 +258,7 @@ TABLES: dict[str, Table] = {
         "a checkpoint at a place",
         _columns(
             _WHERE + "judged | bool | – | whether verdicts are read at this layer and t, the first that are probed\n"
-            "latent_phase | text | – | A, B, C or ?: from geometry alone\n"
+            "latent_phase | text | – | A, B, C, ? or blind: from geometry alone\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
             "order | text | – | how far the requests order the latents: none, partial or full; empty where unknown\n"
             "reason | text | – | the numbers behind the latent verdict\n"
@@ -421,7 +421,7 @@ TABLES: dict[str, Table] = {
             "dataset | text | – | name of the dataset\n"
             "seed | int | – | random seed\n"
             + _WHERE
-            + "latent_phase | text | – | A, B, C or ?: from geometry alone, at this place\n"
+            + "latent_phase | text | – | A, B, C, ? or blind: from geometry alone, at this place\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
             "order | text | – | how far the requests order the cloud: none, partial or full; empty where unknown\n"
             "dimension | float | – | intrinsic dimension (MADA) of the denoised cloud\n"

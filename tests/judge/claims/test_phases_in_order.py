@@ -10,10 +10,14 @@ from made_up_runs import STEPS, Experiment, every, letters, metric, number
 
 
 def history(latent):
-    """Of a letter a step; a p stands for a verdict of ? on a cloud that is ordered in part."""
+    """Of a letter a step; p: a verdict of ? on a cloud that is ordered in part, x: blind, X: blind and so ordered."""
     values = np.array([{"A": 0.0, "B": 1.0, "C": 2.0}.get(letter, np.nan) for letter in latent])
-    ordered = np.array([letter in "pC" for letter in latent])
-    return History(np.arange(len(values)), values, values, ordered, "down3", 239)
+    ordered, blind = (np.array([letter in of for letter in latent]) for of in ("pXC", "xX"))
+    return History(np.arange(len(values)), values, values, ordered, blind, "down3", 239)
+
+
+# Ordered in part from 500 on, which is no disorder, but blind at one checkpoint.
+BLIND_ONCE = letters(500, 800).replace("B", "p").replace("pppC", "pXpC")
 
 
 def test_c1_runs_in_order_support_it():
@@ -37,7 +41,11 @@ def test_c1_a_cloud_ordered_in_part_is_not_in_disorder():
     assert row.verdict == "contradicted" and row.runs == 5
 
 
-@pytest.mark.parametrize("latent", [letters(500, 800).replace("B", "?"), letters(50, 50)], ids=["open", "at once"])
+@pytest.mark.parametrize(
+    "latent",
+    [letters(500, 800).replace("B", "?"), letters(50, 50), letters(500, 800).replace("B", "x"), BLIND_ONCE],
+    ids=["open", "at once", "blind", "blind once"],
+)
 def test_c1_where_disorder_may_hide_it_is_undetermined(latent):
     experiment = every(5, latent=latent)
     row = experiment.judge("C1")
@@ -65,6 +73,19 @@ def test_c1_a_mixed_result_is_undetermined():
     assert row.verdict == "undetermined" and row.estimate == pytest.approx(4 / 6)
 
 
+@pytest.mark.parametrize("verdict", ["supported", "contradicted"])
+def test_c1_a_blind_run_counts_against_either_verdict(verdict):
+    told = letters(200, 800) if verdict == "supported" else letters(800, 800)
+    assert every(5, latent=told).judge("C1").verdict == verdict
+    experiment = every(6, latent=lambda seed: told if seed < 5 else BLIND_ONCE)
+    row = experiment.judge("C1")
+    assert (row.verdict, row.runs, row.estimate) == ("undetermined", 5, float(verdict == "supported"))
+    checks = experiment.checks("C1")
+    assert number(checks, "runs that are blind before C") == 1
+    blind = BLIND_ONCE.count("X") / (6 * len(STEPS))
+    assert number(checks, "share of clouds with sight") == pytest.approx(1 - blind)
+
+
 def test_c1_many_runs_of_one_seed_are_one_seed():
     experiment = Experiment()
     for k in range(8):
@@ -88,6 +109,9 @@ def test_order_looks_at_first_occurrences_and_at_the_end(latent, in_order):
     [
         ("AAAAAC", True),
         ("AAAApC", True),
+        ("xAAAAC", False),  # a B before the A would be out of order
+        ("AAAXpC", False),
+        ("AAAAXC", False),
         ("AAAA?C", False),  # the open cloud may be in disorder
         ("AAAApBC", False),
         ("AAAAC?C", False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import pandas as pd
 from scipy import stats
@@ -11,16 +12,16 @@ from scipy import stats
 from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
-from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, in_order
+from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, follows_the_drawn, histories
 from bumpscope.judge.intervals import proportion_interval, t_interval
-from bumpscope.judge.onsets import curves
 from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, Bound, Check, Judged, count, estimate
+from bumpscope.measure.phases import BLIND
 
 ID = "C1"
 STATEMENT = "Training passes three latent phases in order: no structure, a 2D manifold in disorder, an ordered one"
 STATISTIC = "share of seeds whose latents pass A, B, C in order"
-PHASES_ELSEWHERE = {"quantity": "latent_phase"}
-READS: Reads = (("phases", {"judged": True}), ("metrics", PHASES_ELSEWHERE))
+TELLS = {"quantity": "knn_r2_denoised", "space": "raw", "noise": "own"}
+READS: Reads = (("phases", {}), ("metrics", TELLS))
 FIGURES = ("phases", "places", "manifold", "persistence")
 
 # A share of seeds is a majority, or a minority, when a one-sided binomial test against one half says so.
@@ -30,36 +31,41 @@ SIGNIFICANCE = 0.05
 def judge(data: Data) -> Judged:
     """A run is in order if its latents show A, B and C, each first after the one before, and end in C (? aside).
 
-    Left out are runs in which neither latents nor behaviour reach C, and those that reach C without a B that may have
-    been missed: at a verdict of ? that is not "ordered in part", or between the last A and the next checkpoint where
-    these are more than a factor of 1.5 apart. A seed is in order if all its runs are. Supported, or contradicted, when
-    a one-sided binomial test at 5% finds more, or fewer, than half of all seeds in order.
+    Left out are runs in which neither latents nor behaviour reach C. A run tells nothing if a B may have been missed:
+    at a blind checkpoint between the last A and the first C, at a verdict of ? that is not "ordered in part", or where
+    the last A and the next checkpoint are more than a factor of 1.5 apart. A seed is in order if all its runs are.
+    Supported, or contradicted, when a one-sided binomial test at 5% finds more, or fewer, than half of all seeds in
+    order, even if all runs that tell nothing were otherwise.
 
     The verdict is that of one layer and timestep, the first that is probed. All other places, and the generated images
     themselves, are shown and do not count.
     """
     passed = data.histories
     finished = {key: run for key, run in passed.items() if PHASES["C"] in run.latent or PHASES["C"] in run.behaviour}
-    hidden = sum(not history.told for history in finished.values())
-    shares = by_seed({key: float(history.in_order) for key, history in finished.items() if history.told})
+    told = {key: run for key, run in finished.items() if run.told}
+    shares = by_seed({key: float(run.in_order) for key, run in told.items()})
     seeds, good = len(shares), sum(share == 1 for share in shares)
     where = ", ".join(sorted({f"{history.layer} at t={history.t}" for history in passed.values()}))
     checks = [
         count("balanced runs on a plane", len(passed)),
         count("runs that reached C", len(finished)),
-        count("runs in which a B may hide", hidden),
-        count("runs without disorder", sum(history.skips_disorder for history in finished.values())),
+        count("runs in which a B may hide", len(finished) - len(told)),
+        count("runs that are blind before C", sum(run.blind_before_order for run in finished.values())),
+        count("runs without disorder", sum(run.skips_disorder for run in finished.values())),
         count("seeds", seeds, NEEDED, Bound(least=FEWEST_SEEDS)),
         count("seeds in order", good, subject=where),
     ]
     if seeds:
         level = Bound(most=SIGNIFICANCE)
+        worst = by_seed({key: float(run.told and run.in_order) for key, run in finished.items()})
+        best = by_seed({key: float(not run.told or run.in_order) for key, run in finished.items()})
+        more, fewer = sum(share == 1 for share in worst), sum(share == 1 for share in best)
         checks += [
-            count("one-sided p, more than half", share_p(good, seeds, "greater"), SUPPORTS, level),
-            count("one-sided p, fewer than half", share_p(good, seeds, "less"), CONTRADICTS, level),
+            count("one-sided p, more than half", share_p(more, len(worst), "greater"), SUPPORTS, level),
+            count("one-sided p, fewer than half", share_p(fewer, len(best), "less"), CONTRADICTS, level),
         ]
-    checks += [*_onsets(finished), *_elsewhere(finished, data.table("metrics", **PHASES_ELSEWHERE))]
-    return Judged(proportion_interval(good, seeds), len(finished) - hidden, checks)
+    checks += [*_onsets(finished), *_everywhere(finished, data), *_drawn(finished, data.table("metrics", **TELLS))]
+    return Judged(proportion_interval(good, seeds), len(told), checks)
 
 
 def share_p(good: int, seeds: int, alternative: str) -> float:
@@ -78,19 +84,34 @@ def _onsets(finished: Mapping[RunKey, History]) -> Iterator[Check]:
             yield estimate("onset", (mean, low, high), subject=name)
 
 
-def _elsewhere(finished: Mapping[RunKey, History], phases: pd.DataFrame) -> Iterator[Check]:
-    """In how many runs the latents pass A, B, C in order at every other place that was read."""
-    phases = phases[phases["layer"].notna()]
+def _everywhere(finished: Mapping[RunKey, History], data: Data) -> Iterator[Check]:
+    """At every place that was read: the share of checkpoints with sight, and how many runs pass A, B, C in order."""
+    phases = data.table("phases")
+    phases = phases[pd.MultiIndex.from_frame(phases[["dataset", "seed"]]).isin(list(finished))]
+    if phases.empty:
+        return
+    yield count("share of clouds with sight", (phases["latent_phase"] != BLIND).mean())
     judged_at = {(history.layer, history.t) for history in finished.values()}
-    verdicts = curves(phases, by=("layer", "t"))
-    for layer, t in phases[["layer", "t"]].drop_duplicates().itertuples(index=False):
-        if (layer, t) in judged_at:
-            continue
-        found = [
-            in_order(values) for (*key, at, when), (_, values) in verdicts.items()
-            if (at, when) == (layer, t) and tuple(key) in finished
-        ]  # fmt: skip
-        if found:
-            where = "the images" if layer == IMAGE_LAYER else f"{layer} at t={t:g}"
-            yield count("runs read", len(found), subject=where)
-            yield count("runs in order", sum(found), subject=where)
+    for key, here in phases.groupby(["layer", "t"], sort=False):
+        place = cast("tuple[str, int]", key)
+        where = _name(place)
+        yield count("share of clouds with sight", (here["latent_phase"] != BLIND).mean(), subject=where)
+        if place not in judged_at:
+            runs = [run for run in histories(here, set(here["dataset"])).values() if run.told]
+            yield count("runs that tell", len(runs), subject=where)
+            yield count("runs in order", sum(run.in_order for run in runs), subject=where)
+
+
+def _drawn(finished: Mapping[RunKey, History], tells: pd.DataFrame) -> Iterator[Check]:
+    """At every place: how many clouds tell the centre that was drawn clearly better than the one requested."""
+    tells = tells[pd.MultiIndex.from_frame(tells[["dataset", "seed"]]).isin(list(finished))]
+    for key, here in tells.groupby(["layer", "t"], sort=False):
+        wide = here.pivot(index=["dataset", "seed", "step"], columns="label", values="value")
+        if {"realised", "requested"} <= set(wide):
+            told = follows_the_drawn(wide["realised"], wide["requested"])
+            yield count("share of clouds that tell the drawn centre alone", told.mean(), subject=_name(cast("tuple[str, int]", key)))
+
+
+def _name(place: tuple[str, int]) -> str:
+    layer, t = place
+    return "the images" if layer == IMAGE_LAYER else f"{layer} at t={t:g}"

@@ -185,7 +185,7 @@ export class Curves {
         insidetextanchor: "middle",
         textangle: 0,
         constraintext: "none",
-        textfont: { size: 11, color: phase === "A" || phase === "?" ? "#000000" : "#ffffff" },
+        textfont: { size: 11, color: phase === "B" || phase === "C" ? "#ffffff" : "#000000" },
         marker: {
           color: this.index.phases[phase],
           line: { width: 0.7, color: theme.faint },

@@ -200,7 +200,7 @@ def embedding(
 
 
 def latent_verdicts(results: Results) -> pd.DataFrame | None:
-    """The latent phase at every place of all runs: columns run, layer, t, step, value (0, 1, 2; NaN where open)."""
+    """The latent phase at every place of all runs: columns run, layer, t, step, value (see ``PHASES``; NaN for ?)."""
     if not results.has("metrics"):
         return None
     # Only these rows are read, since the table of many runs is large.
@@ -211,7 +211,7 @@ def latent_verdicts(results: Results) -> pd.DataFrame | None:
 
 def _letters(rows: pd.DataFrame) -> dict[str, Any]:
     letters = {value: phase for phase, value in PHASES.items()}
-    return {"steps": rows["step"].tolist(), "phases": "".join(letters.get(value, "?") for value in rows["value"])}
+    return {"steps": rows["step"].tolist(), "phases": [letters.get(value, "?") for value in rows["value"]]}
 
 
 def effects(run: Run) -> dict[str, Any] | None:
@@ -238,7 +238,7 @@ def phases(run: Run) -> dict[str, Any] | None:
         "layer": str(rows["layer"].iloc[-1]),
         "t": int(rows["t"].iloc[-1]),
         "steps": rows["step"].tolist(),
-        "latent": "".join(rows["latent_phase"].fillna("?")),
-        "behaviour": "".join(rows["behaviour_phase"].fillna("?")),
+        "latent": rows["latent_phase"].fillna("?").tolist(),
+        "behaviour": rows["behaviour_phase"].fillna("?").tolist(),
         "reasons": rows["reason"].fillna("").tolist(),
     }

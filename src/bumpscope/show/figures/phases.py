@@ -13,12 +13,14 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Verdicts at each checkpoint (ticks). Latent, from geometry: A no structure, B a two-dimensional manifold in "
     "disorder, C an ordered one. Behaviour, from outcomes: A several bumps or none, B one in the wrong place, C one in "
-    "the right place. Hatched: no verdict. Verdicts reach halfway to the neighbouring checkpoints."
+    "the right place. ?: between these, as where latents are partly ordered or images of several kinds. Blind: a "
+    "manifold in disorder as large as the cloud would not be seen. Verdicts reach halfway to the neighbouring "
+    "checkpoints."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
 READS = ("phases", "runs")
-COLUMNS = rows.CHECKPOINT | {"kind": "latent or behaviour", "phase": "A, B, C or ?"}
+COLUMNS = rows.CHECKPOINT | {"kind": "latent or behaviour", "phase": "A, B, C, ? or blind"}
 NOTHING = "No run has phases."
 LIMIT = 36
 ROOMY = 0.26  # inches a run above which its strips have room for words

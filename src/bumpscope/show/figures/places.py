@@ -12,15 +12,15 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Latent verdict (A no structure, B a manifold in disorder, C an ordered one; hatched: none) at each layer and "
-    "timestep t, a strip per seed. Images: the same rule on the generated images, without a network; activations that "
-    "only match it need not have learnt anything. Behaviour: verdict from outcomes. Shown: the dataset read at the "
-    "most places."
+    "Latent verdict (A no structure, B a manifold in disorder, C an ordered one, ? between these, blind: a manifold in "
+    "disorder would not be seen) at each layer and timestep t, a strip per seed; ticks: checkpoints. Images: the same "
+    "rule on the generated images, without a network; activations that only match it need not have learnt anything. "
+    "Behaviour: verdict from outcomes. Shown: the dataset read at the most places."
 )
 TOPIC = "Representation"
 WIDTH = style.SINGLE
 READS = ("metrics",)
-COLUMNS = rows.RUN | {"place": "layer and t, images, or behaviour", "step": "", "phase": "A, B, C or ?"}
+COLUMNS = rows.RUN | {"place": "layer and t, images, or behaviour", "step": "", "phase": "A, B, C, ? or blind"}
 NOTHING = "No run has latent phases at a layer."
 MOST_PLACES = 12
 BEHAVIOUR, IMAGES = "behaviour", "images"
