@@ -55,13 +55,23 @@ class Experiment:
             pairs = zip(STEPS, np.broadcast_to(values, STEPS.shape), strict=True)
             self.metrics += [run | dict(key) | {"step": s, "value": v} for s, v in pairs]
         latent = latent or "A" * len(STEPS)
-        for s, a, b, u in zip(STEPS, latent, behaviour or latent, umap or [None] * len(STEPS), strict=True):
+        self._read(run, ("down3", 239), latent, behaviour or latent, umap, judged=True)
+        return self
+
+    def read_at(self, layer, t, latent):
+        """The latents of all runs at another place, a letter a step."""
+        for row in self.runs:
+            run = {name: row[name] for name in ("run", "dataset", "seed")}
+            self._read(run, (layer, t), latent, "A" * len(STEPS))
+
+    def _read(self, run, place, latent, behaviour, umap=None, judged=False):
+        layer, t = place
+        for s, a, b, u in zip(STEPS, latent, behaviour, umap or [None] * len(STEPS), strict=True):
             (a, order), (u, order_umap) = _verdict(a), _verdict(u)
-            where = {"step": s, "weights": "raw", "layer": "down3", "t": 239, "judged": True}
+            where = {"step": s, "weights": "raw", "layer": layer, "t": t, "judged": judged}
             verdicts = {"latent_phase": a, "behaviour_phase": b, "order": order, "reason": ""}
             verdicts |= {"latent_phase_umap": u, "order_umap": order_umap, "latent_phase_umap_shared": None}
             self.phases.append(run | where | verdicts)
-        return self
 
     def data(self):
         tables = {"runs": self.runs, "phases": self.phases}

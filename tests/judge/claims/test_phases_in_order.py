@@ -126,9 +126,22 @@ def test_disorder_is_skipped_only_where_none_can_hide(latent, skips):
 
 
 def test_c1_other_places_are_shown_and_do_not_count():
-    other = {metric("latent_phase", layer="up1", t=39): np.searchsorted([500, 900], STEPS, side="right").astype(float)}
-    other |= {metric("latent_phase", layer="image", t=0): np.zeros(len(STEPS)), metric("latent_phase"): 1.0}
-    experiment = every(5, latent=letters(500, 500), curves=other)
+    experiment = every(5, latent=letters(500, 500))
+    for layer, t, latent in (("up1", 39, letters(500, 900)), ("image", 0, letters(500, 800).replace("B", "x"))):
+        experiment.read_at(layer, t, latent)
     checks = experiment.checks("C1")
     assert experiment.judge("C1").verdict == "contradicted"
-    assert [number(checks, "runs in order", place) for place in ("up1 at t=39", "the images")] == [5, 0]
+    # Only runs that could show B count.
+    for place, told, in_order in (("up1 at t=39", 5, 5), ("the images", 0, 0)):
+        assert (number(checks, "runs that tell", place), number(checks, "runs in order", place)) == (told, in_order)
+    assert number(checks, "share of clouds with sight", "up1 at t=39") == 1
+    assert number(checks, "share of clouds with sight", "the images") == pytest.approx(1 - 6 / len(STEPS))
+
+
+def test_c1_tells_beside_where_the_drawn_centre_alone_is_told():
+    where = {"layer": "up1", "t": 39, "space": "raw", "noise": "own"}
+    curves = {metric("knn_r2_denoised", label=label, **where): 0.0 for label in ("requested", "shuffled")}
+    curves |= {metric("knn_r2_denoised", label="realised", **where): np.where(STEPS < 300, 0.0, 0.8)}
+    checks = every(5, latent=letters(200, 800), curves=curves).checks("C1")
+    share = number(checks, "share of clouds that tell the drawn centre alone", "up1 at t=39")
+    assert share == pytest.approx((STEPS >= 300).mean())

@@ -105,11 +105,12 @@ def _everywhere(finished: Mapping[RunKey, History], data: Data) -> Iterator[Chec
 def _drawn(finished: Mapping[RunKey, History], tells: pd.DataFrame) -> Iterator[Check]:
     """At every place: how many clouds tell the centre that was drawn clearly better than the one requested."""
     tells = tells[pd.MultiIndex.from_frame(tells[["dataset", "seed"]]).isin(list(finished))]
-    for key, here in tells.groupby(["layer", "t"], sort=False):
+    for place, here in tells.groupby(["layer", "t"], sort=False):
+        where = _name(cast("tuple[str, int]", place))
         wide = here.pivot(index=["dataset", "seed", "step"], columns="label", values="value")
         if {"realised", "requested"} <= set(wide):
             told = follows_the_drawn(wide["realised"], wide["requested"])
-            yield count("share of clouds that tell the drawn centre alone", told.mean(), subject=_name(cast("tuple[str, int]", key)))
+            yield count("share of clouds that tell the drawn centre alone", told.mean(), subject=where)
 
 
 def _name(place: tuple[str, int]) -> str:
