@@ -1,6 +1,6 @@
 """Measure geometry, topology and phases of clouds that are known by construction.
 
-    python validation/measure_clouds.py [--family fresh tuned] [--clouds 200] [--processes 2] [--folder DIR]
+    python validation/measure_clouds.py [--family fresh tuned] [--clouds 100] [--processes 2] [--folder DIR]
 
 All thresholds were set on the generators of the tuned family, none on those of the fresh one. Writes
 clouds-FAMILY.parquet, a row for each cloud: known values, measured values, and the verdict.
@@ -140,7 +140,7 @@ def measured(family: str, clouds: int, processes: int = 1) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
-    parser.add_argument("--clouds", type=int, default=200, help="of each kind")
+    parser.add_argument("--clouds", type=int, default=100, help="of each kind")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=RESULTS)
     chosen = parser.parse_args()

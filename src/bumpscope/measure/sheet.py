@@ -28,8 +28,9 @@ PLANTED = (0.5, 1.0, 2.0)
 def local_shape(points: np.ndarray) -> tuple[float, float]:
     """Breadth and thickness of points, shape (n, k): second over first and third over second local variance.
 
-    Each is the smallest over the scales, of the median over neighbourhoods. A line has breadth 0, a sheet thickness 0,
-    and a cloud without structure has both near 1. NaN for fewer than 60 points.
+    Each is the smallest over the scales, of the median over neighbourhoods; the breadth without that of the whole
+    cloud, since a sheet may be long. A line has breadth 0, a sheet thickness 0, and a cloud without structure has both
+    near 1. NaN for fewer than 60 points.
     """
     n, width = points.shape
     if n < FEWEST or width == 0 or not np.isfinite(points).all():
@@ -46,9 +47,10 @@ def local_shape(points: np.ndarray) -> tuple[float, float]:
         across = near.swapaxes(1, 2)
         gram = near @ across if near.shape[1] < near.shape[2] else across @ near
         variance = np.median(np.linalg.eigvalsh(gram)[:, :-4:-1].clip(0), axis=0)
-        shapes.append(np.divide(variance[1:], variance[:-1], out=np.zeros(2), where=variance[:-1] > PRECISION**2))
-    breadth, thickness = np.min(shapes, axis=0)
-    return float(breadth), float(thickness)
+        above = variance[:-1] > PRECISION**2 * variance[0]
+        shapes.append(np.divide(variance[1:], variance[:-1], out=np.zeros(2), where=above))
+    breadth, thickness = np.transpose(shapes)
+    return float(breadth[:-1].min()), float(thickness.min())
 
 
 def sheet_numbers(components: Components, seed: int) -> Iterator[tuple[str, float]]:
