@@ -274,8 +274,8 @@ def phase_legend(figure: Figure) -> None:
     handles = [
         Patch(facecolor=colour, edgecolor=style.GREY, hatch=_hatch(phase)) for phase, colour in style.PHASES.items()
     ]
-    names = ["A", "B", "C", "? between them, or order unproven", "blind"]
-    figure.legend(handles, names, loc="outside lower left", ncols=5, columnspacing=1.2, handlelength=1.5)
+    names = ["A", "B", "C", "? between phases", "blind"]
+    figure.legend(handles, names, loc="outside lower left", ncols=5, columnspacing=1.0, handlelength=1.3)
 
 
 def _hatch(phase: str) -> str | None:
