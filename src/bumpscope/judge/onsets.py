@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.isotonic import IsotonicRegression
 
 LEVEL = 0.5
 # A crossing known only to lie between steps further apart than this cannot be timed.
@@ -50,10 +51,7 @@ def onset(
     Returns:
         None when no positive step has a value.
     """
-    step, value = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    known = (step > 0) & np.isfinite(value)
-    order = np.argsort(step[known], kind="stable")
-    step, value = step[known][order], value[known][order]
+    step, value = _in_order(steps, values)
     if len(step) == 0:
         return None
     above = np.flatnonzero(value >= level)
@@ -65,6 +63,30 @@ def onset(
     share = (level - value[first - 1]) / (value[first] - value[first - 1])
     time = step[first - 1] * (step[first] / step[first - 1]) ** share
     return Onset(float(time), float(step[first - 1]), float(step[first]))
+
+
+def fitted_onset(
+    steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, level: float = LEVEL
+) -> Onset | None:
+    """Crossing of ``level`` by the best rising curve (isotonic regression), linear in log step.
+
+    The first crossing of a noisy curve comes too early, the more so the more often it is measured; this one does not.
+    A curve that never falls has the same onset by :func:`onset`, which says what counts as a value. One that rises
+    and falls back for good may have none.
+
+    Returns:
+        None when no positive step has a value.
+    """
+    step, value = _in_order(steps, values)
+    return onset(step, IsotonicRegression().fit_transform(step, value), level) if len(step) else None
+
+
+def _in_order(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The positive steps that have a value, increasing, and their values."""
+    step, value = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    known = (step > 0) & np.isfinite(value)
+    order = np.argsort(step[known], kind="stable")
+    return step[known][order], value[known][order]
 
 
 def onset_time(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, level: float = LEVEL) -> float:
