@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -27,16 +28,33 @@ class Batch(NamedTuple):
     noise: Tensor
 
 
+@dataclass(frozen=True)
+class Intervention:
+    """What is changed inside a denoiser while it computes.
+
+    Attributes:
+        edit: called with the name of a layer and its activation as soon as it is computed, shape (n, ...); everything
+            after it uses what this returns.
+        labels: layer -> the centres that its block is given in place of those that all are given, px, shape (n, 2).
+    """
+
+    edit: Callable[[str, Tensor], Tensor] = lambda _layer, activation: activation
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 class Denoiser(nn.Module):
-    """Base class of all denoisers. A subclass defines ``forward`` and sets both attributes.
+    """Base class of all denoisers. A subclass defines ``forward`` and sets the first two attributes.
 
     Attributes:
         image_size: side N of the images, px.
         layers: names of the activations that ``forward`` can return, in order of computation.
+        intervenes: whether ``forward`` also takes ``intervention``, an :class:`Intervention` or None. Optional: without
+            it the table of interventions has no rows.
     """
 
     image_size: int
     layers: tuple[str, ...]
+    intervenes: bool = False
 
     def forward(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bumpscope.config.model import LAYERS, Model
-from bumpscope.denoise.denoiser import Denoiser
+from bumpscope.denoise.denoiser import Denoiser, Intervention
 from bumpscope.seeding import derived_seed
 
 # Channels that share a group of GroupNorm. A group of one channel would erase how bright that channel is.
@@ -114,6 +114,7 @@ class UNet(Denoiser):
     """
 
     layers = LAYERS
+    intervenes = True
 
     def __init__(self, image_size: int, model: Model):
         super().__init__()
@@ -154,32 +155,45 @@ class UNet(Denoiser):
         labels: Tensor,
         keep: Tensor | None = None,
         taps: dict[str, Tensor] | None = None,
+        intervention: Intervention | None = None,
     ) -> Tensor:
         """As :meth:`Denoiser.forward`; a hidden label has an encoding of zeros."""
         taps = {} if taps is None else taps
-        encodings = [time_encoding(t, self.encoding_width)]
-        for axis in (0, 1):
-            encoding = position_encoding(labels[:, axis], self.image_size, self.encoding_width)
-            encodings.append(encoding if keep is None else keep[:, axis, None] * encoding)
-        embedding = self.embed(torch.cat(encodings, dim=1).to(x.dtype))
+        usual = self._embedding(x, t, labels, keep)
+
+        def through(layer: str, stage: nn.Module, h: Tensor) -> Tensor:
+            if intervention is None:
+                h = stage(h, usual)
+            else:
+                own = intervention.labels.get(layer)
+                h = intervention.edit(layer, stage(h, usual if own is None else self._embedding(x, t, own, keep)))
+            taps[layer] = h
+            return h
 
         h = self.first(x)
         skips = []
         for level, (stage, downsample) in enumerate(zip(self.down, self.downsample, strict=True), start=1):
-            h = stage(h, embedding)
-            taps[f"down{level}"] = h
+            h = through(f"down{level}", stage, h)
             skips.append(h)
             h = downsample(h)
+        # The map after the third halving has no block, and so no labels, of its own.
+        h = h if intervention is None else intervention.edit("halved3", h)
         taps["halved3"] = h
-        h = self.bottleneck(h, embedding)
-        taps["bottleneck"] = h
+        h = through("bottleneck", self.bottleneck, h)
         for level, (upsample, stage) in enumerate(zip(self.upsample, self.up, strict=True), start=1):
             # Convolving before enlarging is a quarter of the work. Nearest, since bilinear upsampling has no
             # deterministic gradient on CUDA.
             h = functional.interpolate(upsample(h), scale_factor=2.0, mode="nearest")
-            h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
-            taps[f"up{level}"] = h
+            h = through(f"up{level}", stage, torch.cat([h, skips.pop()], dim=1))
         return self.last(functional.silu(self.last_norm(h)))
+
+    def _embedding(self, x: Tensor, t: Tensor, labels: Tensor, keep: Tensor | None) -> Tensor:
+        """What every block is given of t and the labels, shape (n, 4 widths), in the precision of ``x``."""
+        encodings = [time_encoding(t, self.encoding_width)]
+        for axis in (0, 1):
+            encoding = position_encoding(labels[:, axis], self.image_size, self.encoding_width)
+            encodings.append(encoding if keep is None else keep[:, axis, None] * encoding)
+        return self.embed(torch.cat(encodings, dim=1).to(x.dtype))
 
 
 def new_network(image_size: int, model: Model, seed: int, part: int = 0) -> UNet:
