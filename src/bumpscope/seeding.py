@@ -12,6 +12,7 @@ import numpy as np
 PURPOSES = {"weights": 1, "batch": 2, "image noise": 3, "geometry": 4, "topology": 5, "effects": 6, "shared noise": 7}
 # Of controls.
 PURPOSES |= {"permuted labels": 8, "default weights": 9}
+PURPOSES |= {"interventions": 10, "intervention noise": 11, "random subspace": 12}
 
 
 def derived_seed(seed: int, purpose: str, counter: int = 0) -> int:

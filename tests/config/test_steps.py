@@ -13,21 +13,24 @@ from bumpscope.config.steps import STEPS, Effects, Generate, Train, step_setting
 
 RUN = next(validate(EXPERIMENT).runs())
 PROBED = {"generate", "vary"}
-TRAINED = {"train", "effects", *PROBED}
+DRAWN = {"interventions", *PROBED}
+TRAINED = {"train", "effects", *DRAWN}
 # key -> another value, the steps that depend on it
 CHANGES = {
     "probe.samples": (64, PROBED),
-    "probe.sampler": ("ancestral", PROBED),
-    "probe.sampling_steps": (10, PROBED),
+    "probe.sampler": ("ancestral", DRAWN),
+    "probe.sampling_steps": (10, DRAWN),
     "probe.weights": ("raw", PROBED),
     "probe.layers": (["up2"], PROBED),
-    "probe.timesteps": ([100], PROBED),
+    "probe.timesteps": ([100], DRAWN),
+    "probe.interventions": ([500], {"interventions"}),
+    "probe.intervention_layers": (["up2"], {"interventions"}),
     "probe.checkpoints": ([0], PROBED),
     "probe.effect_timesteps": ([100], {"effects"}),
     "probe.effect_samples": (64, {"effects"}),
     "probe.frequency_bins": (True, {"effects"}),
-    "analysis.tolerance": (2.0, {"behaviour"}),
-    "analysis.faint": (0.5, {"behaviour", "vary"}),
+    "analysis.tolerance": (2.0, {"behaviour", "interventions"}),
+    "analysis.faint": (0.5, {"behaviour", "interventions", "vary"}),
     "training.learning_rate": (1.0e-3, {"train"}),
     "training.batch_size": (32, {"train"}),
     "training.checkpoints": ([0, 100, 500, 1500], {"train", "effects"}),
@@ -48,10 +51,12 @@ def test_a_key_changes_the_settings_of_just_the_steps_that_depend_on_it(key):
     assert {step for step in STEPS if step_settings(RUN, step) != step_settings(after, step)} == expected
 
 
-def test_every_key_of_the_probe_is_read_by_generation_or_by_label_effects():
-    generation, effects = (set(step_settings(RUN, step)["probe"]) for step in ("generate", "effects"))
-    assert generation | effects == set(Probe.model_fields)
+def test_every_key_of_the_probe_is_read_by_a_step():
+    steps = ("generate", "effects", "interventions")
+    generation, effects, interventions = (set(step_settings(RUN, step)["probe"]) for step in steps)
+    assert generation | effects | interventions == set(Probe.model_fields)
     assert not generation & effects
+    assert interventions - generation == {"interventions", "intervention_layers"}
 
 
 def test_a_key_left_out_and_its_default_written_out_are_the_same_settings():

@@ -23,6 +23,7 @@ from bumpscope.commands import (
     figure,
     generate,
     geometry,
+    interventions,
     metrics,
     phases,
     report,
@@ -47,7 +48,7 @@ CONFIG = {
     "model": {"channel_multipliers": [1, 1, 1], "attention_resolutions": [1], "embedding_width": 8},
     "training": {"steps": 4, "batch_size": 4, "warmup_steps": 1, "checkpoints": [0, 4]},
     "probe": {"checkpoints": [0, 4], "samples": 16, "sampling_steps": 3, "timesteps": [300], "layers": ["down3"],
-              "effect_timesteps": [300], "effect_samples": 32, "frequency_bins": True},
+              "effect_timesteps": [300], "effect_samples": 32, "frequency_bins": True, "interventions": [4]},
 }  # fmt: skip
 EXPERIMENT = validate(CONFIG)
 RUN = next(EXPERIMENT.runs())
@@ -89,6 +90,9 @@ CHAIN = {
     "effects": lambda root: effects.effects(
         settings_of("effects"), root / OF_RUN / "checkpoints", *tables(root, "effects", "frequency"), "cpu"
     ),
+    "interventions": lambda root: interventions.interventions(
+        settings_of("interventions"), root / OF_RUN / "checkpoints", *tables(root, "interventions"), "cpu"
+    ),
     "behaviour": lambda root: behaviour.behaviour(settings_of("behaviour"), *tables(root, "samples", "behaviour")),
     "geometry": lambda root: geometry.geometry(
         settings_of("geometry"), *tables(root, "latents", "samples", "behaviour", "geometry", "embedding", "umaps")
@@ -114,6 +118,7 @@ READ = {
     "train": {DATASET: "dataset"},
     "generate": {CHECKPOINT: "train"},
     "effects": {CHECKPOINT: "train"},
+    "interventions": {CHECKPOINT: "train"},
     "behaviour": {"samples": "generate"},
     "geometry": {"latents": "generate", "samples": "generate", "behaviour": "behaviour"},
     "topology": {"latents": "generate", "samples": "generate"},
@@ -123,7 +128,7 @@ READ = {
                 "topology": "topology", "effects": "effects", "phases": "phases", "frequency": "effects"},
     "coupling": {"runs.parquet": "runs", "metrics.parquet": "metrics"},
     "claims": {"runs.parquet": "runs", "metrics.parquet": "metrics", "coupling.parquet": "coupling",
-               "phases": "phases"},
+               "phases": "phases", "interventions": "interventions"},
     "figure": {"runs.parquet": "runs", "losses": "train"},
     "report": {"config.json": "configuration", "runs.parquet": "runs", "claims.parquet": "claims",
                "evidence.parquet": "claims", "coupling.parquet": "coupling",

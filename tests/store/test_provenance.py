@@ -79,6 +79,9 @@ CLOSURES = {
     "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.machine", "store.provenance"},
     "generate": GENERATION,
     "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "worlds.bayes"},
+    "interventions": NETWORK
+    | {"denoise.samplers", "probe.checkpoint", "probe.generation", "probe.interventions", "worlds.behaviour"}
+    | {"measure.components", "measure.order"},
     "behaviour": BUMPS | {"worlds.behaviour"},
     "geometry": CLOUDS | {"measure.alignment", "store.clouds"},
     # Topology starts from the same components as geometry.

@@ -127,6 +127,7 @@ def write_results(
                 "embedding": _embedding(random, steps, layers, samples, middle),
                 "topology": _topology(random, steps, layers, boundary, middle),
                 "phases": _phases(steps, layers, middle),
+                "interventions": _interventions(random, steps[-2:], layers),
             }
             requests = tables["samples"]
             tables["embedding"] = _place(tables["embedding"], requests, boundary, random, middle)
@@ -234,6 +235,22 @@ def _topology(random: np.random.Generator, steps, layers, boundary: str, middle:
                     bars += [(1, 0.22, 0.95, True), (1, 0.25, 0.8, True), (2, 0.55, 0.9, True)]
                 rows += [(step, "raw", layer, t, *bar) for bar in bars]
     return pd.DataFrame(rows, columns=TABLES["topology"].names)
+
+
+def _interventions(random: np.random.Generator, steps: Sequence[int], layers: Sequence[str]) -> pd.DataFrame:
+    """The first layer is not needed, all others are."""
+    rows = []
+    for step in steps:
+        for place, layer in enumerate(layers):
+            left = 0.1 if place else 0.8
+            shares = {"none": 0.9, "removed": left, "random": 0.9, "patched": 0.1, "ablated": left, "labels": left}
+            for kind, own in shares.items():
+                other = 0.9 - own if kind in ("patched", "labels") else 0.0
+                row = dict.fromkeys(TABLES["interventions"].names, 0.05) | {"step": step, "weights": "raw"}
+                row |= {"intervention": kind, "layer": layer, "samples": 144, "dimension": 44, "t": 239}
+                own = own + 0.02 * random.random()
+                rows.append(row | {"share_own": own, "share_other": other, "share_elsewhere": 1 - own - other})
+    return pd.DataFrame(rows)
 
 
 def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.DataFrame:

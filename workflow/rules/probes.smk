@@ -65,3 +65,34 @@ rule effects:
     shell:
         "python -m bumpscope --log {log:q} effects --settings {params.settings:q} --checkpoints {params.folder:q}"
         " --output {output.effects:q} --frequency {output.frequency:q} --gpus {resources.gpu}"
+
+
+# What is drawn while labels are swapped between blocks, or taken out of a layer.
+rule interventions:
+    input:
+        checkpoints=lambda wildcards: checkpoints_of(
+            wildcards, run_of(wildcards).probe.interventions
+        ),
+    output:
+        f"{RUN}/interventions.parquet",
+    log:
+        f"{OUT}/logs/interventions/{{dataset}}-seed{{seed}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/interventions/{{dataset}}-seed{{seed}}.tsv"
+    priority: 1
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=grown(3000),
+        runtime=grown(60),
+    params:
+        settings=settings_for("interventions"),
+        code=code_of("interventions"),
+        folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
+    message:
+        "Interfering with {wildcards.dataset}, seed {wildcards.seed}, while it draws (log: {log})"
+    shell:
+        "python -m bumpscope --log {log:q} interventions --settings {params.settings:q} --checkpoints {params.folder:q}"
+        " --output {output:q} --gpus {resources.gpu}"

@@ -37,6 +37,7 @@ KEYS_OF_MEMORY = {
     "generate": "probe.samples, model.base_width or image_size",
     "vary": "probe.samples, model.base_width or image_size",
     "effects": "probe.effect_samples, model.base_width or image_size",
+    "interventions": "model.base_width or image_size",
     "behaviour": "probe.samples or image_size",
     "geometry": "probe.samples or model.base_width",
     "topology": "probe.samples or model.base_width",

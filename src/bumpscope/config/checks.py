@@ -135,13 +135,15 @@ def _section_faults(
         yield Fault("model.attention_resolutions", model.attention_resolutions, allowed)
     if training.warmup_steps > training.steps:
         yield Fault("training.warmup_steps", training.warmup_steps, f"at most training.steps = {training.steps}")
-    for key, steps in (("training.checkpoints", training.checkpoints), ("probe.checkpoints", probe.checkpoints)):
+    probed = {f"probe.{key}": getattr(probe, key) for key in ("checkpoints", "interventions")}
+    for key, steps in {"training.checkpoints": training.checkpoints, **probed}.items():
         if any(a >= b for a, b in pairwise(steps)):
             yield Fault(key, steps, "increasing steps, each once")
     if late := [step for step in training.checkpoints if step > training.steps]:
         yield Fault("training.checkpoints", late, f"at most training.steps = {training.steps}")
-    if strangers := [step for step in probe.checkpoints if step not in training.checkpoints]:
-        yield Fault("probe.checkpoints", strangers, "steps that are in training.checkpoints")
+    for key, steps in probed.items():
+        if strangers := [step for step in steps if step not in training.checkpoints]:
+            yield Fault(key, strangers, "steps that are in training.checkpoints")
     noise = f"diffusion.timesteps = {diffusion.timesteps}"
     if probe.sampling_steps > diffusion.timesteps:
         yield Fault("probe.sampling_steps", probe.sampling_steps, f"at most {noise}")
@@ -151,8 +153,9 @@ def _section_faults(
             yield Fault(f"probe.{key}", beyond, f"less than {noise}")
         if repeated(values):
             yield Fault(f"probe.{key}", values, "each t once")
-    if repeated(probe.layers):
-        yield Fault("probe.layers", probe.layers, "each layer once")
+    for key in ("layers", "intervention_layers"):
+        if repeated(getattr(probe, key)):
+            yield Fault(f"probe.{key}", getattr(probe, key), "each layer once")
 
 
 def _sensitivity_faults(config: Config) -> Iterator[Fault]:

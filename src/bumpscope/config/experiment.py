@@ -38,7 +38,8 @@ def _default_datasets() -> dict[str, Dataset]:
     permuted = {"seeds": [0], "training": {"labels": "permuted", "checkpoints": [1600]}}
     permuted["probe"] = _SPARING | {"checkpoints": [1600], "layers": ["down3", "up2"], "timesteps": [239, 39]}
     lattices = {
-        "balanced": plane | {"dx": 1.0, "dy": 1.0, "probe": {"weights": "both"}},
+        # Interventions in the transition and at the end.
+        "balanced": plane | {"dx": 1.0, "dy": 1.0, "probe": {"weights": "both", "interventions": [800, 1600]}},
         "dense": plane | {"dx": 0.5, "dy": 0.5} | ladder,
         "sparse": plane | {"dx": 2.0, "dy": 2.0} | ladder,
         "withheld25": _withheld(plane, [5.0, 7.0], seeds=[0]),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from bumpscope.config.experiment import Config
-from bumpscope.config.model import PAPER_LAYERS, Model
+from bumpscope.config.model import LAYERS, PAPER_LAYERS, Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.run import Run
 from bumpscope.config.variants import readings, variants
@@ -24,11 +24,15 @@ SECONDS_A_JOB = {
     "train": 4.0,
     "generate": 4.0,
     "effects": 4.0,
+    "interventions": 4.0,
     "behaviour": 2.0,
     "geometry": 3.5,
     "topology": 2.0,
     "vary": 4.5,
 }
+# Of 144 centres, as in probe/interventions.py; importing that would slow down every start of the workflow.
+INTERFERED_IMAGES = {"fitted": 288, "judged": 144}
+SECONDS_A_SUBSPACE = 0.05  # fitted once as it is and once while it is removed
 SECONDS_A_READING = 1.5  # of ten runs or so, rejudged
 SECONDS_OF_AGGREGATION = 40.0
 DATASETS_SHOWN, DATASETS_NAMED = 20, 8
@@ -91,11 +95,19 @@ def run_seconds(run: Run) -> dict[str, float]:
     # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.
     probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
+    # One draw of those that are fitted to, and again for each layer; those that are judged without an intervention, for
+    # each of the seven layers that labels are cut at, and four times for each layer.
+    changed, judged = len(probe.intervention_layers), INTERFERED_IMAGES["judged"]
+    interfered = len(probe.interventions) * judged * (1 + len(LAYERS) + 4 * changed)
+    fitted = len(probe.interventions) * INTERFERED_IMAGES["fitted"] * (1 + changed)
     # Forward, and backward at twice its cost.
     work = {
         "train": 3 * training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
         "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
         "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"],
+        "interventions": (interfered + fitted) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"]
+        + interfered * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2
+        + len(probe.interventions) * changed * probe.sampling_steps * SECONDS_A_SUBSPACE,
         "behaviour": images * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2,
         "geometry": (clouds * SECONDS_A_CLOUD["geometry"] + _umaps_read(probe) * SECONDS_A_CLOUD["umaps"])
         * (probe.samples / 512),

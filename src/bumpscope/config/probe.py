@@ -64,5 +64,20 @@ class EffectKeys(Section):
     )
 
 
-class Probe(EffectKeys, GenerationKeys):
+class InterventionKeys(Section):
+    """Where the denoiser is interfered with while it draws."""
+
+    interventions: list[Annotated[int, Field(ge=0)]] = Field(
+        [],
+        description="checkpoints at which labels are swapped and taken out of layers, increasing; from"
+        " training.checkpoints; none: claim C3 is not judged",
+    )
+    intervention_layers: list[LayerName] = Field(
+        ["down3", "bottleneck", "up1"],
+        min_length=1,
+        description="layers that the label is taken out of; C3 is judged at the first of `layers`",
+    )
+
+
+class Probe(InterventionKeys, EffectKeys, GenerationKeys):
     """What is asked of a checkpoint."""

@@ -12,7 +12,7 @@ from bumpscope.config.analysis import Analysis
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
-from bumpscope.config.probe import EffectKeys, GenerationKeys
+from bumpscope.config.probe import EffectKeys, GenerationKeys, InterventionKeys, SamplerName, Timesteps
 from bumpscope.config.run import Run, Seed
 from bumpscope.config.section import Section
 from bumpscope.config.training import Training
@@ -44,6 +44,14 @@ class CheckpointKeys(Section):
     """Of the training only the steps at which weights are kept."""
 
     checkpoints: list[int]
+
+
+class SampledInterventionKeys(InterventionKeys):
+    """Interventions, and how the images are drawn meanwhile; phases are judged at the first of ``timesteps``."""
+
+    sampler: SamplerName
+    sampling_steps: int
+    timesteps: Timesteps
 
 
 class FaintKeys(Section):
@@ -82,6 +90,16 @@ class Effects(Step):
     diffusion: Diffusion
     training: CheckpointKeys
     probe: EffectKeys
+
+
+class Interventions(Step):
+    run: str
+    seed: Seed
+    lattice: Lattice
+    model: Model
+    diffusion: Diffusion
+    probe: SampledInterventionKeys
+    analysis: Analysis
 
 
 class Behaviour(Step):
@@ -123,6 +141,7 @@ STEPS: dict[str, type[Step]] = {
     "train": Train,
     "generate": Generate,
     "effects": Effects,
+    "interventions": Interventions,
     "behaviour": Behaviour,
     "geometry": Geometry,
     "topology": Topology,

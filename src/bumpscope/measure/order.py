@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import KNeighborsRegressor
 
 from bumpscope.measure.components import PRECISION
 from bumpscope.worlds.factor import Factor
@@ -84,6 +85,22 @@ def linear_fit(features: list[np.ndarray], folds: Folds, label: Label) -> Iterat
     r2_x = _r2(target_x, predicted[:, :width], label.known)
     r2_y = _r2(target_y, predicted[:, width:], label.known)
     yield from (("r2_x", r2_x), ("r2_y", r2_y), ("r2", (r2_x + r2_y) / 2))
+
+
+def decodability(points: np.ndarray, folds: Folds, label: Label) -> dict[str, float]:
+    """How well each axis of the label is read from a cloud: r2_x and r2_y as by :func:`linear_fit`, and knn_r2_x and
+    knn_r2_y from the 8 nearest in the same regressors, which count alike whatever their variance; NaN without folds.
+    """
+    features = [regressors(points, train) for train, _ in folds]
+    found = {name: value for name, value in linear_fit(features, folds, label) if name != "r2"}
+    for name, target in zip(("knn_r2_x", "knn_r2_y"), label.targets(), strict=True):
+        guess = np.full_like(target, np.nan)
+        for regressed, (train, test) in zip(features, folds, strict=True):
+            if len(train) >= NEIGHBOURS:
+                nearest = KNeighborsRegressor(NEIGHBOURS).fit(regressed[train], target[train])
+                guess[test] = nearest.predict(regressed[test])
+        found[name] = _r2(target, guess, label.known)
+    return found
 
 
 def _r2(target: np.ndarray, predicted: np.ndarray, known: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from bumpscope.config.probe import GenerationKeys
 from bumpscope.denoise.denoiser import Denoiser
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.samplers import named_sampler, trailing_timesteps
+from bumpscope.denoise.samplers import Noise, named_sampler, trailing_timesteps
 from bumpscope.seeding import derived_seed
 from bumpscope.worlds.bumps import from_network
 
@@ -61,6 +61,12 @@ def shared_noise_seeds(seed: int, samples: int) -> np.ndarray:
     return np.full(samples, derived_seed(seed, "shared noise"))
 
 
+def noise_of(seeds: np.ndarray, shape: tuple[int, ...], device: torch.device) -> Noise:
+    """Standard normal noise for a sampler, shape (n, *shape) at each call; image k draws from its own ``seeds[k]``."""
+    draws = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    return lambda _t: torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
+
+
 @torch.inference_mode()
 def generate(
     network: Denoiser, process: Process, probe: GenerationKeys, centres: pd.DataFrame, seeds: np.ndarray
@@ -88,22 +94,19 @@ def generate(
     images = []
     kept: dict[tuple[str, int], list[np.ndarray]] = {(layer, t): [] for layer in probe.layers for t in at}
     for rows in _chunks(len(labels)):
-        draws = [torch.Generator().manual_seed(int(seed)) for seed in seeds[rows]]
+        noise = noise_of(seeds[rows], shape, device)
         shown = labels[rows].to(device)
         taps: dict[str, Tensor] = {}
 
         def predict(x: Tensor, t: Tensor, shown: Tensor = shown, taps: dict[str, Tensor] = taps) -> Tensor:
             return network(x, t, shown, taps=taps)
 
-        def noise(_t: int = 0, draws: list[torch.Generator] = draws) -> Tensor:
-            return torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
-
         def record(t: int, x_t: Tensor, x0: Tensor, taps: dict[str, Tensor] = taps) -> None:
             if t in at:
                 for layer in probe.layers:
                     kept[layer, t].append(taps[layer].flatten(1).float().cpu().numpy())
 
-        x = sampler(predict, noise(), process, steps, noise, callback=record)
+        x = sampler(predict, noise(0), process, steps, noise, callback=record)
         if FINISHED in at and FINISHED not in steps:
             predict(x, torch.full((len(x),), FINISHED, device=device))
             record(FINISHED, x, x)

@@ -253,6 +253,34 @@ TABLES: dict[str, Table] = {
             "use_y | float | – | as use_x, for y"
         ),
     ),
+    "interventions": Table(
+        "{path}/interventions.parquet",
+        "what is drawn under one intervention; none without `probe.interventions`, or where the denoiser offers none",
+        _columns(
+            _STEP + "weights | text | – | raw\n"
+            "intervention | text | – | none; labels: the blocks up to this layer get the request, later ones another"
+            " centre; removed: the subspace that tells the label, taken out of the layer; random: a control, a change"
+            " as large along as many random directions; patched: the label's subspace, taken from an image of the"
+            " other centre; ablated: the whole layer, replaced by its mean\n"
+            "layer | text | – | where; with labels at the last layer all blocks get the request, a control\n"
+            "samples | int | images | drawn, of centres that no subspace was fitted to\n"
+            "share_own | float | – | of these with one bump, within the tolerance of the request\n"
+            "share_other | float | – | with one bump, within the tolerance of the other centre\n"
+            "share_between | float | – | with one bump, on the way from one to the other: at most the tolerance of a"
+            " detour\n"
+            "share_elsewhere | float | – | with one bump anywhere else\n"
+            "share_multiple | float | – | with several bumps\n"
+            "share_none | float | – | without a bump\n"
+            "dimension | int | – | of the subspace; empty where there is none\n"
+            "variance | float | – | its share of the variance of the layer, mean over timesteps\n"
+            "t | int | – | timestep that decodability is read down to, the one that phases are judged at\n"
+            "r2_x | float | – | cross-validated linear R² of the requested x from the layer, the highest of five"
+            " timesteps from pure noise down to t; for none and removed\n"
+            "r2_y | float | – | the same of y\n"
+            "knn_r2_x | float | – | the same of x from the 8 nearest\n"
+            "knn_r2_y | float | – | the same of y"
+        ),
+    ),
     "phases": Table(
         "{path}/phases.parquet",
         "a checkpoint at a place",

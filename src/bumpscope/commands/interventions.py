@@ -1,0 +1,67 @@
+"""Draw images while the label is swapped between blocks or taken out of a layer, and say what is drawn."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.config import steps
+from bumpscope.denoise.devices import device as hold_device
+from bumpscope.measure.order import Label, decodability, make_folds
+from bumpscope.probe.checkpoint import Checkpoints, checkpoint_path
+from bumpscope.probe.interventions import Interference, requests, shares
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import open_table, provenance
+from bumpscope.worlds.bumps import factors
+
+READS = ()
+WRITES = ("interventions",)
+
+
+def interventions(
+    settings: SettingsOption,
+    checkpoints: Annotated[Path, typer.Option(help="folder with step=S.safetensors")],
+    output: Annotated[Path, typer.Option(help="table to write")],
+    device: DeviceOption = "auto",
+    gpus: GpusOption = 1,
+) -> None:
+    """Draw images while the label is swapped between blocks or taken out of a layer, and say what is drawn."""
+    chosen = read_settings(settings, steps.Interventions)
+    keys, lattice, analysis = chosen.probe, chosen.lattice, chosen.analysis
+    weights = "raw"
+    names = TABLES["interventions"].names
+    metadata = provenance(
+        chosen.plain, *(checkpoint_path(checkpoints, step) for step in keys.interventions), run=chosen.run
+    )
+    with hold_device(device, gpus) as place, open_table("interventions", output, metadata) as table:
+        table.append(pd.DataFrame(columns=names))
+        run = Checkpoints(checkpoints, lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        if keys.interventions and not run.network.intervenes:
+            log.info("%s: no interventions, since %s offers none", chosen.run, type(run.network).__name__)
+            return
+        asked = requests(lattice, analysis.tolerance, chosen.seed)
+        label = Label(asked.own[:, 0], asked.own[:, 1], factors(lattice))
+        folds = make_folds(np.unique(asked.own, axis=0, return_inverse=True)[1].ravel(), chosen.seed)
+        for step in keys.interventions:
+            network = run.load(step, weights)
+            for drawn in Interference(network, run.process, keys, lattice, asked, chosen.seed).drawn():
+                row: dict[str, Any] = {
+                    "step": step,
+                    "weights": weights,
+                    "intervention": drawn.intervention,
+                    "layer": drawn.layer,
+                }
+                row |= {"samples": len(asked.own), "dimension": drawn.dimension, "variance": drawn.variance}
+                row |= shares(drawn.images, asked, lattice, analysis.tolerance, analysis.faint)
+                if drawn.activations:
+                    told = pd.DataFrame([decodability(vectors, folds, label) for vectors in drawn.activations])
+                    row |= {"t": keys.timesteps[0]} | {str(name): value for name, value in told.max().items()}
+                table.append(pd.DataFrame([row]).reindex(columns=names))
+            log.info("%s: interventions at step %d", chosen.run, step)
+
+
+if __name__ == "__main__":
+    execute(interventions)
