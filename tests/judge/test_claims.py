@@ -22,7 +22,7 @@ from bumpscope.show import gallery
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_table, write_table
-from made_up_runs import CORRECT, EMPTY, R2, every, letters, rise
+from made_up_runs import CORRECT, EMPTY, every, letters, r2, rise
 from synthetic_results import DATASETS, METADATA, write_results
 
 
@@ -37,7 +37,7 @@ def test_runs_that_are_not_balanced_on_a_plane_do_not_count(other):
 
 def test_the_table_has_its_columns_and_all_claims_whatever_is_missing():
     nothing = pd.DataFrame()
-    full = every(2, latent=letters(200, 800), curves={R2["requested"]: rise(500), CORRECT["seen"]: rise(900)})
+    full = every(2, latent=letters(200, 800), curves=r2("requested", rise(500)) | {CORRECT["seen"]: rise(900)})
     metrics, runs, phases = (full.data().table(name) for name in ("metrics", "runs", "phases"))
     unread = metrics.assign(value=np.nan)
     open_phases = phases.assign(latent_phase="?", behaviour_phase="?")
@@ -63,7 +63,7 @@ def test_the_table_has_its_columns_and_all_claims_whatever_is_missing():
 @pytest.fixture(scope="module")
 def known():
     """Verdicts of all three kinds."""
-    curves = {R2["requested"]: rise(500), R2["shuffled"]: 0.0, CORRECT["seen"]: rise(900), CORRECT["between"]: 0.2}
+    curves = r2("requested", rise(500)) | {CORRECT["seen"]: rise(900), CORRECT["between"]: 0.2}
     return every(5, latent=letters(200, 800), behaviour=letters(200, 1400), curves=curves).data()
 
 

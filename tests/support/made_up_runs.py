@@ -18,10 +18,20 @@ def metric(quantity, **where):
 
 
 CORRECT = {split: metric("share_correct", split=split) for split in ("seen", "heldout", "between")}
-R2 = {
-    label: metric("r2", layer="down3", t=239, space="pca3", noise="own", label=label)
-    for label in ("requested", "shuffled")
-}
+
+
+def r2(label, x, y=None):
+    """Curves of the R² of both axes at the judged place; ``y`` is that of x unless it is given."""
+    place = {"layer": "down3", "t": 239, "space": "raw", "noise": "own", "label": label}
+    return {metric("r2", factor="x", **place): x, metric("r2", factor="y", **place): x if y is None else y}
+
+
+def intervention(kind, layer="down3", step=900, own=0.0, other=0.0, told=0.0):
+    """A row of table ``interventions``; ``told`` is the R² that is left."""
+    row = dict.fromkeys(TABLES["interventions"].names, 0.0)
+    row |= {"step": step, "weights": "raw", "intervention": kind, "layer": layer, "samples": 144}
+    row |= {"share_own": own, "share_other": other, "share_elsewhere": 1 - own - other}
+    return row | {"r2_x": told, "r2_y": -0.1, "knn_r2_x": -0.1, "knn_r2_y": -0.1, "dimension": 14, "t": 239}
 
 
 def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
@@ -41,9 +51,11 @@ class Experiment:
     """Runs, their metrics and phases, put together run by run."""
 
     def __init__(self):
-        self.runs, self.metrics, self.phases = [], [], []
+        self.runs, self.metrics, self.phases, self.interventions = [], [], [], []
 
-    def add(self, dataset, seed, curves=None, latent=None, behaviour=None, umap=None, **other):
+    def add(
+        self, dataset, seed, curves=None, latent=None, behaviour=None, umap=None, interventions=(), **other
+    ):
         """``curves``: :func:`metric` -> its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
 
         In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part, x for blind, X for both. ``umap``
@@ -54,6 +66,7 @@ class Experiment:
         for key, values in (curves or {}).items():
             pairs = zip(STEPS, np.broadcast_to(values, STEPS.shape), strict=True)
             self.metrics += [run | dict(key) | {"step": s, "value": v} for s, v in pairs]
+        self.interventions += [run | row for row in interventions]
         latent = latent or "A" * len(STEPS)
         self._read(run, ("down3", 239), latent, behaviour or latent, umap, judged=True)
         return self
@@ -74,7 +87,7 @@ class Experiment:
             self.phases.append(run | where | verdicts)
 
     def data(self):
-        tables = {"runs": self.runs, "phases": self.phases}
+        tables = {"runs": self.runs, "phases": self.phases, "interventions": self.interventions}
         frames = {name: pd.DataFrame(rows) for name, rows in tables.items()}
         return Data(frames | {"metrics": metrics_table(self.metrics), "coupling": EMPTY["coupling"]})
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from made_up_runs import R2, Experiment, number, rise
+from made_up_runs import Experiment, number, r2, rise
 
 
 def c4(onset, seeds=5, spacings=(0.5, 1.0, 2.0), **other):
@@ -13,7 +13,7 @@ def c4(onset, seeds=5, spacings=(0.5, 1.0, 2.0), **other):
     for seed in range(seeds):
         factor = math.exp(0.2 * np.random.default_rng(seed).standard_normal())
         for k, spacing in enumerate(spacings):
-            shape = {R2["requested"]: rise(onset(spacing) * factor * (1 + 0.01 * ((seed + k) % 3)))}
+            shape = r2("requested", rise(onset(spacing) * factor * (1 + 0.01 * ((seed + k) % 3))))
             experiment.add(f"spacing{spacing}", seed, shape, dx=spacing, dy=spacing, **other)
     return experiment
 
@@ -64,6 +64,30 @@ def test_c4_needs_two_spacings_of_otherwise_equal_lattices():
     assert c4(lambda spacing: 600, spacings=(1.0,)).judge("C4").runs == 0
     experiment = Experiment()
     for seed in range(5):
-        experiment.add("small", seed, {R2["requested"]: rise(300)}, dx=0.5, dy=0.5)
-        experiment.add("large", seed, {R2["requested"]: rise(900)}, image_size=32)
+        experiment.add("small", seed, r2("requested", rise(300)), dx=0.5, dy=0.5)
+        experiment.add("large", seed, r2("requested", rise(900)), image_size=32)
     assert experiment.judge("C4").runs == 0
+
+
+def test_c4_structure_is_that_of_the_axis_that_is_told_worse():
+    experiment = Experiment()
+    for seed in range(5):
+        for k, spacing in enumerate((0.5, 1.0, 2.0)):
+            slow = 600 * spacing**0.4 * (1 + 0.01 * ((seed + k) % 3))
+            curves = r2("requested", rise(slow), rise(300 * spacing**-0.4))
+            experiment.add(f"spacing{spacing}", seed, curves, dx=spacing, dy=spacing)
+    assert experiment.judge("C4").estimate == pytest.approx(0.4, abs=0.03)
+
+
+def test_c4_an_early_reading_of_a_noisy_curve_is_no_onset():
+    def noisy(spacing, seed):
+        curve = rise(600 * spacing**0.4)
+        curve[2 + (seed + round(2 * spacing)) % 3] = 0.9
+        return curve
+
+    experiment = Experiment()
+    for seed in range(5):
+        for spacing in (0.5, 1.0, 2.0):
+            experiment.add(f"spacing{spacing}", seed, r2("requested", noisy(spacing, seed)), dx=spacing, dy=spacing)
+    row = experiment.judge("C4")
+    assert row.verdict == "supported" and row.estimate == pytest.approx(0.4, abs=0.1)
