@@ -10,7 +10,7 @@ from bumpscope.judge.claims import claims_table, evidence_table, judge, read
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance, write_table
 
-READS = ("runs", "metrics", "phases", "coupling")
+READS = ("runs", "metrics", "phases", "coupling", "interventions")
 WRITES = ("claims", "evidence")
 
 
@@ -20,8 +20,13 @@ def claims(
     evidence: Annotated[Path | None, typer.Option(help="table of the checks behind the verdicts to write")] = None,
 ) -> None:
     """Judge the claims: statistic, interval over seeds and verdict for each."""
-    metadata = provenance({}, folder / "metrics.parquet", folder / "coupling.parquet")
-    judged = judge(read(Results(folder)))
+    results = Results(folder)
+    metadata = provenance(
+        {},
+        *(folder / f"{name}.parquet" for name in ("metrics", "coupling")),
+        *(run.path("interventions") for run in results),
+    )
+    judged = judge(read(results))
     write_table("claims", output, claims_table(judged), metadata)
     if evidence is not None:
         write_table("evidence", evidence, evidence_table(judged), metadata)

@@ -20,7 +20,7 @@ from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
-READS = ("runs", "metrics", "coupling", "claims", "phases", "varied_behaviour", "varied_geometry")
+READS = ("runs", "metrics", "coupling", "claims", "phases", "interventions", "varied_behaviour", "varied_geometry")
 WRITES = ("sensitivity", "places")
 
 
@@ -48,6 +48,7 @@ def sensitivity(
         coupling=results.coupling,
         coupling_otherwise=coupling(_of_other_weights(results), results.runs),
         claims=results.claims,
+        interventions=data.table("interventions"),
     )
     rows = []
     paths = {reading.variant: _paths(folder, wanted, reading.variant) for reading in wanted.readings}

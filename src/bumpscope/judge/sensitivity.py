@@ -88,9 +88,9 @@ class Probing:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Tables ``metrics``, ``runs``, ``coupling`` and ``claims`` of an experiment, and ``phases`` of all its runs.
+    """Tables ``metrics``, ``runs``, ``coupling`` and ``claims``, and ``phases`` and ``interventions`` of all runs.
 
-    Of ``metrics`` what claims rest on is enough; ``phases`` has the columns run, dataset and seed besides.
+    Of ``metrics`` what claims rest on is enough; those of all runs have the columns run, dataset and seed besides.
     ``coupling_otherwise`` is table ``coupling`` of the label effects of the other weights.
     """
 
@@ -100,6 +100,7 @@ class Experiment:
     coupling: pd.DataFrame
     coupling_otherwise: pd.DataFrame
     claims: pd.DataFrame
+    interventions: pd.DataFrame | None = None
 
     def judge(self, reading: Reading, probings: Iterable[Probing]) -> pd.DataFrame:
         """Rows of table ``sensitivity`` for one reading of these runs, which are looked at one after another."""
@@ -122,6 +123,7 @@ class Experiment:
             self.runs,
             pd.concat([self.phases[~self.phases["run"].isin(again)], phases], ignore_index=True),
             self.coupling_otherwise if reading.factor == "weights" else self.coupling,
+            self.interventions,
         )
         own = verdicts["claim"].map(self.claims.set_index("claim")["verdict"])
         table = verdicts.assign(factor=reading.factor, level=reading.level, changed=verdicts["verdict"] != own)

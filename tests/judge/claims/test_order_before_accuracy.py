@@ -3,80 +3,96 @@
 import numpy as np
 import pytest
 
-from made_up_runs import CORRECT, R2, STEPS, every, number, rise
+from made_up_runs import CORRECT, STEPS, every, intervention, number, r2, rise
 
 
-def c3(r2, shuffled=0.02, accuracy=900, seeds=5):
-    return every(
-        seeds,
-        curves=lambda seed: {
-            CORRECT["seen"]: rise(accuracy),
-            R2["requested"]: r2 + 0.01 * seed,
-            R2["shuffled"]: shuffled,
-        },
-    )
+def interventions(left, control=0.9, told=0.05, before=0.9, step=900, layer="down3"):
+    """What a run draws at one checkpoint: ``left`` without the label, ``control`` after a random change."""
+    return [
+        intervention("none", layer, step, own=before, told=0.9),
+        intervention("removed", layer, step, own=left, told=told),
+        intervention("random", layer, step, own=control),
+        intervention("patched", layer, step, other=0.8),
+        intervention("labels", layer, step, own=0.1, other=0.6),
+    ]
 
 
-def test_c3_r2_above_both_controls_supports_it():
-    row = c3(rise(500)).judge("C3")
-    # Accuracy is first one half at the checkpoint 900; the shuffled labels are the higher control.
+def c3(left, seeds=5, **other):
+    def of_seed(seed):
+        return interventions(left(seed) if callable(left) else left + 0.01 * seed, **other)
+
+    return every(seeds, curves={CORRECT["seen"]: rise(700)}, interventions=of_seed)
+
+
+def test_c3_images_that_are_wrong_without_the_label_and_right_after_a_random_change_support_it():
+    experiment = c3(0.05)
+    row = experiment.judge("C3")
     assert row.verdict == "supported" and row.runs == 5
-    assert row.estimate == pytest.approx(rise(500)[STEPS == 900][0] + 0.02 - 0.04, abs=0.03)
+    assert row.estimate == pytest.approx(0.07 / 0.9)
+    assert number(experiment.checks("C3"), "share drawn where another label is put in") == pytest.approx(0.8)
 
 
-def test_c3_accuracy_without_r2_contradicts_it():
-    experiment = c3(np.full(len(STEPS), 0.05))
+def test_c3_images_that_stay_right_though_the_layer_tells_nothing_contradict_it():
+    assert c3(0.8).judge("C3").verdict == "contradicted"
+
+
+def test_c3_a_label_that_can_still_be_read_decides_nothing():
+    assert c3(0.8, told=0.4).judge("C3").verdict == "undetermined"
+    assert c3(0.05, told=0.4).judge("C3").verdict == "undetermined"
+
+
+def test_c3_images_that_any_change_spoils_do_not_support_it():
+    assert c3(0.05, control=0.1).judge("C3").verdict == "undetermined"
+
+
+def test_c3_one_run_that_differs_is_enough_to_withhold_either_verdict():
+    assert c3(lambda seed: 0.6 if seed == 0 else 0.05, seeds=6).judge("C3").verdict == "undetermined"
+    assert c3(lambda seed: 0.05 if seed == 0 else 0.8, seeds=6).judge("C3").verdict == "undetermined"
+
+
+def test_c3_below_five_seeds_it_is_descriptive():
+    row = c3(0.05, seeds=4).judge("C3")
+    assert row.verdict == "undetermined" and row.estimate < 0.1
+
+
+def test_c3_is_judged_at_the_first_checkpoint_that_is_accurate():
+    def course(seed):
+        early = interventions(0.0, before=0.3, step=500) + interventions(0.05 + 0.01 * seed, step=900)
+        return early + interventions(0.9, step=1500)
+
+    experiment = every(5, interventions=course)
+    assert experiment.judge("C3").verdict == "supported"
+
+
+def test_c3_is_judged_at_the_layer_of_the_phases():
+    def layers(seed):
+        return interventions(0.05, layer="up1") + interventions(0.8 + 0.01 * seed)
+
+    experiment = every(5, interventions=layers)
     assert experiment.judge("C3").verdict == "contradicted"
-    assert number(experiment.checks("C3"), "runs above the margin") == 0
+    checks = experiment.checks("C3")
+    assert number(checks, "share drawn right without the label", "up1") == pytest.approx(0.05)
 
 
-def test_c3_r2_that_the_untrained_network_has_too_contradicts_it():
-    assert c3(np.full(len(STEPS), 0.9)).judge("C3").verdict == "contradicted"
-
-
-def test_c3_r2_that_shuffled_labels_have_too_contradicts_it():
-    assert c3(rise(500), shuffled=0.95).judge("C3").verdict == "contradicted"
-
-
-def test_c3_a_control_below_zero_counts_as_zero():
-    assert c3(np.full(len(STEPS), 0.05) - 0.9 * (STEPS == 0), shuffled=-2.0).judge("C3").verdict == "contradicted"
-
-
-def test_c3_one_run_that_fails_is_enough_to_withhold_support():
-    experiment = every(
-        6,
-        curves=lambda seed: {
-            CORRECT["seen"]: rise(900),
-            R2["requested"]: rise(500) * (seed > 0),
-            R2["shuffled"]: 0.0,
-        },
-    )
-    assert experiment.judge("C3").verdict == "undetermined"
-    assert number(experiment.checks("C3"), "runs above the margin") == 5
-
-
-def test_c3_a_dataset_with_fewer_seeds_does_not_blur_the_one_with_the_most():
-    curves = {CORRECT["seen"]: rise(900), R2["requested"]: rise(500), R2["shuffled"]: 0.0}
-    experiment = every(5, curves=curves)
-    # One seed of another balanced dataset that is accurate without any order.
-    experiment.add("shown", 0, dx=0.5, dy=0.5, curves=curves | {R2["requested"]: 0.0})
-    row = experiment.judge("C3")
-    assert row.verdict == "supported" and row.runs == 5
-
-
-def test_c3_nor_does_one_with_as_many_seeds_that_was_probed_at_fewer_checkpoints():
-    curves = {CORRECT["seen"]: rise(900), R2["requested"]: rise(500), R2["shuffled"]: 0.0}
-    experiment = every(5, curves=curves)
-    for seed in range(5):
-        experiment.add("coarse", seed, dx=0.5, dy=0.5, curves=curves | {R2["requested"]: 0.0})
-    probed = set(STEPS[::2])
-    experiment.phases = [row for row in experiment.phases if row["dataset"] != "coarse" or row["step"] in probed]
-    row = experiment.judge("C3")
-    assert row.verdict == "supported" and row.runs == 5
-
-
-def test_c3_runs_that_never_get_accurate_are_left_out():
-    experiment = c3(rise(500), accuracy=5000)
-    row = experiment.judge("C3")
+def test_c3_without_interventions_or_accuracy_nothing_is_judged():
+    assert every(5, curves={CORRECT["seen"]: rise(700)}).judge("C3").runs == 0
+    row = c3(0.0, before=0.3).judge("C3")
     assert row.verdict == "undetermined" and row.runs == 0
-    assert number(experiment.checks("C3"), "runs that got accurate") == 0
+
+
+def test_c3_r2_of_the_axis_that_is_told_worse_is_shown_and_does_not_count():
+    curves = {CORRECT["seen"]: rise(900)} | r2("requested", rise(500), 0.2) | r2("shuffled", -0.1, 0.05)
+    experiment = every(5, curves=curves)
+    checks = experiment.checks("C3")
+    assert number(checks, "R² of the axis told worse, when half of the images are right") == pytest.approx(0.2)
+    # The untrained network has 0.2 as well.
+    assert number(checks, "the same above the higher of its controls") == pytest.approx(0)
+    assert experiment.judge("C3").verdict == "undetermined"
+
+
+def test_c3_controls_of_r2_below_zero_count_as_zero():
+    untrained = STEPS == 0
+    curves = {CORRECT["seen"]: rise(900)} | r2("requested", 0.3 - 0.9 * untrained) | r2("shuffled", -2.0)
+    checks = every(5, curves=curves).checks("C3")
+    assert number(checks, "the same above the higher of its controls") == pytest.approx(0.3)
+    assert not np.isnan(number(checks, "R² of the axis told worse, when half of the images are right"))

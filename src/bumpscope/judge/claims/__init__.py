@@ -71,9 +71,16 @@ def judge(data: Data) -> dict[str, Judged]:
     return {name: module.judge(data) for name, module in modules().items()}
 
 
-def claims(metrics: pd.DataFrame, runs: pd.DataFrame, phases: pd.DataFrame, coupling: pd.DataFrame) -> pd.DataFrame:
-    """The table ``claims``, from tables of these names; ``phases`` has the columns run, dataset and seed besides."""
-    return claims_table(judge(Data({"metrics": metrics, "runs": runs, "phases": phases, "coupling": coupling})))
+def claims(
+    metrics: pd.DataFrame,
+    runs: pd.DataFrame,
+    phases: pd.DataFrame,
+    coupling: pd.DataFrame,
+    interventions: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The table ``claims``, from tables of these names; those of single runs have the columns run, dataset and seed."""
+    tables = {"metrics": metrics, "runs": runs, "phases": phases, "coupling": coupling}
+    return claims_table(judge(Data(tables if interventions is None else tables | {"interventions": interventions})))
 
 
 def claims_table(judged: Mapping[str, Judged]) -> pd.DataFrame:

@@ -3,71 +3,153 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.onsets import curves
-from bumpscope.judge.verdicts import ACCURATE, CONTRADICTS, NEEDED, SUPPORTS, Bound, Judged, count, estimate
+from bumpscope.judge.verdicts import ACCURATE, CONTRADICTS, NEEDED, SUPPORTS, Bound, Check, Judged, count, estimate
 
 ID = "C3"
 STATEMENT = "An ordered representation is what high accuracy needs"
-STATISTIC = "R² of the requested centre minus its higher control, where accuracy first reaches one half"
+STATISTIC = "share of the correct images that stay correct when a layer no longer tells the label"
 SEEN = {"quantity": "share_correct", "split": "seen", "bin": None}
 LABELS = ["requested", "shuffled"]
-R2 = {"quantity": "r2", "factor": None, "space": "pca3", "label": LABELS, "noise": "own"}
-READS: Reads = (("phases", {"judged": True}), ("metrics", SEEN), ("metrics", R2))
-FIGURES = ("decodability", "event_order")
+# Up to 20 components: the label may lie beyond the third.
+R2 = {"quantity": "r2", "factor": ["x", "y"], "space": "raw", "label": LABELS, "noise": "own"}
+READS: Reads = (("phases", {"judged": True}), ("metrics", SEEN), ("metrics", R2), ("interventions", {}))
+FIGURES = ("necessity", "decodability", "event_order")
 
-# R² this far above both controls is more than they explain.
-R2_MARGIN = 0.1
+# A layer is needed where less than this share of the correct images stays correct without what tells the label.
+KEPT = 0.5
+# Above this R² something of the label is left, and images that stay correct prove nothing.
+TOLD = 0.25
+READINGS = ["r2_x", "r2_y", "knn_r2_x", "knn_r2_y"]
 
 
 def judge(data: Data) -> Judged:
-    """At the first checkpoint with half of the seen centres right, does R² exceed its controls?
+    """Are images still right when the layer of the latent verdicts tells the label no more?
 
-    R² is that of the requested centre from PCA-3, at the layer and t of the latent verdicts; its controls are shuffled
-    labels at the same checkpoint and the untrained network, and none counts as less than 0. Supported when R² is 0.1
-    above both in every run and the interval lies above zero; contradicted when the interval lies below 0.1.
+    Each run is asked at the first checkpoint with interventions at which half of its images are right. Supported when
+    fewer than half of the correct images stay correct in every run, and more than half in every run under a random
+    change of the same size. Contradicted when at least half stay correct in every run and the interval lies above one
+    half. Undetermined where the label can still be read after its removal: R² above 0.25, linear or from neighbours, of
+    either axis.
+
+    R² of the requested centre and its controls are shown at the first checkpoint with half of the seen centres right.
+    The label enters every block, so accuracy without R² can hardly occur, and it does not count.
     """
+    tried = _interventions(data)
+    drawn = {run: rows[rows["layer"] == data.histories[run].layer] for run, rows in tried.items()}
+    before, without, control, patched = (
+        {run: _only(rows, kind, share) for run, rows in drawn.items()}
+        for kind, share in (
+            ("none", "share_own"),
+            ("removed", "share_own"),
+            ("random", "share_own"),
+            ("patched", "share_other"),
+        )
+    )
+    left, kept = _ratio(without, before), _ratio(control, before)
+    told = {run: _highest_r2(rows) for run, rows in drawn.items() if run in left}
+    seeds, interval = by_seed(left), t_interval(by_seed(left))
+    checks = [
+        count("balanced runs on a plane", len(data.histories)),
+        count("runs with interventions once they are accurate", len(left)),
+        count("seeds", len(seeds), NEEDED, Bound(least=FEWEST_SEEDS)),
+    ]
+    if left:
+        name = "share of correct images left without the label"
+        checks += [
+            estimate("share of correct images", t_interval(by_seed(before))),
+            count("highest R² of a label after its removal", max(told.values()), NEEDED, Bound(most=TOLD)),
+            estimate(name, interval, CONTRADICTS, Bound(above=KEPT)),
+            count("least share left without the label", min(left.values()), CONTRADICTS, Bound(least=KEPT)),
+            count("greatest share left without the label", max(left.values()), SUPPORTS, Bound(below=KEPT)),
+            count("least share left after an equal random change", min(kept.values()), SUPPORTS, Bound(above=KEPT)),
+            estimate("share drawn where another label is put in", t_interval(by_seed(patched))),
+        ]
+        checks += _elsewhere(tried)
+    return Judged(interval, len(left), [*checks, *_r2_checks(data)])
+
+
+def _interventions(data: Data) -> dict[RunKey, pd.DataFrame]:
+    """Of each run the interventions at the first checkpoint at which it is accurate, if at any."""
+    table = data.table("interventions")
+    found = {}
+    for (dataset, seed), history in data.histories.items():
+        own = table[(table["dataset"] == dataset) & (table["seed"] == seed)] if len(table) else table
+        accurate = own[
+            (own["intervention"] == "none") & (own["share_own"] >= ACCURATE) & (own["layer"] == history.layer)
+        ]
+        if len(accurate):
+            found[dataset, seed] = own[own["step"] == accurate["step"].min()]
+    return found
+
+
+def _only(rows: pd.DataFrame, intervention: str, share: str) -> float:
+    values = rows.loc[rows["intervention"] == intervention, share]
+    return float(values.iloc[0]) if len(values) else math.nan
+
+
+def _highest_r2(rows: pd.DataFrame) -> float:
+    """How well the label is still read after its removal, at best."""
+    return float(rows.loc[rows["intervention"] == "removed", READINGS].to_numpy(dtype=float).max())
+
+
+def _ratio(top: Mapping[RunKey, float], bottom: Mapping[RunKey, float]) -> dict[RunKey, float]:
+    return {run: value / bottom[run] for run, value in top.items() if not math.isnan(value / bottom[run])}
+
+
+def _elsewhere(tried: Mapping[RunKey, pd.DataFrame]) -> list[Check]:
+    """What is shown of all layers: what is left, what is put in, and which label of two is obeyed."""
+    every = pd.concat([rows.assign(seed=seed) for (_, seed), rows in tried.items()])
+    shown = (
+        ("removed", "share_own", "share drawn right without the label"),
+        ("ablated", "share_own", "share drawn right with the mean of a layer in its place"),
+        ("patched", "share_other", "share drawn where another label is put in, by layer"),
+        ("labels", "share_own", "share drawn at the label of the blocks up to a layer"),
+        ("labels", "share_other", "share drawn at the label of the blocks after it"),
+    )
+    checks = []
+    for kind, share, name in shown:
+        rows = every[every["intervention"] == kind]
+        for layer, own in rows.groupby("layer", sort=False):
+            means = own.groupby("seed")[share].mean().to_numpy()
+            checks.append(estimate(name, t_interval(means), subject=str(layer)))
+    return checks
+
+
+def _r2_checks(data: Data) -> list[Check]:
+    """R² of the axis that is told worse, and how far it exceeds its controls, where accuracy first reaches one half."""
     accuracy = curves(data.table("metrics", **SEEN))
-    known = curves(data.table("metrics", **R2), by=("layer", "t", "label"))
-    r2: dict[RunKey, float] = {}
-    controls: dict[RunKey, float] = {}
-    reached = 0
+    known = curves(data.table("metrics", **R2), by=("layer", "t", "label", "factor"))
+    worse: dict[RunKey, float] = {}
+    excess: dict[RunKey, float] = {}
     for run, history in data.histories.items():
         steps, shares = accuracy.get(run, (np.array([]), np.array([])))
         accurate = steps[shares >= ACCURATE]
         if len(accurate) == 0:
             continue
-        reached += 1
-        requested, shuffled = (known.get((*run, history.layer, history.t, label)) for label in LABELS)
-        read = _value_at(requested, accurate[0])
-        control = np.clip((_value_at(shuffled, accurate[0]), _value_at(requested, 0)), 0, None).max()
-        if not math.isnan(read - control):
-            r2[run], controls[run] = read, float(control)
-    excess = {run: value - controls[run] for run, value in r2.items()}
-    seeds, interval = by_seed(excess), t_interval(by_seed(excess))
-    checks = [
-        count("balanced runs on a plane", len(data.histories)),
-        count("runs that got accurate", reached),
-        count("runs compared", len(excess)),
-        count("seeds", len(seeds), NEEDED, Bound(least=FEWEST_SEEDS)),
+        values, above = [], []
+        for factor in R2["factor"]:
+            requested, shuffled = (known.get((*run, history.layer, history.t, label, factor)) for label in LABELS)
+            values.append(_value_at(requested, accurate[0]))
+            controls = np.array([_value_at(shuffled, accurate[0]), _value_at(requested, 0)])
+            above.append(values[-1] - controls.clip(0).max())
+        if not np.isnan(above).any():
+            worse[run], excess[run] = min(values), min(above)
+    if not excess:
+        return []
+    return [
+        estimate("R² of the axis told worse, when half of the images are right", t_interval(by_seed(worse))),
+        estimate("the same above the higher of its controls", t_interval(by_seed(excess))),
     ]
-    if excess:
-        least = min(excess.values())
-        checks += [
-            estimate("R²", t_interval(by_seed(r2))),
-            estimate("higher control", t_interval(by_seed(controls))),
-            estimate("R² minus the higher control", interval, SUPPORTS, Bound(above=0)),
-            estimate("R² minus the higher control", interval, CONTRADICTS, Bound(below=R2_MARGIN)),
-            count("least R² minus the higher control", least, SUPPORTS, Bound(above=R2_MARGIN)),
-            count("runs above the margin", sum(value > R2_MARGIN for value in excess.values())),
-        ]
-    return Judged(interval, len(excess), checks)
 
 
 def _value_at(curve: tuple[np.ndarray, np.ndarray] | None, step: float) -> float:
