@@ -53,13 +53,11 @@ class Experiment:
     def __init__(self):
         self.runs, self.metrics, self.phases, self.interventions = [], [], [], []
 
-    def add(
-        self, dataset, seed, curves=None, latent=None, behaviour=None, umap=None, interventions=(), **other
-    ):
+    def add(self, dataset, seed, curves=None, latent=None, behaviour=None, umap=None, interventions=(), **other):
         """``curves``: :func:`metric` -> its values at STEPS; ``latent`` and ``behaviour`` are a letter a step.
 
-        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part, x for blind, X for both. ``umap``
-        has the same letters; without it no UMAPs were read.
+        In ``latent`` a p stands for a verdict of ? on a cloud that is ordered in part, x for blind, X for both.
+        ``umap`` has the same letters; without it no UMAPs were read.
         """
         run = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed}
         self.runs.append(run_row(dataset, seed, **other))
