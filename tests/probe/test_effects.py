@@ -125,9 +125,23 @@ def test_directions_lost_in_rounding_give_no_effects():
     fine = make_probe(LATTICES["plane"], 0.99999, 0, 64, seed=0)
     result = decompose(fine.x0.reshape(64, -1), fine)
     assert math.isnan(result["effect_x"]) and math.isnan(result["effect_x_low"])
-    one_column = make_probe(Lattice(image_size=8, margin=1.0, dx=6.0, dy=1.0), 0.2, 300, 64, seed=0)
-    result = decompose(one_column.D0, one_column)
-    assert math.isnan(result["effect_x"]) and result["condition"] > 1e6
+
+
+@pytest.mark.parametrize("one", ["x", "y"])
+def test_an_axis_with_one_position_has_no_effect_and_the_other_has(one):
+    other, spacing = {"x": "y", "y": "x"}[one], {"dx": 1.0, "dy": 1.0} | {f"d{one}": 6.0}
+    probe = make_probe(Lattice(image_size=8, margin=1.0, **spacing), 0.2, 300, 64, seed=0)
+    x0 = probe.x0.reshape(64, -1)
+    result = decompose(probe.D0 + 0.3 * (x0 - probe.D0), probe)
+    assert result[f"effect_{other}"] == pytest.approx(0.3) and result[f"effect_{other}_low"] == pytest.approx(0.3)
+    assert math.isnan(result[f"effect_{one}"]) and math.isnan(result["effect_xy"]) and result["condition"] == 1
+    assert result["residual"] == pytest.approx(0, abs=1e-20) and result["excess"] == pytest.approx(0.49)
+
+
+def test_a_lattice_of_one_image_has_no_effects():
+    probe = make_probe(Lattice(image_size=8, margin=1.0, dx=6.0, dy=6.0), 0.2, 300, 64, seed=0)
+    result = decompose(probe.D0, probe)
+    assert math.isnan(result["effect_x"]) and math.isnan(result["effect_y"]) and result["condition"] == math.inf
 
 
 def test_effects_of_an_ill_conditioned_fit_are_blank_and_the_error_is_not():

@@ -12,6 +12,7 @@ from bumpscope.denoise.devices import device as hold_device
 from bumpscope.probe.checkpoint import Checkpoints, Estimator, checkpoint_path
 from bumpscope.probe.effects import decompose, make_probe
 from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
+from bumpscope.probe.resolution import ResolutionFit
 from bumpscope.seeding import derived_seed
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
@@ -42,6 +43,7 @@ def effects(
         noise = {t: run.process.alpha_bar[t].item() for t in chosen.probe.effect_timesteps}
         models = {t: Estimator(run.network, run.process, t) for t in noise}
         probes = [make_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
+        fits = [ResolutionFit(probe, noise[probe.t], chosen.lattice) for probe in probes]
         binned = []
         if chosen.probe.frequency_bins:
             binned = [make_binned_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
@@ -50,7 +52,8 @@ def effects(
         for step in measured:
             for weights in ("ema", "raw"):
                 run.load(step, weights)
-                rows = [decompose(models[p.t](p.x_t, p.mu_x, p.mu_y), p) for p in probes]
+                answers = [models[p.t](p.x_t, p.mu_x, p.mu_y) for p in probes]
+                rows = [decompose(D, p) | fit.fit(D) for D, p, fit in zip(answers, probes, fits, strict=True)]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)
                 table.append(frame[TABLES["effects"].names])
                 for one in binned if weights == "raw" else ():

@@ -16,6 +16,7 @@ from bumpscope.config.variants import readings, variants
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
 # (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
 MULTIPLY_ADDS_A_SECOND = {"train": 1.8e10, "generate": 1.7e10}
+SECONDS_A_FIT = 0.06  # of a resolution, on a small lattice
 SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 # Of 512 activation vectors; vary has no UMAP, and those that phases are read from come on top.
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22, "umaps": 1.9}
@@ -95,6 +96,7 @@ def run_seconds(run: Run) -> dict[str, float]:
     # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.
     probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
+    fits = 2 * len(training.checkpoints) * len(probe.effect_timesteps)
     # One draw of those that are fitted to, and again for each layer; those that are judged without an intervention, for
     # each of the seven layers that labels are cut at, and four times for each layer.
     changed, judged = len(probe.intervention_layers), INTERFERED_IMAGES["judged"]
@@ -104,7 +106,7 @@ def run_seconds(run: Run) -> dict[str, float]:
     work = {
         "train": 3 * training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
         "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
-        "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"],
+        "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"] + fits * SECONDS_A_FIT,
         "interventions": (interfered + fitted) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"]
         + interfered * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2
         + len(probe.interventions) * changed * probe.sampling_steps * SECONDS_A_SUBSPACE,

@@ -34,6 +34,8 @@ class EffectProbe:
         noise: the standard normal noise, shape (n, N, N).
         x_t: ``sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) noise``, shape (n, N, N).
         D0, Dx, Dy: posterior means of x0 for a denoiser that knows no label, mu_x only, mu_y only; (n, N*N).
+        varies: whether the lattice has more than one position along x, and along y; where it has one, that label says
+            nothing, and neither has it an effect.
     """
 
     t: int
@@ -45,6 +47,12 @@ class EffectProbe:
     D0: np.ndarray
     Dx: np.ndarray
     Dy: np.ndarray
+    varies: tuple[bool, bool] = (True, True)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Which of :func:`directions` exist; shape (3,)."""
+        return np.array([*self.varies, all(self.varies)])
 
 
 def make_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed: int) -> EffectProbe:
@@ -65,14 +73,17 @@ def noised_probe(
     x0 = to_network(render(mu_x, mu_y, lattice))
     noise = generator.standard_normal(x0.shape)
     x_t = math.sqrt(alpha_bar_t) * x0 + math.sqrt(1 - alpha_bar_t) * noise
-    return EffectProbe(t, mu_x, mu_y, x0, noise, x_t, *bayes_estimates(x_t, mu_x, mu_y, alpha_bar_t, lattice))
+    exact = bayes_estimates(x_t, mu_x, mu_y, alpha_bar_t, lattice)
+    varies = (lattice.counts[0] > 1, lattice.counts[1] > 1)
+    return EffectProbe(t, mu_x, mu_y, x0, noise, x_t, *exact, varies)
 
 
 def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
     """Write a model's estimates D as ``D - D0 = a (Dx - D0) + b (Dy - D0) + c (x0 - Dx - Dy + D0) + rest``.
 
     One least-squares fit pooled over all probes and pixels. The label-blind optimum has (a, b, c) = (0, 0, 0),
-    the optimum that knows x only (1, 0, 0), y only (0, 1, 0), both (1, 1, 1).
+    the optimum that knows x only (1, 0, 0), y only (0, 1, 0), both (1, 1, 1). Where the lattice has one position along
+    an axis, only the other axis' direction exists and is fitted.
 
     Args:
         D: estimates of the clean images given x_t and both labels, network's range, shape (n, N*N).
@@ -80,22 +91,25 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
     Returns:
         effect_x, effect_y, effect_xy: a, b, c. residual: ``|rest|^2 / |x0 - D0|^2``. effect_x_low, _high,
         effect_y_low, _high: 95% percentile bootstrap over probes. All these are NaN where the fit means nothing
-        (:func:`solvable`). excess: ``|D - x0|^2 / |x0 - D0|^2``. condition: condition number of the three directions,
-        not normalised, since at low t the fit fails because they vanish.
+        (:func:`solvable`), and effects also for an axis with one position. excess: ``|D - x0|^2 / |x0 - D0|^2``.
+        condition: condition number of the fitted directions, not normalised, since at low t the fit fails because they
+        vanish; infinite without any.
 
     Raises:
         ValueError: when D has not one row of N*N numbers a probe.
     """
     gram, projection = projections(D, probe)
     x0 = probe.x0.reshape(probe.D0.shape)
-    lengths = direction_lengths(gram.sum(0))
+    fitted = probe.fitted
+    lengths = direction_lengths(gram.sum(0), fitted)
+    effects, low, high = np.full((3, 3), np.nan)
+    rest = np.full(probe.D0.shape, np.nan)
     if solvable(lengths, float(np.linalg.norm(x0))):
-        effects = np.linalg.solve(gram.sum(0), projection.sum(0))
-        low, high = _bootstrap(gram, projection, probe.t)
-    else:
-        effects = low = high = np.full(3, np.nan)
+        own = gram[:, fitted][:, :, fitted]
+        effects[fitted] = np.linalg.solve(own.sum(0), projection[:, fitted].sum(0))
+        low[fitted], high[fitted] = _bootstrap(own, projection[:, fitted], probe.t)
+        rest = D - probe.D0 - np.tensordot(effects[fitted], directions(probe)[fitted], 1)
     blind_error = ((x0 - probe.D0) ** 2).sum()
-    rest = D - probe.D0 - np.tensordot(effects, directions(probe), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "effect_x": float(effects[0]),
@@ -107,13 +121,13 @@ def decompose(D: np.ndarray, probe: EffectProbe) -> dict[str, float]:
             "effect_x_high": float(high[0]),
             "effect_y_low": float(low[1]),
             "effect_y_high": float(high[1]),
-            "condition": float(lengths[-1] / lengths[0]) if lengths[0] > 0 else math.inf,
+            "condition": float(lengths[-1] / lengths[0]) if len(lengths) and lengths[0] > 0 else math.inf,
         }
 
 
-def direction_lengths(gram: np.ndarray) -> np.ndarray:
-    """Singular values of the directions with these inner products, shape (3,), shortest first."""
-    return np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
+def direction_lengths(gram: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """Singular values of those of the three directions with these inner products that are fitted, shortest first."""
+    return np.sqrt(np.clip(np.linalg.eigvalsh(gram[np.ix_(fitted, fitted)]), 0, None))
 
 
 def solvable(lengths: np.ndarray, scale: float) -> bool:
@@ -123,6 +137,8 @@ def solvable(lengths: np.ndarray, scale: float) -> bool:
         lengths: as from :func:`direction_lengths`.
         scale: norm of the clean images in the fit.
     """
+    if not len(lengths):
+        return False
     return bool(lengths[0] > VANISHED * scale and lengths[-1] <= LARGEST_CONDITION * lengths[0])
 
 
@@ -150,7 +166,7 @@ def projections(D: np.ndarray, probe: EffectProbe) -> tuple[np.ndarray, np.ndarr
 
 
 def _bootstrap(gram: np.ndarray, projection: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
-    """95% percentile interval of the three coefficients, resampling probes."""
+    """95% percentile interval of the coefficients, resampling probes."""
     n = len(gram)
     times_drawn = np.random.default_rng([n, t]).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
     grams = np.tensordot(times_drawn, gram, 1)

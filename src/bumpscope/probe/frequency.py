@@ -89,7 +89,7 @@ def effects_by_bin(model: Estimate, binned: BinnedProbe, lattice: Lattice) -> pd
     permuted = {axis: model(probe.x_t, *mu) for axis, mu in labels.items()}
     gram, projection = projections(answer, probe)
     projected = {axis: projections(D, probe)[1] for axis, D in permuted.items()}
-    error, blind = _squares(answer - x0), _squares(x0 - probe.D0)
+    error, blind, fitted = _squares(answer - x0), _squares(x0 - probe.D0), probe.fitted
     growth = {axis: _squares(D - x0) - error for axis, D in permuted.items()}
     requested = {axis: to_network(render(*mu, lattice)).reshape(x0.shape) for axis, mu in labels.items()}
     obeyed = {axis: _squares(image - x0) for axis, image in requested.items()}
@@ -103,10 +103,10 @@ def effects_by_bin(model: Estimate, binned: BinnedProbe, lattice: Lattice) -> pd
             weight = binned.weight * inside
             length = float(np.linalg.norm(x0[inside]))
             row = {"bin_x": name_x, "bin_y": name_y, "probes": int(inside.sum())}
-            row |= dict(zip(("effect_x", "effect_y"), _fit(weight, gram, projection, length), strict=True))
+            row |= dict(zip(("effect_x", "effect_y"), _fit(weight, gram, projection, fitted, length), strict=True))
             row["excess"] = float(weight @ error / (weight @ blind))
             for place, axis in enumerate("xy"):
-                row[f"effect_{axis}_permuted"] = _fit(weight, gram, projected[axis], length)[place]
+                row[f"effect_{axis}_permuted"] = _fit(weight, gram, projected[axis], fitted, length)[place]
                 most = float(weight @ obeyed[axis])
                 row[f"use_{axis}"] = float(weight @ growth[axis]) / most if most > 0 else np.nan
             rows.append(row)
@@ -118,9 +118,11 @@ def _squares(images: np.ndarray) -> np.ndarray:
     return np.einsum("np,np->n", images, images)
 
 
-def _fit(weight: np.ndarray, gram: np.ndarray, projection: np.ndarray, length: float) -> tuple[float, float]:
-    normal = np.tensordot(weight, gram, 1) / weight.max()
-    if not solvable(direction_lengths(normal), length):
-        return np.nan, np.nan
-    effect_x, effect_y, _ = np.linalg.solve(normal, weight @ projection / weight.max())
-    return float(effect_x), float(effect_y)
+def _fit(
+    weight: np.ndarray, gram: np.ndarray, projection: np.ndarray, fitted: np.ndarray, length: float
+) -> tuple[float, float]:
+    normal, effects = np.tensordot(weight, gram, 1) / weight.max(), np.full(3, np.nan)
+    if solvable(direction_lengths(normal, fitted), length):
+        right = (weight @ projection / weight.max())[fitted]
+        effects[fitted] = np.linalg.solve(normal[np.ix_(fitted, fitted)], right)
+    return float(effects[0]), float(effects[1])

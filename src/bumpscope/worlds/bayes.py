@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import softmax
@@ -19,8 +20,7 @@ def bayes_estimates(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Posterior means of the clean image under ``softmax_k(-|x_t - sqrt(ab) x_k|^2 / (2 (1 - ab)) + ln p_k)``.
 
-    An image is affine in the outer product of two profiles, so its inner product with x_t is bilinear in them. The K
-    images are never formed, and memory is bounded whatever the lattice.
+    Memory is bounded whatever the lattice.
 
     Args:
         x_t: noisy images in the network's range, shape (n, N, N).
@@ -38,27 +38,42 @@ def bayes_estimates(
     x, y = factors(lattice)
     along_x, along_y = profiles(x.grid, y.grid, lattice)
     column, row = x.index(mu_x), y.index(mu_y)
-
-    # x_k = sign (2 outer(g_y, g_x) - 1), hence |x_k|^2 = 4 |g_y|^2 |g_x|^2 - 4 sum(g_y) sum(g_x) + N^2.
-    # What does not depend on k, N^2 and the sum of x_t, cancels in the softmax.
-    sign = -1.0 if lattice.polarity == "dark" else 1.0
-    square_norm = 4 * np.outer((along_y**2).sum(1), (along_x**2).sum(1)) - 4 * np.outer(along_y.sum(1), along_x.sum(1))
-    with np.errstate(divide="ignore"):
-        log_probability = np.log(lattice_points(lattice).probability).reshape(len(y.grid), len(x.grid))
-    bias = log_probability - alpha_bar / (2 * (1 - alpha_bar)) * square_norm
-    gain = 2 * sign * math.sqrt(alpha_bar) / (1 - alpha_bar)
-
+    log_posterior = log_posteriors(alpha_bar, lattice)
     n = len(x_t)
     outer = np.empty((3, n, size, size))
-    chunk = max(1, CHUNK_WEIGHTS // bias.size)
+    chunk = max(1, CHUNK_WEIGHTS // (len(x.grid) * len(y.grid)))
     for start in range(0, n, chunk):
         part = slice(start, start + chunk)
-        logits = gain * (along_y @ np.asarray(x_t[part], dtype=np.float64) @ along_x.T) + bias
+        logits = log_posterior(x_t[part])
         probe = np.arange(len(logits))
         given_x = softmax(logits[probe, :, column[part]], axis=1) @ along_y
         given_y = softmax(logits[probe, row[part], :], axis=1) @ along_x
         outer[0, part] = along_y.T @ softmax(logits, axis=(1, 2)) @ along_x
         outer[1, part] = given_x[:, :, None] * along_x[column[part], None, :]
         outer[2, part] = along_y[row[part], :, None] * given_y[:, None, :]
+    sign = -1.0 if lattice.polarity == "dark" else 1.0
     blind, knows_x, knows_y = (sign * to_network(outer)).reshape(3, n, size * size)
     return blind, knows_x, knows_y
+
+
+def log_posteriors(alpha_bar: float, lattice: Lattice) -> Callable[[np.ndarray], np.ndarray]:
+    """The log posterior of each lattice image, up to a constant, as a function of noisy images.
+
+    An image is affine in the outer product of two profiles, so its inner product with x_t is bilinear in them. The K
+    images are never formed.
+
+    Returns:
+        A function from noisy images, shape (n, N, N), to ``-|x_t - sqrt(ab) x_k|^2 / (2 (1 - ab)) + ln p_k``, shape
+        (n, positions along y, positions along x); -inf at withheld points.
+    """
+    x, y = factors(lattice)
+    along_x, along_y = profiles(x.grid, y.grid, lattice)
+    # x_k = sign (2 outer(g_y, g_x) - 1), hence |x_k|^2 = 4 |g_y|^2 |g_x|^2 - 4 sum(g_y) sum(g_x) + N^2.
+    # What does not depend on k, N^2 and the sum of x_t, is left out.
+    sign = -1.0 if lattice.polarity == "dark" else 1.0
+    square_norm = 4 * np.outer((along_y**2).sum(1), (along_x**2).sum(1)) - 4 * np.outer(along_y.sum(1), along_x.sum(1))
+    with np.errstate(divide="ignore"):
+        log_probability = np.log(lattice_points(lattice).probability).reshape(len(y.grid), len(x.grid))
+    bias = log_probability - alpha_bar / (2 * (1 - alpha_bar)) * square_norm
+    gain = 2 * sign * math.sqrt(alpha_bar) / (1 - alpha_bar)
+    return lambda x_t: gain * (along_y @ np.asarray(x_t, dtype=np.float64) @ along_x.T) + bias

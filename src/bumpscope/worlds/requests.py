@@ -22,7 +22,8 @@ def requested_centres(lattice: Lattice, samples: int) -> pd.DataFrame:
       effects of noise and position can be separated.
     - ``heldout``: withheld combinations, all equally often.
     - ``between``: a Sobol sequence over the support, the same for every lattice with this support, so that datasets
-      of different spacing can be compared. Points inside a withheld block count as held out.
+      of different spacing can be compared. An axis with one position stays there. Points inside a withheld block count
+      as held out.
     """
     points = lattice_points(lattice)
     shares = SHARES_WITH_HOLDOUT if points.heldout.any() else SHARES_WITHOUT_HOLDOUT
@@ -76,4 +77,8 @@ def _everywhere(lattice: Lattice, rows: int) -> pd.DataFrame:
     length = lattice.image_size - 2 * lattice.free_margin
     # A power of two keeps the sequence balanced; its first rows are spread out all the same.
     unit = qmc.Sobol(2, seed=0).random(1 << max(0, rows - 1).bit_length())[:rows]
-    return pd.DataFrame(low + length * unit, columns=["mu_x", "mu_y"])
+    centres = low + length * unit
+    for column, axis in enumerate(factors(lattice)):
+        if len(axis.grid) == 1:
+            centres[:, column] = axis.grid[0]
+    return pd.DataFrame(centres, columns=["mu_x", "mu_y"])
