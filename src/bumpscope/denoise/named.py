@@ -8,7 +8,7 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.denoise.denoiser import Denoiser
-from bumpscope.denoise.references import Gated, ProductOfStripes
+from bumpscope.denoise.references import EqualResolution, Gated, ProductOfStripes
 from bumpscope.denoise.unet import new_network
 from bumpscope.seeding import derived_seed
 
@@ -18,6 +18,8 @@ def new_denoiser(lattice: Lattice, model: Model, diffusion: Diffusion, seed: int
     if model.reference == "factorised":
         along_x, along_y = (new_network(lattice.image_size, model, seed, part) for part in (0, 1))
         return ProductOfStripes(along_x, along_y, lattice.sigma, diffusion)
+    if model.reference == "equal_resolution":
+        return EqualResolution(lattice, diffusion)
     network = new_network(lattice.image_size, model, seed)
     return Gated(network) if model.reference == "gated" else network
 

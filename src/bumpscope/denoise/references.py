@@ -1,7 +1,9 @@
-"""Reference models whose learning is known: one is factorised by construction, one is coupled by construction.
+"""Reference models whose learning is known: one is factorised by construction, two are coupled by construction.
 
-They calibrate the coupling index. Both have the interface of every denoiser, so all probes run on them unchanged. They
-differ from the network under study in how they are trained.
+They calibrate the coupling index. All have the interface of every denoiser, so all probes run on them unchanged. They
+differ from the network under study in how they are trained. Coupled has two meanings: both labels have the same effect
+at every step (:class:`Gated`), or both are known equally well in px (:class:`EqualResolution`). On a lattice of unequal
+spacings no learner is both.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import LAYERS
 from bumpscope.denoise.denoiser import Batch, Denoiser
 from bumpscope.denoise.process import Process
+from bumpscope.worlds.bumps import factors, lattice_points, profiles
 
 # Share of a gated training after which only the gate is trained.
 GATE_OPENS = 0.75
@@ -24,6 +29,8 @@ GATE_OPENS = 0.75
 WITHOUT_LABELS = 4
 # Step size of plain gradient descent on the gate. Adam would move a single number at one pace whatever its gradient.
 GATE_RATE = 1.5
+# Step size of plain gradient descent on the logarithm of the resolution, for the same reason.
+RESOLUTION_RATE = 25.0
 
 
 class ProductOfStripes(Denoiser):
@@ -185,3 +192,72 @@ class Gated(Denoiser):
         else:
             assert self.gate.grad is not None
             self.gate.data.sub_(GATE_RATE * self.gate.grad)
+
+
+class EqualResolution(Denoiser):
+    """A model that knows both labels equally well in px at every step; so it is coupled by construction.
+
+    It is the exact denoiser with noisy labels (:mod:`bumpscope.probe.resolution`), with the same label noise s along x
+    and y. Its only parameter is ln s, which plain gradient descent on the loss lowers from the length of the lattice.
+    It has no layers: where activations are asked for, it gives its estimate of the clean image.
+    """
+
+    grid_x: Tensor
+    grid_y: Tensor
+    along_x: Tensor
+    along_y: Tensor
+    square_norm: Tensor
+    log_probability: Tensor
+
+    def __init__(self, lattice: Lattice, diffusion: Diffusion):
+        super().__init__()
+        self.image_size, self.layers = lattice.image_size, LAYERS
+        self.process = Process.from_config(diffusion)
+        x, y = factors(lattice)
+        self.period = x.period
+        self.sign = -1.0 if lattice.polarity == "dark" else 1.0
+        along_x, along_y = (torch.from_numpy(each) for each in profiles(x.grid, y.grid, lattice))
+        # As in :func:`bumpscope.worlds.bayes.log_posteriors`.
+        square_norm = 4 * torch.outer((along_y**2).sum(1), (along_x**2).sum(1))
+        square_norm -= 4 * torch.outer(along_y.sum(1), along_x.sum(1))
+        probability = torch.from_numpy(lattice_points(lattice).probability).reshape(len(y.grid), len(x.grid))
+        fixed = {"grid_x": torch.tensor(x.grid), "grid_y": torch.tensor(y.grid), "along_x": along_x, "along_y": along_y}
+        for name, value in (fixed | {"square_norm": square_norm, "log_probability": probability.log()}).items():
+            self.register_buffer(name, value.float(), persistent=False)
+        self.ln_resolution = nn.Parameter(torch.tensor(math.log(lattice.length)))
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor,
+        keep: Tensor | None = None,
+        taps: dict[str, Tensor] | None = None,
+    ) -> Tensor:
+        """As :meth:`Denoiser.forward`."""
+        if self.process.alpha_bar.device != x.device:
+            self.process = Process(self.process.alpha_bar.to(x.device), self.process.prediction)
+        signal, sigma = self.process.scales(t, x)
+        match = self.along_y @ x[:, 0].float() @ self.along_x.T
+        gain = signal[:, 0] / sigma[:, 0] ** 2
+        logits = 2 * self.sign * gain * match - gain * signal[:, 0] / 2 * self.square_norm + self.log_probability
+        shown = torch.ones_like(labels) if keep is None else keep
+        apart_x = self._squares(labels[:, :1], self.grid_x) * shown[:, :1]
+        apart_y = self._squares(labels[:, 1:], self.grid_y) * shown[:, 1:]
+        logits = logits - (apart_y[:, :, None] + apart_x[:, None, :]) / (2 * (2 * self.ln_resolution).exp())
+        weights = logits.flatten(1).softmax(1).view_as(logits)
+        estimate = self.sign * (2 * self.along_y.T @ weights @ self.along_x - 1)[:, None]
+        if taps is not None:
+            taps.update(dict.fromkeys(self.layers, estimate))
+        if self.process.prediction == "epsilon":
+            return (x - signal * estimate) / sigma
+        return (signal * x - estimate) / sigma
+
+    def update(self, progress: float, step: Callable[[], Any]) -> None:
+        assert self.ln_resolution.grad is not None
+        self.ln_resolution.data.sub_(RESOLUTION_RATE * self.ln_resolution.grad)
+
+    def _squares(self, label: Tensor, grid: Tensor) -> Tensor:
+        """Squared distances of labels, shape (n, 1), from all positions, px."""
+        apart = (label - grid).abs()
+        return (apart if self.period is None else torch.minimum(apart, self.period - apart)) ** 2

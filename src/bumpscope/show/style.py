@@ -46,6 +46,7 @@ MODELS: dict[str, Look] = {
     "none": {"color": BLUE, "marker": "o"},
     "factorised": {"color": GREEN, "marker": "v"},
     "gated": {"color": VERMILLION, "marker": "s"},
+    "equal_resolution": {"color": PURPLE, "marker": "D"},
 }
 # A ring around the requested centre, on dark images.
 REQUEST: Look = {
@@ -53,7 +54,12 @@ REQUEST: Look = {
 }  # fmt: skip
 # A line at a level that curves are read against.
 LEVEL: Look = {"color": BLACK, "linewidth": 0.7, "linestyle": (0, (6, 3)), "zorder": 1}
-MODEL_NAMES = {"none": "model under study", "factorised": "factorised reference", "gated": "gated reference (coupled)"}
+MODEL_NAMES = {
+    "none": "model under study",
+    "factorised": "factorised reference",
+    "gated": "gated reference (coupled in effect)",
+    "equal_resolution": "reference of equal resolution (coupled in px)",
+}
 # Seven colours and six dashes, ordered so that of 14 lines those with like dashes differ most in their greys.
 _CYCLE = (BLUE, ORANGE, VERMILLION, BLACK, PURPLE, SKY, GREEN)
 _DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2, 3, 2)))
