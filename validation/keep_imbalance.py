@@ -81,7 +81,7 @@ def accuracy(correct: pd.DataFrame) -> pd.DataFrame:
 def keep(folder: Path, experiment: str, target: Path = RESULTS) -> None:
     """Put an experiment's tables beside those that are kept, in place of an earlier one of this name."""
     results = Results(folder)
-    use = results.table("metrics", quantity="use", weights="ema")
+    use = results.table("metrics", quantity="use", weights="raw")
     tables = {name: results.table(name) for name in ("runs", "coupling", "onsets", "factorisation", "claims")}
     tables["bins"] = by_bin(at_timesteps(use, usual_timesteps(use)))
     seen = results.table("metrics", quantity="share_correct", split="seen")

@@ -36,10 +36,31 @@ def spacings(dx, dy):
 
 MATRIX = spacings([0.5], [2.0])
 CONTROLS = ["dx2_dy0p5", "dx0p5_dy0p5", "dx2_dy2", "dx1_dy1"]
+LINES = ["dx0p5_dy12", "dx12_dy2", "dx2_dy12", "dx12_dy0p5"]
 
 
-def test_a_cell_comes_with_its_axes_swapped_both_balanced_lattices_and_the_one_with_as_many_images():
+def test_a_cell_comes_with_its_axes_swapped_and_each_axis_of_both_with_one_position_on_the_other():
     config = swept(spacings=MATRIX)
+    assert list(config.all_datasets()) == ["dx0p5_dy2", "dx2_dy0p5", *LINES]
+    counts = {run.dataset: len(lattice_points(run.lattice).mu_x) for run in config.runs()}
+    assert [counts[name] for name in LINES] == [24, 6, 6, 24]
+    assert list(swept(spacings=MATRIX, controls="both").all_datasets()) == [
+        "dx0p5_dy2", "dx2_dy0p5", *LINES, *CONTROLS[1:]
+    ]  # fmt: skip
+
+
+def test_a_lattice_with_one_position_on_an_axis_is_no_imbalanced_cell():
+    assert names(spacings=spacings([0.5, 12.0], [12.0])) == ["dx0p5_dy12", "dx12_dy12"]
+
+
+def test_a_skewed_axis_has_its_skew_in_its_own_null_alone():
+    found = swept(skews={"spacing": 1.0, "x": [1.5]}).expansion().datasets
+    own = ["dx1_dy12_skewx1p5", "dx12_dy1", "dx1_dy12", "dx12_dy1_skewy1p5"]
+    assert list(found) == ["dx1_dy1_skewx1p5", "dx1_dy1_skewy1p5", *own]
+
+
+def test_balanced_controls_are_both_balanced_lattices_and_the_one_with_as_many_images():
+    config = swept(spacings=MATRIX, controls="balanced")
     assert list(config.all_datasets()) == ["dx0p5_dy2", *CONTROLS]
     counts = {run.dataset: len(lattice_points(run.lattice).mu_x) for run in config.runs()}
     assert counts == {"dx0p5_dy2": 144, "dx2_dy0p5": 144, "dx0p5_dy0p5": 576, "dx2_dy2": 36, "dx1_dy1": 144}
@@ -47,7 +68,7 @@ def test_a_cell_comes_with_its_axes_swapped_both_balanced_lattices_and_the_one_w
 
 @pytest.mark.parametrize("axis", ["x", "y"])
 def test_a_skewed_axis_comes_with_the_other_both_and_neither(axis):
-    found = names(skews={"spacing": 1.0, axis: [1.5]})
+    found = names(skews={"spacing": 1.0, axis: [1.5]}, controls="balanced")
     other = {"x": "y", "y": "x"}[axis]
     assert found == [f"dx1_dy1_skew{axis}1p5", f"dx1_dy1_skew{other}1p5", "dx1_dy1_skewboth1p5", "dx1_dy1"]
 
@@ -61,7 +82,7 @@ def test_a_pair_of_equal_spacings_is_a_balanced_cell_without_controls():
 
 
 def test_cells_of_a_torus_have_no_margin_and_say_so_in_their_names():
-    config = swept(spacings=MATRIX, boundaries=["plane", "torus"])
+    config = swept(spacings=MATRIX, boundaries=["plane", "torus"], controls="balanced")
     found = config.expansion().datasets
     ring = found["torus_dx0p5_dy2"]
     assert (ring.boundary, ring.free_margin, len(lattice_points(ring).mu_x)) == ("torus", 0.0, 256)
@@ -91,7 +112,7 @@ def test_names_that_four_decimals_do_not_tell_apart_have_more():
 
 
 def test_reference_models_are_trained_on_every_cell_and_control():
-    config = swept(spacings=MATRIX, references=["none", "factorised", "gated"])
+    config = swept(spacings=MATRIX, references=["none", "factorised", "gated"], controls="balanced")
     plain = ["dx0p5_dy2", *CONTROLS]
     assert list(config.all_datasets()) == [
         *plain, *(f"{name}_factorised" for name in plain), *(f"{name}_gated" for name in plain)
@@ -127,25 +148,26 @@ EVEN = PLANE | {"dx": 1.0, "dy": 1.0}
     ],
 )
 def test_a_control_that_is_there_under_another_name_is_not_trained_again(named, added):
-    found = names({"mine": named}, spacings=MATRIX)
+    found = names({"mine": named}, spacings=MATRIX, controls="balanced")
     assert ("dx1_dy1" in found) is added
     assert found[:1] == ["dx0p5_dy2"]
 
 
 def test_a_cell_that_is_there_under_another_name_still_gets_its_controls():
-    assert names({"wide": PLANE | {"dx": 0.5, "dy": 2.0}}, spacings=MATRIX) == CONTROLS
+    assert names({"wide": PLANE | {"dx": 0.5, "dy": 2.0}}, spacings=MATRIX, controls="balanced") == CONTROLS
 
 
 def test_a_lattice_spelt_out_in_two_ways_is_one():
-    assert names(spacings=MATRIX, ratios={"images": 144, "values": [4.0, 0.25]}) == ["dx0p5_dy2", *CONTROLS]
+    ratios = {"images": 144, "values": [4.0, 0.25]}
+    assert names(spacings=MATRIX, ratios=ratios, controls="balanced") == ["dx0p5_dy2", *CONTROLS]
     # Seven centres, rounded by hand and exact.
     by_hand = spacings([1.7142857], [1.0])
     assert len(names(spacings=by_hand, ratios={"images": 84, "values": [7 / 12]}, controls=False)) == 1
 
 
 def test_adding_a_cell_adds_exactly_its_runs_and_changes_no_other():
-    before = swept(spacings=MATRIX, skews={"x": [1.5]})
-    after = swept(spacings=spacings([0.5], [2.0, 4.0]), skews={"x": [1.5]})
+    before = swept(spacings=MATRIX, skews={"x": [1.5]}, controls="balanced")
+    after = swept(spacings=spacings([0.5], [2.0, 4.0]), skews={"x": [1.5]}, controls="balanced")
     old, new = ({run.id: run for run in config.runs()} for config in (before, after))
     assert {name: new[name] for name in old} == old
     # 72 images: 81 and 64 are further off than 2 %, so that there is no control with as many.
@@ -159,23 +181,24 @@ def test_a_seed_in_common_adds_a_run_a_dataset():
 
 
 def test_controls_with_another_number_of_images_are_told_in_a_line_and_those_beyond_two_per_cent_in_one():
-    expansion = swept(spacings=spacings([0.5, 1.0], [2.0, 3.0])).expansion()
+    expansion = swept(spacings=spacings([0.5, 1.0], [2.0, 3.0]), controls="balanced").expansion()
     assert expansion.notes() == [
         "No control with as many images, to within 2 %, for dx0p5_dy3 (96 images; nearest 100),"
         " dx1_dy2 (72 images; nearest 64), dx1_dy3 (48 images; nearest 49)."
     ]
     assert not {"dx1p2_dy1p2", "dx1p7143_dy1p7143"} & set(expansion.datasets)
-    near = swept(spacings=spacings([12 / 11], [12 / 13])).expansion()
+    near = swept(spacings=spacings([12 / 11], [12 / 13]), controls="both").expansion()
     assert near.notes() == [
         "Controls with nearly as many images as their cell: dx1p0909_dy0p9231 (143 images; control 144)."
     ]
     assert "dx1_dy1" in near.datasets
-    assert swept(spacings=MATRIX).expansion().notes() == []
+    assert swept(spacings=MATRIX, controls="balanced").expansion().notes() == []
+    assert swept(spacings=spacings([0.5], [3.0])).expansion().notes() == []
 
 
 def test_a_long_list_of_cells_without_such_a_control_is_cut():
-    lines = swept(spacings=spacings([12 / n for n in range(3, 15)], [12.0])).expansion().notes()
-    assert lines[0].endswith(" and 2 more cells.")
+    lines = swept(spacings=spacings([12 / n for n in range(3, 15)], [6.0]), controls="both").expansion().notes()
+    assert lines[0].endswith(" more cells.")
 
 
 # What the command line, presets and files say which datasets there are.
@@ -213,13 +236,14 @@ def test_numbers_on_the_command_line_are_numbers():
     assert from_command_line(given_) == read
 
 
-def test_the_default_experiment_trains_no_control_of_its_sweep_twice():
+def test_the_default_experiment_has_a_pair_with_one_dimensional_nulls():
     config = Config()
-    added = list(config.expansion().datasets)
-    assert added == ["dx0p5_dy2", "dx2_dy0p5", "dx1_dy1_skewx1p5", "dx1_dy1_skewy1p5", "dx1_dy1_skewboth1p5"]
+    added = ["dx0p1667_dy6", "dx6_dy0p1667", "dx0p1667_dy12", "dx12_dy6", "dx6_dy12", "dx12_dy0p1667"]
+    assert list(config.expansion().datasets) == added
     found = {one.dataset: one for one in comparisons(runs_table(config))}
-    assert (found["dx0p5_dy2"].null_x, found["dx0p5_dy2"].null_y) == ("dense", "sparse")
-    assert found["dx1_dy1_skewx1p5"].null_y == "balanced"
+    assert list(found) == added[:2]
+    assert (found["dx0p1667_dy6"].null_x, found["dx0p1667_dy6"].null_y) == ("dx0p1667_dy12", "dx12_dy6")
+    assert found["dx0p1667_dy6"].nulls == "one_dimensional"
 
 
 # (what is laid into the sweep, path that is told, what is told to be allowed)
@@ -246,7 +270,11 @@ WRONG = [
     ({"spacings": spacings([0.5], [24.0])}, "sweep.spacings.dy", "divides image_size - 2 margin = 12 (plane)"),
     ({"spacings": spacings([5e-324], [2.0])}, "sweep.spacings.dx", "divides image_size - 2 margin = 12 (plane)"),
     ({"spacings": spacings([0.5], [1.5]), "boundaries": ["plane", "torus"]}, "sweep.spacings.dy", "= 16 (torus)"),
-    ({"spacings": spacings([0.02], [2.0])}, "sweep.spacings.dx", "at most 250000 lattice points in its balanced"),
+    (
+        {"spacings": spacings([0.02], [2.0]), "controls": "balanced"},
+        "sweep.spacings.dx",
+        "at most 250000 lattice points in its balanced",
+    ),
     ({"spacings": spacings([0.02], [0.01]), "controls": False}, "sweep.spacings.dx, dy", "at most 250000 lattice"),
     ({"ratios": {"values": [0.0]}}, "sweep.ratios.values.0", "a number > 0"),
     ({"ratios": {"values": [-4.0]}}, "sweep.ratios.values.0", "a number > 0"),
@@ -256,7 +284,11 @@ WRONG = [
     ({"ratios": {"values": [4.0, 4.01]}}, "sweep.ratios.values", "another lattice than 4.0 does"),
     ({"ratios": {"images": 4, "values": [16.0]}}, "sweep.ratios.images", "two centres along each axis"),
     ({"ratios": {"images": 0, "values": [4.0]}}, "sweep.ratios.images", "a number >= 1"),
-    ({"ratios": {"images": 240_000, "values": [15_000.0]}}, "sweep.ratios.values", "balanced control has at most"),
+    (
+        {"ratios": {"images": 240_000, "values": [15_000.0]}, "controls": "both"},
+        "sweep.ratios.values",
+        "balanced control has at most",
+    ),
     ({"skews": {"x": [0.0]}}, "sweep.skews.x.0", "a number >= 0.01"),
     ({"skews": {"y": [11.0]}}, "sweep.skews.y.0", "a number <= 10"),
     ({"skews": {"x": [1.5, 1.5]}}, "sweep.skews.x", "each once"),
@@ -266,10 +298,10 @@ WRONG = [
     ({"boundaries": ["sphere"]}, "sweep.boundaries.0", "one of plane or torus"),
     ({"boundaries": ["plane", "plane"]}, "sweep.boundaries", "each once"),
     ({"references": []}, "sweep.references", "length 1 or more"),
-    ({"references": ["none", "joint"]}, "sweep.references.1", "one of none, factorised or gated"),
+    ({"references": ["none", "joint"]}, "sweep.references.1", "one of none, factorised, gated or equal_resolution"),
     ({"references": ["gated", "gated"]}, "sweep.references", "each once"),
     ({"references": ["factorised"], "common": {"polarity": "dark"}}, "sweep.references", "with polarity dark"),
-    ({"controls": "yes"}, "sweep.controls", "true"),
+    ({"controls": "yes"}, "sweep.controls", "balanced"),
     ({"common": {"sigma": 5.0}}, "sweep.common.sigma", "at most image_size / 4 = 4.0"),
     ({"common": {"margin": 8.0}}, "sweep.common.margin", "less than image_size / 2 = 8.0"),
     ({"common": {"seeds": [1, 1]}}, "sweep.common.seeds", "each seed once"),
@@ -350,7 +382,7 @@ def test_a_named_dataset_may_not_have_the_name_of_another_cell(name, other):
 
 
 def test_a_named_dataset_may_have_the_name_of_the_cell_that_it_is():
-    assert names({"dx0p5_dy2": PLANE | {"dx": 0.5, "dy": 2.0}}, spacings=MATRIX) == CONTROLS
+    assert names({"dx0p5_dy2": PLANE | {"dx": 0.5, "dy": 2.0}}, spacings=MATRIX) == ["dx2_dy0p5", *LINES]
 
 
 def runs_table(config):
@@ -394,7 +426,7 @@ sweeps = st.fixed_dictionaries(
             }
         ),
         "skews": st.fixed_dictionaries({"spacing": lengths | st.just(1.0), "x": exponents, "y": exponents}),
-        "controls": st.booleans(),
+        "controls": st.sampled_from([True, False, "balanced", "both"]),
         "references": st.lists(st.sampled_from(["none", "factorised", "gated"]), min_size=1, max_size=3, unique=True),
     },
 )
@@ -423,11 +455,12 @@ def expanded(sweep, datasets):
     assert all(re.fullmatch(NAME_PATTERN, name) and len(name) < 100 for name in everything)
     contents = [canonical_json([d.model_dump(mode="json")]) for d in expansion.datasets.values()]
     assert len(set(contents)) == len(contents)
-    if config.sweep.controls:
-        found = {one.dataset: one for one in comparisons(runs_table(config))}
-        for name in expansion.datasets:
-            if name in found:
-                assert None not in (found[name].swapped, found[name].null_x, found[name].null_y), name
+    for one in comparisons(runs_table(config)):
+        if one.dataset in expansion.datasets and config.sweep.controls:
+            assert one.swapped is not None
+            if one.nulls in config.sweep.nulls:
+                assert None not in (one.null_x, one.null_y, one.swapped_null_x, one.swapped_null_y), one
+            assert one.nulls is not None or one.kind == "both"
     return True
 
 

@@ -115,7 +115,7 @@ def test_a_place_without_b_changes_the_verdict_on_order_and_one_with_b_does_not(
     assert (at_up1.verdict["C1"], at_up1.changed["C1"]) == ("contradicted", True)
     assert (at_up3.verdict["C1"], at_up3.changed["C1"]) == ("supported", False)
     # Coupling rests on nothing that a reading changes.
-    assert not at_up1.changed["C5"]
+    assert not at_up1.changed["C5-not-factorised"]
 
 
 def test_a_wider_tolerance_moves_behaviour_and_leaves_the_latents_alone(experiment, probings):

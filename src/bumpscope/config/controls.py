@@ -18,23 +18,46 @@ COUNT_TOLERANCE = 0.02
 # Keys of the training that may differ between a dataset and its controls.
 FREE = {"checkpoints", "log_every", "compile"}
 SWAPPED_AXIS = {"x": "y", "y": "x", "none": "none", "both": "both"}
+# The nulls of an imbalanced dataset, those that are judged first: each axis learnt in a task of its own, with one
+# position on the other axis, or on balanced data.
+ONE_DIMENSIONAL, BALANCED = "one_dimensional", "balanced"
+NULLS = (ONE_DIMENSIONAL, BALANCED)
 
 
 class Pattern(NamedTuple):
-    """Spacing and skew: all in which a dataset differs from its controls."""
+    """Spacing and skew: all in which a dataset differs from its controls.
+
+    Attributes:
+        length: side of the square that the centres fill, px; an axis with this spacing has one position.
+    """
 
     dx: float
     dy: float
     skew_axis: str
     skew_alpha: float
+    length: float
 
     @property
     def kind(self) -> str | None:
-        """The imbalance: lattice (dx != dy), frequency (one axis skewed), both, or None."""
+        """The imbalance: lattice (dx != dy), frequency (one axis skewed), both, or None; also with a single axis."""
+        if is_square(self.dx, self.length) or is_square(self.dy, self.length):
+            return None
         skewed = self.skew_axis in ("x", "y")
         if is_square(self.dx, self.dy):
             return "frequency" if skewed else None
         return "both" if skewed else "lattice"
+
+    @property
+    def swapped(self) -> Pattern:
+        """The same with the axes swapped."""
+        return self._replace(dx=self.dy, dy=self.dx, skew_axis=SWAPPED_AXIS[self.skew_axis])
+
+
+class Nulls(NamedTuple):
+    """Stand for x and for y of an imbalanced dataset."""
+
+    x: Pattern
+    y: Pattern
 
 
 def trained(model: Model, diffusion: Diffusion, training: Training) -> str:
@@ -43,19 +66,33 @@ def trained(model: Model, diffusion: Diffusion, training: Training) -> str:
     return fingerprint(*(section.model_dump(mode="json", exclude=FREE) for section in sections))
 
 
-def controls(pattern: Pattern) -> dict[str, Pattern]:
-    """The controls of an imbalanced pattern by their role.
+def nulls(pattern: Pattern) -> dict[str, Nulls]:
+    """The nulls of an imbalanced pattern, by their kind.
 
-    ``swapped`` has the axes swapped. ``null_x`` and ``null_y`` are balanced and stand for x and for y: for unequal
-    spacings the square lattices at dx and at dy; for a skewed axis both axes skewed, for the other axis neither. With
-    both kinds of imbalance there are no nulls. ``matched`` is balanced, with as many points: for a skewed axis the same
-    lattice without skew; for others it depends on the number of points and is not listed here.
+    ``one_dimensional``: the same axis, with one position on the other. They have fewer images than the dataset: as many
+    as the axis has positions. ``balanced``: for unequal spacings the square lattices at dx and at dy, of which the
+    finer has more images; for a skewed axis both axes skewed, for the other axis neither. With both kinds of imbalance
+    there are no balanced nulls.
     """
-    axis, other = pattern.skew_axis, SWAPPED_AXIS[pattern.skew_axis]
-    found = {"swapped": Pattern(pattern.dy, pattern.dx, other, pattern.skew_alpha)}
+    axis = pattern.skew_axis
+    line = Nulls(pattern._replace(dy=pattern.length), pattern._replace(dx=pattern.length))
+    own = Nulls(*(each if name == axis else without_skew(each) for name, each in zip("xy", line, strict=True)))
+    found = {ONE_DIMENSIONAL: line if axis == "both" else own}
     if pattern.kind == "lattice":
-        found |= {"null_x": pattern._replace(dy=pattern.dx), "null_y": pattern._replace(dx=pattern.dy)}
+        found[BALANCED] = Nulls(pattern._replace(dy=pattern.dx), pattern._replace(dx=pattern.dy))
     elif pattern.kind == "frequency":
-        neither = pattern._replace(skew_axis="none", skew_alpha=0.0)
-        found |= {f"null_{axis}": pattern._replace(skew_axis="both"), f"null_{other}": neither, "matched": neither}
+        skewed, neither = pattern._replace(skew_axis="both"), without_skew(pattern)
+        found[BALANCED] = Nulls(skewed, neither) if axis == "x" else Nulls(neither, skewed)
     return found
+
+
+def matched(pattern: Pattern) -> Pattern | None:
+    """The balanced pattern with as many points: of a skewed axis the same lattice without skew.
+
+    Of unequal spacings it depends on the number of points, and this is None.
+    """
+    return without_skew(pattern) if pattern.kind == "frequency" else None
+
+
+def without_skew(pattern: Pattern) -> Pattern:
+    return pattern._replace(skew_axis="none", skew_alpha=0.0)

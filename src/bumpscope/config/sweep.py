@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls, trained
+from bumpscope.config.controls import (
+    BALANCED,
+    COUNT_TOLERANCE,
+    NULLS,
+    ONE_DIMENSIONAL,
+    Pattern,
+    matched,
+    nulls,
+    trained,
+)
 from bumpscope.config.dataset import Common, Dataset, ModelOverride
 from bumpscope.config.lattice import centres
 from bumpscope.config.model import Reference
@@ -52,11 +61,12 @@ class Skews(Section):
 class Sweep(Section):
     """Imbalanced cells. Each becomes a dataset named after what it is: `dx0p5_dy2`, `torus_dx0p5_dy2`,
     `dx1_dy1_skewx1p5`, `dx0p5_dy2_factorised`, with p for the decimal point. With `controls` come the datasets it is
-    compared with: the axes swapped (`dx2_dy0p5`), the balanced lattices at both spacings (`dx0p5_dy0p5`, `dx2_dy2`) and
-    the square lattice with the nearest number of images (`dx1_dy1`; left out, with a note in the banner, where that
-    differs by more than 2 %). A skewed axis has as controls the other axis skewed, both (`dx1_dy1_skewboth1p5`) and
-    neither. Nothing is trained twice: a dataset is not added if there is one with all its seeds and the same lattice,
-    model, diffusion and training (apart from `checkpoints`, `log_every` and `compile`).
+    compared with: the axes swapped (`dx2_dy0p5`) and, for each of the two, the one-dimensional nulls: either axis with
+    one position on the other (`dx0p5_dy12`, `dx12_dy2`). Balanced controls, which no claim is judged by, are the square
+    lattices at both spacings (`dx0p5_dy0p5`, `dx2_dy2`) and the one with the nearest number of images (`dx1_dy1`; left
+    out, with a note in the banner, where that differs by more than 2 %); for a skewed axis both axes skewed
+    (`dx1_dy1_skewboth1p5`) and neither. Nothing is trained twice: a dataset is not added if there is one with all its
+    seeds and the same lattice, model, diffusion and training (apart from `checkpoints`, `log_every` and `compile`).
     """
 
     common: Common = Field(
@@ -75,10 +85,19 @@ class Sweep(Section):
     skews: Skews = Field(
         Skews(), description="{spacing: ..., x: [...], y: [...]}: exponents for either axis at dx = dy = spacing"
     )
-    controls: bool = Field(True, description="add the controls of each imbalanced cell that are not there yet")
+    controls: bool | Literal["balanced", "both"] = Field(
+        True,
+        description="add the controls of each imbalanced cell that are not there yet: true with one-dimensional nulls,"
+        " which claims are judged by; balanced with balanced nulls instead; both with both; or false",
+    )
     references: list[Reference] = Field(
         ["none"], min_length=1, description="every cell and control with each of these as model.reference"
     )
+
+    @property
+    def nulls(self) -> tuple[str, ...]:
+        """The kinds of nulls that are added."""
+        return {True: (ONE_DIMENSIONAL,), False: (), "balanced": (BALANCED,), "both": NULLS}[self.controls]
 
     def support(self, boundary: str) -> tuple[float, float]:
         """Margin and side of the square that the centres fill, px."""
@@ -150,15 +169,20 @@ class Cell:
             | {"model": model.model_copy(update={"reference": reference})}
         )
 
-    def controls(self) -> Iterator[Cell]:
-        """The controls of an imbalanced cell; a balanced one has none."""
-        pattern = Pattern(self.dx, self.dy, self.skew_axis, self.skew_alpha)
-        if pattern.kind is None:
+    def controls(self, kinds: Collection[str]) -> Iterator[Cell]:
+        """The controls of an imbalanced cell, with these kinds of nulls; a balanced one has none."""
+        pattern = Pattern(self.dx, self.dy, self.skew_axis, self.skew_alpha, self.length)
+        if pattern.kind is None or not kinds:
             return
-        for found in controls(pattern).values():
-            yield replace(self, **found._asdict())
+        found = [pattern.swapped]
+        for kind in kinds:
+            found += [null for each in (pattern, pattern.swapped) for null in nulls(each).get(kind, ())]
+        if BALANCED in kinds and (same := matched(pattern)) is not None:
+            found.append(same)
+        for each in found:
+            yield replace(self, **each._asdict())
         side, share = self.nearest_square()
-        if pattern.kind == "lattice" and share <= COUNT_TOLERANCE:
+        if BALANCED in kinds and pattern.kind == "lattice" and share <= COUNT_TOLERANCE:
             yield replace(self, dx=self.length / side, dy=self.length / side)
 
     def nearest_square(self) -> tuple[int, float]:
@@ -241,7 +265,7 @@ def expand(
         settings = None
         for boundary in sweep.boundaries:
             for cell in sweep.cells(boundary):
-                controls = list(cell.controls()) if sweep.controls else []
+                controls = list(cell.controls(sweep.nulls))
                 for each in (cell, *controls):
                     dataset = each.dataset(sweep.common, reference)
                     # All cells with one reference are trained alike.
@@ -250,7 +274,12 @@ def expand(
                     if not any(wanted <= trained for trained in found):
                         found.append(wanted)
                         datasets[each.name(reference)] = dataset
-                if controls and cell.skew_axis == "none" and reference == sweep.references[0]:
+                if (
+                    controls
+                    and BALANCED in sweep.nulls
+                    and cell.skew_axis == "none"
+                    and reference == sweep.references[0]
+                ):
                     side, share = cell.nearest_square()
                     if share > 0:
                         made = share <= COUNT_TOLERANCE

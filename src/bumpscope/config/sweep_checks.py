@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bumpscope.config.checks import LATTICE_LIMIT, NOT_IN_DARK, divides, lattice_faults, repeated, settings_faults
-from bumpscope.config.controls import COUNT_TOLERANCE
+from bumpscope.config.controls import BALANCED, COUNT_TOLERANCE
 from bumpscope.config.faults import Fault
 from bumpscope.config.lattice import centres
 from bumpscope.config.sweep import CELL_LIMIT, Cell, Sweep, ratio_counts
@@ -107,7 +107,7 @@ def _too_many_points(sweep: Sweep, boundary: str, length: float) -> Iterator[Fau
     if sweep.spacings.dx and sweep.spacings.dy:
         dx, dy = min(sweep.spacings.dx), min(sweep.spacings.dy)
         yield from checked("spacings.dx, dy", [dx, dy], dx, dy)
-        if sweep.controls:
+        if BALANCED in sweep.nulls:
             yield from checked("spacings.dx", dx, dx, dx, " in its balanced control")
             yield from checked("spacings.dy", dy, dy, dy, " in its balanced control")
     if sweep.skews.x or sweep.skews.y:
@@ -138,7 +138,7 @@ def _allowed_ratio(sweep: Sweep, ratio: float, n_x: int, n_y: int, same: float |
         return f"a ratio whose n_x x n_y is within 2 % of {images} images (this makes {n_x} x {n_y} = {n_x * n_y})"
     if same is not None:
         return f"a ratio that makes another lattice than {same} does (both make {n_x} x {n_y})"
-    if sweep.controls and largest > LATTICE_LIMIT:
+    if BALANCED in sweep.nulls and largest > LATTICE_LIMIT:
         return f"a ratio whose balanced control has at most {LATTICE_LIMIT} lattice points (it has {largest})"
     return ""
 

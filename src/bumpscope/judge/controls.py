@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.config.controls import COUNT_TOLERANCE, Pattern, controls
+from bumpscope.config.controls import COUNT_TOLERANCE, NULLS, Nulls, Pattern, matched, nulls
 from bumpscope.config.lattice import Lattice, is_balanced_plane
 
 # Columns in which compared datasets agree: their lattices but for spacing and skew, and all settings of the training.
@@ -70,41 +70,68 @@ class Comparison:
     Attributes:
         dataset: its name.
         kind: lattice (unequal spacing), frequency (one axis skewed) or both.
-        swapped, null_x, null_y, matched: as in :func:`bumpscope.config.controls.controls`; ``matched`` of an unequal
-            lattice is balanced, with the same skew and as many points to within 2 %.
+        swapped: the dataset with the axes swapped.
+        nulls: kind of the nulls, from :data:`bumpscope.config.controls.NULLS`; ``None`` without any.
+        null_x, null_y: as in :func:`bumpscope.config.controls.nulls`.
+        swapped_null_x, swapped_null_y: the nulls of the swapped dataset.
+        matched: balanced, with the same skew and as many points to within 2 %; for a skewed axis the same lattice
+            without skew.
     """
 
     dataset: str
     kind: str
     swapped: str | None
+    nulls: str | None = None
     null_x: str | None = None
     null_y: str | None = None
+    swapped_null_x: str | None = None
+    swapped_null_y: str | None = None
     matched: str | None = None
 
     @property
     def names(self) -> tuple[str | None, ...]:
         """The dataset and its controls, the most important first."""
-        return (self.dataset, self.swapped, self.null_x, self.null_y, self.matched)
+        own = (self.dataset, self.swapped, self.null_x, self.null_y)
+        return (*own, self.swapped_null_x, self.swapped_null_y, self.matched)
 
 
 def comparisons(runs: pd.DataFrame) -> list[Comparison]:
-    """Every imbalanced dataset with labels of its own among the runs, with its controls.
+    """Every imbalanced dataset with labels of its own among the runs, with its controls: once for each kind of nulls.
 
-    Of several possible controls the one with the most of the dataset's own seeds is taken.
+    One-dimensional nulls come first. Of several possible controls the one with the most of the dataset's own seeds is
+    taken.
     """
     if runs.empty:
         return []
     table = datasets(runs)
     found = []
     for name, row in table.iterrows():
-        pattern = Pattern(row["dx"], row["dy"], row["skew_axis"], row["skew_alpha"])
+        length = row["image_size"] - 2 * row["margin"]
+        pattern = Pattern(row["dx"], row["dy"], row["skew_axis"], row["skew_alpha"], length)
         if pattern.kind is None or row["labels"] != "own":
             continue
-        there = {role: _find(table, row, wanted) for role, wanted in controls(pattern).items()}
-        if "matched" not in there:
-            there["matched"] = _matched(table, row)
-        found.append(Comparison(str(name), pattern.kind, **there))
+        same = matched(pattern)
+        there = {
+            "swapped": _find(table, row, pattern.swapped),
+            "matched": _matched(table, row) if same is None else _find(table, row, same),
+        }
+        of_swapped = nulls(pattern.swapped)
+        each = {kind: _nulls(table, row, own, of_swapped[kind]) for kind, own in nulls(pattern).items()}
+        kinds = [kind for kind in NULLS if any(each.get(kind, {}).values())]
+        found += [Comparison(str(name), pattern.kind, nulls=kind, **each[kind], **there) for kind in kinds]
+        if not kinds:
+            found.append(Comparison(str(name), pattern.kind, **there))
     return found
+
+
+def _nulls(table: pd.DataFrame, like: pd.Series, own: Nulls, of_swapped: Nulls) -> dict[str, str | None]:
+    wanted = {"null_x": own.x, "null_y": own.y, "swapped_null_x": of_swapped.x, "swapped_null_y": of_swapped.y}
+    return {role: _find(table, like, pattern) for role, pattern in wanted.items()}
+
+
+def judged(coupling: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table ``coupling``, of each dataset and measure only that with the nulls that come first."""
+    return coupling.drop_duplicates(["dataset", "measure"], ignore_index=True)
 
 
 def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:

@@ -1,14 +1,14 @@
 """Whether x and y are learnt together or each at its own pace: the coupling index and its controls.
 
 An imbalanced dataset shows x and y at different density or frequency. If the axes were learnt apart, each
-would be learnt as fast as on a balanced dataset of its own kind, its null; if they are learnt together, both
-take the same time. With tau the step at which a learning curve crosses one half, and per seed
+would be learnt as fast as in its null (:func:`bumpscope.config.controls.nulls`); if they are learnt together, both
+take the same time. With tau the step at which a learning curve crosses a level, and per seed
 
-    g  = mean of ln tau_x - ln tau_y in the run and its negative in the axis-swapped run,
-    g0 = the same with tau_x and tau_y taken each from its null run,
+    g  = mean of ln tau_x - ln tau_y in the dataset and its negative in the axis-swapped one,
+    g0 = the same with tau_x and tau_y taken each from its null,
 
-``coupling = 1 - g / g0``: 0 factorised, 1 coupled, above 1 reversed. Nulls that do not differ say nothing, so
-the index is undetermined unless the 95% interval of g0 excludes zero.
+``coupling = 1 - g / g0``: 0 factorised, 1 coupled, above 1 reversed. Nulls that do not differ say nothing: a
+factorised learner would look coupled too. So the index is undetermined unless the 95% interval of g0 excludes zero.
 
 The interval of the ratio is Fieller's (1954), on pairs (g, g0) of one seed. It is exact for normal pairs and
 bounded exactly when the interval of g0 excludes zero, the same condition; a t interval of the seeds' own
@@ -29,7 +29,7 @@ import pandas as pd
 from bumpscope.judge.controls import Comparison, comparisons
 from bumpscope.judge.intervals import fieller_interval, t_interval
 from bumpscope.judge.learning_curves import middle
-from bumpscope.judge.onsets import Onset, curves, onset
+from bumpscope.judge.onsets import RESOLUTION, Onset, crossing, curves
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.selection import matching
 
@@ -40,9 +40,12 @@ SIMULTANEOUS = math.log(1.1)
 LATER = 10.0
 # The measure that asks whether a rare x is learnt at the pace of a common y; for skewed frequencies only.
 RARE = "rare"
-MEASURES = ("effects", RARE, "accuracy")
+MEASURES = (RESOLUTION, "effects", RARE, "accuracy")
 # The quantities of table ``metrics`` that the index and the times of the axes are computed from.
-QUANTITIES = ("effect", "use", "accuracy")
+QUANTITIES = ("resolution", "effect", "use", "accuracy")
+# An index up to the first is factorised, between the last two coupled. Both references of :mod:`.denoise.references`
+# that are made to be coupled or factorised must read so.
+FACTORISED, COUPLED = 0.2, (0.8, 1.25)
 # The condition on a row of table ``metrics``: column -> value; None for an empty cell.
 Where = dict[str, Any]
 # A curve: dataset, seed, axis.
@@ -57,6 +60,7 @@ class CouplingRow:
     kind: str
     reference: str
     measure: str
+    nulls: str | None
     t: int | None
     coupling: float
     low: float
@@ -136,8 +140,9 @@ def curves_of(measure: str) -> dict[str, Where]:
     Rows are of the judged weights, as they are read. Rare is how far each axis' label is obeyed at its rare positions.
     Accuracy is that of centres ``between`` lattice points, which all datasets are asked for.
     """
-    if measure == "effects":
-        where = {axis: {"quantity": "effect", "bin": None} for axis in "xy"}
+    if measure in (RESOLUTION, "effects"):
+        quantity = {RESOLUTION: "resolution", "effects": "effect"}[measure]
+        where = {axis: {"quantity": quantity, "bin": None} for axis in "xy"}
     elif measure == RARE:
         rare = {"x": f"x=rare,y={ALL}", "y": f"x={ALL},y=rare"}
         where = {axis: {"quantity": "use", "bin": rare[axis]} for axis in "xy"}
@@ -153,17 +158,19 @@ def rows_of(metrics: pd.DataFrame, measure: str) -> dict[str, pd.DataFrame]:
     }
 
 
-def crossings(of_axes: Mapping[str, pd.DataFrame]) -> dict[Key, Onset | None]:
-    """(dataset, seed, axis) -> when the learning curve crosses one half.
+def crossings(of_axes: Mapping[str, pd.DataFrame], measure: str) -> dict[Key, Onset | None]:
+    """(dataset, seed, axis) -> when the learning curve crosses the level; an axis with one position has none.
 
     Args:
         of_axes: axis -> rows of table ``metrics`` with one value a run and step.
     """
-    return {(*run, axis): onset(*curve) for axis, rows in of_axes.items() for run, curve in curves(rows).items()}
+    return {
+        (*run, axis): crossing(measure, *curve) for axis, rows in of_axes.items() for run, curve in curves(rows).items()
+    }
 
 
 def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The table ``coupling``: a row for each imbalanced dataset and measure.
+    """The table ``coupling``: a row for each imbalanced dataset, measure and kind of nulls.
 
     Args:
         metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
@@ -171,88 +178,143 @@ def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The table; without an imbalanced dataset it has no rows. Verdicts, by the 95% interval of the index:
-        ``reversed`` wholly above 1; ``coupled`` above 0.5 and not wholly below 1; ``factorised`` below 0.5 and not
-        wholly above 0; ``partial`` between 0 and 1, excluding both; else ``undetermined``, as it is below five seeds,
-        without the swapped run or a null, where the nulls do not differ, and where a crossing cannot be timed. A time
-        that was never reached counts as the last step, and the verdict must be the same with it ten times later. An
-        estimate stands beside an undetermined verdict wherever it is defined. The index rests on the ``runs`` seeds
-        that have the nulls, the gap on every seed that has the run and its swapped one. The ``delay`` is by how much
-        later than in the count-matched dataset the labels are learnt, both axes together.
+        ``factorised`` below 0.2; ``coupled`` inside 0.8 to 1.25; ``partial`` between 0.2 and 0.8; ``reversed`` above
+        1.25; else ``undetermined``, as it is below five seeds, without the swapped dataset or a null, where the nulls
+        do not differ, and where a crossing cannot be timed. A time that was never reached counts as the last step, and
+        the verdict must be the same with it ten times later. An estimate stands beside an undetermined verdict wherever
+        it is defined. The index rests on the ``runs`` seeds that have the nulls, the pair's gap on every seed that has
+        the run and its swapped one. The ``delay`` is by how much later than in the count-matched dataset the labels are
+        learnt, both axes together.
     """
-    found = comparisons(runs)
     references = {str(row["dataset"]): str(row["reference"]) for row in runs.to_dict("records")}
-    rows = [asdict(row) for row in _rows(metrics, found, references)]
+    rows = [asdict(_row(pair, references[pair.comparison.dataset])) for pair in pairs(metrics, runs, MEASURES)]
     return pd.DataFrame(rows, columns=[field.name for field in fields(CouplingRow)]).astype({"t": "Int64"})
 
 
-def _rows(metrics: pd.DataFrame, found: Sequence[Comparison], references: Mapping[str, str]) -> Iterator[CouplingRow]:
-    for measure in MEASURES if found else ():
+# Two crossings whose times are compared: the first's ln tau minus the second's.
+Keys = tuple[Key, Key]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An imbalanced dataset and its swapped one, timed by one measure against one kind of nulls.
+
+    Attributes:
+        t: timestep of the curves; None for accuracy.
+        onsets: every crossing at this timestep.
+    """
+
+    comparison: Comparison
+    measure: str
+    t: int | None
+    onsets: Mapping[Key, Onset]
+
+    def own_keys(self, seed: int) -> list[Keys]:
+        """Crossings of the pair in a seed; none without the swapped dataset."""
+        name, swapped = self.comparison.dataset, self.comparison.swapped
+        if swapped is None:
+            return []
+        return [((name, seed, "x"), (name, seed, "y")), ((swapped, seed, "y"), (swapped, seed, "x"))]
+
+    def null_keys(self, seed: int) -> list[Keys]:
+        """The same of the nulls; none without all of them."""
+        found = self.comparison
+        x, y, swapped_x, swapped_y = found.null_x, found.null_y, found.swapped_null_x, found.swapped_null_y
+        if x is None or y is None or swapped_x is None or swapped_y is None:
+            return []
+        # The swapped dataset enters negated, and so do its nulls.
+        return [((x, seed, "x"), (y, seed, "y")), ((swapped_y, seed, "y"), (swapped_x, seed, "x"))]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds in which both datasets of the pair have curves."""
+        own = sorted({seed for dataset, seed, _ in self.onsets if dataset == self.comparison.dataset})
+        return [seed for seed in own if self._complete(self.own_keys(seed))]
+
+    @property
+    def seeds_with_nulls(self) -> list[int]:
+        return [seed for seed in self.seeds if self._complete(self.null_keys(seed))]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the 95% interval of the nulls' gap excludes zero."""
+        _, low, high = t_interval(self.null_gaps(self.seeds_with_nulls))
+        return low > 0 or high < 0
+
+    @property
+    def decided(self) -> bool:
+        """Whether an index of this pair counts: five seeds, and all differences known at least to one side."""
+        seeds = self.seeds_with_nulls
+        keys = [self.own_keys(seed) for seed in seeds] + [self.null_keys(seed) for seed in seeds]
+        return len(seeds) >= FEWEST_SEEDS and self.comparable(keys)
+
+    def gaps(self, seeds: Sequence[int], late: float = 1.0) -> np.ndarray:
+        """Per seed the pair's g; a crossing that never came is taken at ``late`` times the last step."""
+        return log_ratios([self.own_keys(seed) for seed in seeds], self.onsets, late)
+
+    def null_gaps(self, seeds: Sequence[int], late: float = 1.0) -> np.ndarray:
+        """Per seed the nulls' g0."""
+        return log_ratios([self.null_keys(seed) for seed in seeds], self.onsets, late)
+
+    def comparable(self, keys: Sequence[Sequence[Keys]]) -> bool:
+        """Whether every difference is known at least to one side, and every crossing that came is timed."""
+        each = [(self.onsets[a], self.onsets[b]) for of_seed in keys for a, b in of_seed]
+        timed = all(found.timed or found.censored for pair in each for found in pair)
+        return timed and not any(first.censored and second.censored for first, second in each)
+
+    def _complete(self, keys: Sequence[Keys]) -> bool:
+        return bool(keys) and all(key in self.onsets for pair in keys for key in pair)
+
+
+def pairs(metrics: pd.DataFrame, runs: pd.DataFrame, measures: Sequence[str]) -> Iterator[Pair]:
+    """Every imbalanced dataset with its controls, by each of these measures.
+
+    Args:
+        metrics, runs: as for :func:`coupling`.
+    """
+    found = comparisons(runs)
+    for measure in measures if found else ():
         of_axes = rows_of(metrics, measure)
-        times = {} if measure == "accuracy" or metrics.empty else measured_timesteps(of_axes["x"])
+        times = {} if measure == "accuracy" or metrics.empty else measured_timesteps(pd.concat(of_axes.values()))
         known: dict[int | None, dict[Key, Onset]] = {}
         for comparison in found:
-            if measure == RARE and comparison.kind != "frequency":
+            if measure == RARE and comparison.kind == "lattice":
                 continue
             t = common_timestep(times, comparison.names)
             if t not in known:
                 known[t] = _known(of_axes, t, measure)
-            yield _compare(comparison, references[comparison.dataset], measure, t, known[t])
+            yield Pair(comparison, measure, t, known[t])
 
 
 def _known(of_axes: Mapping[str, pd.DataFrame], t: int | None, measure: str) -> dict[Key, Onset]:
     """The crossings at a timestep, as far as there are any; accuracy has no timestep."""
     if measure != "accuracy":
         of_axes = {axis: rows[rows["t"] == t] for axis, rows in of_axes.items()} if t is not None else {}
-    return {key: value for key, value in crossings(of_axes).items() if value is not None}
+    return {key: value for key, value in crossings(of_axes, measure).items() if value is not None}
 
 
-# Two crossings whose times are compared: the first's ln tau minus the second's.
-Pair = tuple[Key, Key]
-Onsets = Mapping[Key, Onset]
-
-
-def _compare(comparison: Comparison, reference: str, measure: str, t: int | None, onsets: Onsets) -> CouplingRow:
-    """The row of one dataset and one measure."""
-    own = sorted({seed for dataset, seed, _ in onsets if dataset == comparison.dataset})
-    name, swapped, null_x, null_y = comparison.dataset, comparison.swapped, comparison.null_x, comparison.null_y
-
-    def run_pairs(seed: int) -> list[Pair]:
-        pairs = [((name, seed, "x"), (name, seed, "y"))]
-        return pairs if swapped is None else [*pairs, ((swapped, seed, "y"), (swapped, seed, "x"))]
-
-    def null_pairs(seed: int) -> list[Pair]:
-        if null_x is None or null_y is None:
-            return []
-        # The swapped run has its nulls swapped; it enters negated, as it does in the gap.
-        return [((null_x, seed, "x"), (null_y, seed, "y")), ((null_x, seed, "y"), (null_y, seed, "x"))]
-
-    def complete(seed: int, pairs: Sequence[Pair]) -> bool:
-        return all(key in onsets for pair in pairs for key in pair)
-
-    seeds = [seed for seed in own if complete(seed, run_pairs(seed))]
-    with_nulls = [seed for seed in seeds if null_pairs(seed) and complete(seed, null_pairs(seed))]
-    gap_pairs = [run_pairs(seed) for seed in seeds]
-    numerator, denominator = [run_pairs(seed) for seed in with_nulls], [null_pairs(seed) for seed in with_nulls]
-
-    gap, gap_low, gap_high = t_interval(_gaps(gap_pairs, onsets), 0.90)
-    null_gap, null_low, null_high = t_interval(_gaps(denominator, onsets))
-    if swapped is None or not with_nulls:
-        indices = [(math.nan, math.nan, math.nan)] * 2
-    else:
-        indices = [_index(_gaps(numerator, onsets, late), _gaps(denominator, onsets, late)) for late in (1.0, LATER)]
+def _row(pair: Pair, reference: str) -> CouplingRow:
+    comparison, onsets = pair.comparison, pair.onsets
+    seeds, with_nulls = pair.seeds, pair.seeds_with_nulls
+    gap_keys = [pair.own_keys(seed) for seed in seeds]
+    gap, gap_low, gap_high = t_interval(pair.gaps(seeds), 0.90)
+    null_gap, null_low, null_high = t_interval(pair.null_gaps(with_nulls))
+    indices = [index(pair.gaps(with_nulls, late), pair.null_gaps(with_nulls, late)) for late in (1.0, LATER)]
     simultaneous, verdict = "undetermined", "undetermined"
-    if len(seeds) >= FEWEST_SEEDS and _comparable(gap_pairs, onsets):
-        simultaneous = _agreed({_simultaneous(_gaps(gap_pairs, onsets, late)) for late in (1.0, LATER)})
-    if len(with_nulls) >= FEWEST_SEEDS and _comparable([*numerator, *denominator], onsets):
+    if len(seeds) >= FEWEST_SEEDS and pair.comparable(gap_keys):
+        simultaneous = _agreed({_simultaneous(pair.gaps(seeds, late)) for late in (1.0, LATER)})
+    if pair.decided:
         verdict = _agreed({_verdict(low, high) for _, low, high in indices})
-    keys = {key for pairs in [*gap_pairs, *denominator] for pair in pairs for key in pair}
-    delay, delay_low, delay_high = t_interval(_delays(comparison, own, onsets))
+    keys = {key for of_seed in gap_keys for both in of_seed for key in both}
+    keys |= {key for seed in with_nulls for both in pair.null_keys(seed) for key in both}
+    delay, delay_low, delay_high = t_interval(_delays(comparison, onsets))
     return CouplingRow(
-        dataset=name,
+        dataset=comparison.dataset,
         kind=comparison.kind,
         reference=reference,
-        measure=measure,
-        t=t,
+        measure=pair.measure,
+        nulls=comparison.nulls,
+        t=pair.t,
         coupling=indices[0][0],
         low=indices[0][1],
         high=indices[0][2],
@@ -269,44 +331,40 @@ def _compare(comparison: Comparison, reference: str, measure: str, t: int | None
         delay=delay,
         delay_low=delay_low,
         delay_high=delay_high,
-        swapped=swapped,
-        null_x=null_x,
-        null_y=null_y,
+        swapped=comparison.swapped,
+        null_x=comparison.null_x,
+        null_y=comparison.null_y,
         matched=comparison.matched,
     )
 
 
-def _delays(comparison: Comparison, seeds: Sequence[int], onsets: Onsets) -> list[float]:
+def _delays(comparison: Comparison, onsets: Mapping[Key, Onset]) -> list[float]:
     """Per seed, the mean over both axes of ln tau minus that in the count-matched dataset; timed crossings only."""
     if comparison.matched is None:
         return []
     found = []
-    for seed in seeds:
-        pairs = [((comparison.dataset, seed, axis), (comparison.matched, seed, axis)) for axis in "xy"]
-        known = [onsets[key] for pair in pairs for key in pair if key in onsets]
-        if len(known) == 4 and all(crossing.timed for crossing in known):
-            found.append(float(_gaps([pairs], onsets)[0]))
+    for seed in sorted({seed for dataset, seed, _ in onsets if dataset == comparison.dataset}):
+        keys = [((comparison.dataset, seed, axis), (comparison.matched, seed, axis)) for axis in "xy"]
+        known = [onsets[key] for both in keys for key in both if key in onsets]
+        if len(known) == 4 and all(each.timed for each in known):
+            found.append(float(log_ratios([keys], onsets)[0]))
     return found
 
 
-def _gaps(pairs: Sequence[Sequence[Pair]], onsets: Onsets, late: float = 1.0) -> np.ndarray:
+def log_ratios(keys: Sequence[Sequence[Keys]], onsets: Mapping[Key, Onset], late: float = 1.0) -> np.ndarray:
     """Per seed the mean difference of ln tau; a crossing that never came is taken at ``late`` times the last step."""
 
     def log_time(key: Key) -> float:
         found = onsets[key]
         return math.log(found.by * late if found.censored else found.time)
 
-    return np.array([np.mean([log_time(a) - log_time(b) for a, b in of_seed]) for of_seed in pairs])
+    return np.array([np.mean([log_time(a) - log_time(b) for a, b in of_seed]) for of_seed in keys])
 
 
-def _comparable(pairs: Sequence[Sequence[Pair]], onsets: Onsets) -> bool:
-    """Whether every difference is known at least to one side, and every crossing that came is timed."""
-    each = [(onsets[a], onsets[b]) for of_seed in pairs for a, b in of_seed]
-    timed = all(found.timed or found.censored for pair in each for found in pair)
-    return timed and not any(first.censored and second.censored for first, second in each)
-
-
-def _index(gaps: np.ndarray, null_gaps: np.ndarray) -> tuple[float, float, float]:
+def index(gaps: np.ndarray, null_gaps: np.ndarray) -> tuple[float, float, float]:
+    """The coupling index and its 95% interval, from a pair's and its nulls' gap in each seed; NaN below two seeds."""
+    if len(gaps) == 0:
+        return math.nan, math.nan, math.nan
     ratio, low, high = fieller_interval(gaps, null_gaps)
     return 1 - ratio, 1 - high, 1 - low
 
@@ -324,12 +382,10 @@ def _simultaneous(gaps: np.ndarray) -> str:
 
 
 def _verdict(low: float, high: float) -> str:
-    # Seeds that agree to the last digit give an interval of no width, which rounding must not push off its point.
-    slack = 1e-9
-    if low > 1 + slack:
-        return "reversed"
-    if low > 0.5 and high >= 1 - slack:
-        return "coupled"
-    if high < 0.5 and low <= slack:
+    if high < FACTORISED:
         return "factorised"
-    return "partial" if low > slack and high < 1 - slack else "undetermined"
+    if low > COUPLED[1]:
+        return "reversed"
+    if low >= COUPLED[0] and high <= COUPLED[1]:
+        return "coupled"
+    return "partial" if low > FACTORISED and high < COUPLED[0] else "undetermined"

@@ -53,6 +53,15 @@ def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -
     return successes / trials, float(ends.low), float(ends.high)
 
 
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """p-values adjusted for their number by Holm (1979): those below a level are significant together at that level."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return adjusted
+
+
 def clustered_share_interval(
     shares: Sequence[float] | np.ndarray, trials: float, confidence: float = 0.95
 ) -> tuple[float, float, float]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.onsets import onset
+from bumpscope.judge.onsets import crossing, onset
 
 
 def middle(times: Iterable[int]) -> int:
@@ -16,22 +17,24 @@ def middle(times: Iterable[int]) -> int:
     return int(ordered[(len(ordered) - 1) // 2])
 
 
-def half_times(rows: pd.DataFrame) -> tuple[list[float], int]:
+def half_times(rows: pd.DataFrame, measure: str | None = None) -> tuple[list[float], int]:
     """Steps at which runs first reach one half, as by :func:`bumpscope.judge.onsets.onset`.
 
     Args:
         rows: columns run, step, value; a curve a run.
+        measure: of table ``onsets``; steps are then those of :func:`bumpscope.judge.onsets.crossing`.
 
     Returns:
         The steps of those runs that reach it, and how many runs there are.
     """
-    found = [onset(run["step"].to_numpy(), run["value"].to_numpy()) for _, run in rows.groupby("run")]
+    find = onset if measure is None else partial(crossing, measure)
+    found = [find(run["step"].to_numpy(), run["value"].to_numpy()) for _, run in rows.groupby("run")]
     return [each.time for each in found if each is not None and not each.censored], len(found)
 
 
-def half_time_in_words(rows: pd.DataFrame) -> str:
+def half_time_in_words(rows: pd.DataFrame, measure: str | None = None) -> str:
     """Geometric mean of :func:`half_times`, and in how many of the runs where not in all."""
-    times, runs = half_times(rows)
+    times, runs = half_times(rows, measure)
     if not runs:
         return "not measured"
     if not times:

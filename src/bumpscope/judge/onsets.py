@@ -12,6 +12,13 @@ import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
 LEVEL = 0.5
+# The measure that coupling is judged by: how well a label is known, in px. Half an effect is another skill on every
+# lattice (1.8 px at spacings up to 1 px, 3.6 px at 6 px), so that times to half an effect compare yardsticks as well.
+RESOLUTION = "resolution"
+# The level, px, at which all lattices tell best: at t = 450 and spacings up to 2 px the estimates change with ln s
+# about equally between 0.6 and 3.5 px, at 6 px most at 3 px and hardly below 2 px. There the label has 0.3 of its
+# effect at 1 px and 0.75 at 6 px: a network need not be perfect to cross it, and its curve is not yet noise.
+RESOLUTION_LEVEL = 3.0
 # A crossing known only to lie between steps further apart than this cannot be timed.
 WIDEST_BRACKET = math.log(1.5)
 
@@ -79,6 +86,16 @@ def fitted_onset(
     """
     step, value = _in_order(steps, values)
     return onset(step, IsotonicRegression().fit_transform(step, value), level) if len(step) else None
+
+
+def crossing(measure: str, steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> Onset | None:
+    """When a learning curve crosses the level of its measure, by :func:`fitted_onset`.
+
+    The level is one half, of the resolution :data:`RESOLUTION_LEVEL`, which falls.
+    """
+    if measure != RESOLUTION:
+        return fitted_onset(steps, values)
+    return fitted_onset(steps, -np.log(np.asarray(values, dtype=np.float64)), -math.log(RESOLUTION_LEVEL))
 
 
 def _in_order(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

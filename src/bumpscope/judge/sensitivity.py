@@ -179,7 +179,7 @@ def verdicts_text(table: pd.DataFrame) -> str:
     width = max(len(level) for level in table["level"])
     lines = [
         "Verdicts with one choice changed at a time (* another verdict than the experiment's own).",
-        "C5 rests on label effects, which only the weights touch.",
+        "The claims of C5 rest on resolution, which is not measured again.",
         "",
     ]
     lines.append(" " * (12 + width) + "".join(f"  {name:<{VERDICT_WIDTH}}" for name in names).rstrip())

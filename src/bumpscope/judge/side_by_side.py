@@ -10,8 +10,9 @@ import math
 import pandas as pd
 
 from bumpscope.config.model import DEFAULT_WEIGHTS
-from bumpscope.judge.controls import permuted_controls
+from bumpscope.judge.controls import judged, permuted_controls
 from bumpscope.judge.intervals import t_interval
+from bumpscope.judge.onsets import RESOLUTION
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 
@@ -27,8 +28,8 @@ def side_by_side(
 
     The representation is that of the last probed checkpoint, each image with noise of its own. Its controls: the same
     with shared noise, which an untrained network with default weights is compared with, since its latents hold hardly
-    anything but noise; and networks trained alike on the same lattice, but on permuted labels. Learning is that of the
-    label effects.
+    anything but noise; and networks trained alike on the same lattice, but on permuted labels. Learning is timed by the
+    resolution.
 
     Args:
         metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
@@ -45,8 +46,8 @@ def side_by_side(
     own, shared = (_last(found[~default & (found["noise"] == noise)]) for noise in ("own", "shared"))
     alike = shared.groupby(PLACE)["value"].mean()
     means, permuted = own.groupby(PLACE)["value"].mean(), {} if runs is None else permuted_controls(runs)
-    learnt = {row["dataset"]: row for row in coupling[coupling["measure"] == "effects"].to_dict("records")}
-    gaps = onsets[onsets["measure"] == "effects"].set_index("dataset")["gap"]
+    learnt = {row["dataset"]: row for row in judged(coupling[coupling["measure"] == RESOLUTION]).to_dict("records")}
+    gaps = onsets[onsets["measure"] == RESOLUTION].set_index("dataset")["own_gap"]
     rows = []
     for (dataset, layer, t, name), part in own.groupby(PLACE, sort=False):
         place, last = (dataset, layer, t, name), part["value"].dropna()
@@ -58,7 +59,8 @@ def side_by_side(
         index = learnt.get(dataset)
         for column, source in (("coupling", "coupling"), ("coupling_low", "low"), ("coupling_high", "high")):
             row[column] = math.nan if index is None else index[source]
-        rows.append(row | {"gap": gaps.get(dataset, math.nan), "verdict": None if index is None else index["verdict"]})
+        verdict = None if index is None else index["verdict"]
+        rows.append(row | {"own_gap": gaps.get(dataset, math.nan), "verdict": verdict})
     return pd.DataFrame(rows)[TABLES["factorisation"].names]
 
 

@@ -11,15 +11,16 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bumpscope.judge.controls import first_of_pairs
-from bumpscope.judge.coupling import SIMULTANEOUS
+from bumpscope.judge.controls import first_of_pairs, judged
+from bumpscope.judge.coupling import COUPLED, SIMULTANEOUS
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
     "Coupling index (0: each axis at its null's pace; 1: both together) with 95% Fieller intervals, against spacing "
-    "ratio or skew exponent. Beneath: gap ln tau_x - ln tau_y with 90% intervals; grey band: ±ln 1.1. Hollow: "
-    "undetermined. Arrow: beyond the axis. Words: why there is no index. Of swapped pairs the first is shown."
+    "ratio or skew exponent. Band: 0.8 to 1.25. Beneath: gap of the pair, positive where x of the dataset and y of its "
+    "swapped one are late, with 90% intervals; band: ±ln 1.1. Hollow: undetermined. Arrow: beyond the axis. Words: why "
+    "there is no index. Of swapped pairs the first is shown."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -27,15 +28,17 @@ READS = ("coupling", "runs")
 COLUMNS = {
     "dataset": "",
     "kind": "lattice, frequency or both",
-    "reference": "none, factorised or gated",
-    "measure": "effects, accuracy or rare",
+    "reference": "none, factorised, gated or equal_resolution",
+    "measure": "resolution, effects, accuracy or rare",
+    "nulls": "one_dimensional or balanced",
     "imbalance": "dy/dx, or the exponent of the skew",
     "coupling": "index",
     "low": "95% interval",
     "high": "",
-    "gap": "ln tau_x - ln tau_y",
+    "gap": "ln tau_x - ln tau_y, its negative in the swapped dataset",
     "gap_low": "90% interval",
     "gap_high": "",
+    "swapped": "the dataset with the axes swapped",
     "runs": "seeds",
     "simultaneous": "yes, no or undetermined",
     "verdict": "",
@@ -43,7 +46,12 @@ COLUMNS = {
 }
 NOTHING = "No imbalanced dataset has been compared with its nulls."
 LIMIT = 8
-MEASURES = {"effects": "label effects", "accuracy": "accuracy", "rare": "use at rare positions"}
+MEASURES = {
+    "resolution": "resolution",
+    "effects": "label effects",
+    "accuracy": "accuracy",
+    "rare": "use at rare positions",
+}
 # Kind of imbalance -> title, and name of its axis.
 KINDS = {
     "lattice": ("unequal spacing", "spacing dy/dx"),
@@ -61,7 +69,7 @@ def select(results: Results) -> pd.DataFrame:
     table = results.coupling if results.has("coupling") else pd.DataFrame({"dataset": []})
     if not table["dataset"].isin(runs.index).any():
         return pd.DataFrame(columns=list(COLUMNS))
-    found = first_of_pairs(table[table["dataset"].isin(runs.index)])
+    found = judged(first_of_pairs(table[table["dataset"].isin(runs.index)]))
     found = found.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable", ignore_index=True)
     ratio = found["dataset"].map(runs["dy"] / runs["dx"])
     imbalance = ratio.where(found["kind"] != "frequency", found["dataset"].map(runs["skew_alpha"]))
@@ -97,8 +105,7 @@ def draw(data: pd.DataFrame) -> Figure:
     shown = data[data["dataset"].isin(names)]
     measures = [measure for measure in MEASURES if (shown["measure"] == measure).any()]
     kinds = [kind for kind in KINDS if (shown["kind"] == kind).any()]
-    # Datasets with both kinds of imbalance have no nulls, hence no index.
-    bands = [(kind, ends) for kind in kinds for ends in ((GAP,) if kind == "both" else (INDEX, GAP))]
+    bands = [(kind, ends) for kind in kinds for ends in (INDEX, GAP)]
     figure = Figure(figsize=(WIDTH, 1.0 + 1.6 * len(bands)), layout="constrained")
     grid = figure.subplots(len(bands), len(measures), squeeze=False, sharey="row")
     letters = _letters(shown)
@@ -116,8 +123,8 @@ def draw(data: pd.DataFrame) -> Figure:
             _imbalance_axis(panel, np.unique(of_kind["imbalance"]), logarithmic=kind != "frequency")
             title, label = KINDS[kind]
             panel.set_xlabel(label if ends is GAP else "")
-            panel.set_title(f"{title}: {MEASURES[measure]}" if ends is INDEX or kind == "both" else "")
-        panels[0].set_ylabel("coupling index" if ends is INDEX else "gap, ln steps")
+            panel.set_title(f"{title}: {MEASURES[measure]}" if ends is INDEX else "")
+        panels[0].set_ylabel("coupling index" if ends is INDEX else "gap of the pair, ln steps")
     looks = {
         style.MODEL_NAMES[name]: {"linestyle": "-", "markersize": 4.5, **look}
         for name, look in style.MODELS.items()
@@ -143,6 +150,7 @@ def _levels(axes: Axes, ends: tuple[str, str, str]) -> None:
         axes.axhspan(-SIMULTANEOUS, SIMULTANEOUS, color=style.BAND, linewidth=0, zorder=0)
         axes.axhline(0, color=style.GREY, linewidth=0.6, zorder=1)
         return
+    axes.axhspan(*COUPLED, color=style.BAND, linewidth=0, zorder=0)
     for level, text in ((0, "factorised"), (1, "coupled")):
         axes.axhline(level, **{**style.LEVEL, "color": style.GREY})
         marks.note(
@@ -160,7 +168,8 @@ def _intervals(axes: Axes, own: pd.DataFrame, ends: tuple[str, str, str], letter
             values = (row[ends[0]], row[ends[1]], row[ends[2]])
             look = style.MODELS[row["reference"]]
             marks.interval(axes, float(str(place)), values, limits, look, row[decided] != "undetermined", shift=shift)
-            reason = row["reason"] if ends is INDEX else "not timed"
+            missing = "not timed" if isinstance(row["swapped"], str) else "no swapped dataset"
+            reason = row["reason"] if ends is INDEX else missing
             aside = {"xytext": (shift, 0), "textcoords": "offset points", "ha": "center", "color": look["color"]}
             aside |= {"fontsize": style.FONT_SIZE - 1.5, "zorder": 2}
             if not math.isfinite(values[0]) and isinstance(reason, str):
@@ -196,7 +205,8 @@ def finding(data: pd.DataFrame) -> str:
     counts = own["verdict"].value_counts(sort=False).sort_index()
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     together = (own["simultaneous"] == "yes").sum()
-    return f"{text} All measures of the model under study: {tally}; gap within ±ln 1.1 in {together} of {len(own)}."
+    gaps = f"gap of the pair within ±ln 1.1 in {together} of {len(own)}"
+    return f"{text} All measures of the model under study: {tally}; {gaps}."
 
 
 def _in_words(row: dict) -> str:

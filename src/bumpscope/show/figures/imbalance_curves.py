@@ -5,17 +5,16 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bumpscope.judge.controls import first_of_pairs, in_words
+from bumpscope.judge.controls import first_of_pairs, in_words, judged
 from bumpscope.judge.learning_curves import half_time_in_words
-from bumpscope.judge.onsets import LEVEL
+from bumpscope.judge.onsets import RESOLUTION, RESOLUTION_LEVEL
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Use of the x and of the y label at one timestep t (0: none; 1: Bayes-optimal) in imbalanced datasets. Pale: x "
-    "and y of their nulls, the balanced datasets whose pace each axis would keep if learnt alone. Thick: mean over "
-    "seeds; thin: each seed. Times are compared at one half (dashed). Reference models come last; of two datasets "
-    "with swapped axes the first is shown."
+    "How well the x and the y label are known in imbalanced datasets, px, at one timestep t; up is better. Pale: x and "
+    "y of their nulls, whose pace each axis would keep if learnt alone. Thick: mean over seeds; thin: each seed. Times "
+    "are compared at 3 px (dashed). Reference models come last; of two datasets with swapped axes the first is shown."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -23,15 +22,15 @@ READS = ("metrics", "coupling", "runs")
 COLUMNS = {
     "dataset": "",
     "lattice": "spacing and skew in words",
-    "reference": "none, factorised or gated",
+    "reference": "none, factorised, gated or equal_resolution",
     "source": "the dataset whose curve it is",
-    "role": "own or balanced",
+    "role": "own or null",
     "axis": "x or y",
     "run": "",
     "seed": "",
     "step": "",
     "t": "",
-    "value": "",
+    "value": "resolution, px",
 }
 TEXT = ("source",)  # a name also where it looks like a number
 NOTHING = "No imbalanced dataset has learning curves of x and y."
@@ -47,21 +46,21 @@ NULL: dict[str, style.Look] = {
 
 
 def select(results: Results) -> pd.DataFrame:
-    """Label effects of each imbalanced dataset and of its two nulls, after step 0."""
-    effects = rows.measured(results, "effect", "factor", "t", factor=list(OWN), bin=None)
-    if effects.empty or not results.has("coupling"):
+    """Resolution of each imbalanced dataset and of its two nulls, after step 0."""
+    known = rows.measured(results, RESOLUTION, "factor", "t", factor=list(OWN), bin=None)
+    if known.empty or not results.has("coupling"):
         return pd.DataFrame(columns=list(COLUMNS))
-    effects = effects[effects["step"] > 0].rename(columns={"factor": "axis"})
-    compared = first_of_pairs(results.table("coupling", measure="effects")).dropna(subset="t")
-    compared = compared[compared["dataset"].isin(effects["dataset"])]
+    known = known[known["step"] > 0].rename(columns={"factor": "axis"})
+    compared = judged(first_of_pairs(results.table("coupling", measure=RESOLUTION))).dropna(subset="t")
+    compared = compared[compared["dataset"].isin(known["dataset"])]
     compared = compared.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable")
     parts = [pd.DataFrame(columns=list(COLUMNS))]
     for row in compared.to_dict("records"):
         name = str(row["dataset"])
         about = {"dataset": name, "lattice": in_words(results.of_dataset(name)), "reference": row["reference"]}
         own = [(axis, name, "own") for axis in OWN]
-        for axis, source, role in [*own, ("x", row["null_x"], "balanced"), ("y", row["null_y"], "balanced")]:
-            found = effects[(effects["dataset"] == source) & (effects["axis"] == axis) & (effects["t"] == row["t"])]
+        for axis, source, role in [*own, ("x", row["null_x"], "null"), ("y", row["null_y"], "null")]:
+            found = known[(known["dataset"] == source) & (known["axis"] == axis) & (known["t"] == row["t"])]
             parts.append(found.rename(columns={"dataset": "source"}).assign(role=role, **about)[[*COLUMNS]])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
@@ -75,8 +74,8 @@ def draw(data: pd.DataFrame) -> Figure:
     figure, axes = style.panels(len(names), 3, 1.75, WIDTH, sharex=True, sharey=True)
     for number, (panel, name) in enumerate(zip(axes, names, strict=True)):
         own = data[data["dataset"] == name]
-        panel.axhline(LEVEL, **style.LEVEL)
-        null = own[own["role"] == "balanced"]
+        panel.axhline(RESOLUTION_LEVEL, **style.LEVEL)
+        null = own[own["role"] == "null"]
         marks.curves(panel, null, "axis", NULL, 2.4, marker="", zorder=1.5)
         marks.curves(panel, own[own["role"] == "own"], "axis", OWN)
         missing = [axis for axis in OWN if not (null["axis"] == axis).any()]
@@ -89,7 +88,11 @@ def draw(data: pd.DataFrame) -> Figure:
         style.log_step_axis(panel, data["step"].to_numpy(), label=below)
         panel.tick_params(labelbottom=below)
         labelled = style.is_first_column(panel) or data["t"].nunique() > 1
-        panel.set_ylabel(f"effect at t = {own['t'].iloc[0]}" if labelled else "")
+        panel.set_ylabel(f"resolution, px, t = {own['t'].iloc[0]}" if labelled else "")
+    # Small numbers, which are good, are up; the axes are shared.
+    axes[0].set_yscale("log")
+    axes[0].set_ylim(data["value"].max() * 1.2, data["value"].min() / 1.2)
+    style.plain_logarithm(axes[0].yaxis)
     looks = OWN | {f"{axis} of its null": look for axis, look in NULL.items()}
     marks.look_legend(figure, looks, ncols=4, handlelength=3)
     style.heading(figure, finding(data), note)
@@ -97,18 +100,19 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def finding(data: pd.DataFrame) -> str:
-    """When x and y reach one half in each dataset and in its nulls, as a sentence."""
+    """When x and y reach the level in each dataset and in its nulls, as a sentence."""
     if data.empty:
         return NOTHING
     parts = []
     for name, own in data.groupby("dataset", sort=False):
         reference = own["reference"].iloc[0]
         text = f"{name}{'' if reference == 'none' else f' ({reference} reference)'}: {_times(own, 'own')}"
-        nulls = _times(own, "balanced")
+        nulls = _times(own, "null")
         parts.append(f"{text} (nulls: {nulls})" if nulls else text)
-    return f"Step at which an effect reaches one half, geometric mean over seeds: {rows.listed(parts, 2)}."
+    level = f"{RESOLUTION_LEVEL:g} px"
+    return f"Step at which the resolution reaches {level}, geometric mean over seeds: {rows.listed(parts, 2)}."
 
 
 def _times(own: pd.DataFrame, role: str) -> str:
     of_role = own[own["role"] == role]
-    return ", ".join(f"{axis} {half_time_in_words(curve)}" for axis, curve in of_role.groupby("axis"))
+    return ", ".join(f"{axis} {half_time_in_words(curve, RESOLUTION)}" for axis, curve in of_role.groupby("axis"))

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from bumpscope.config.model import IMAGE_LAYER, LAYERS
 from bumpscope.judge.controls import first_of_pairs
 from bumpscope.judge.coupling import SIMULTANEOUS
+from bumpscope.judge.onsets import RESOLUTION
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Left: coupling index of the label effects (95% interval) and gap ln tau_x - ln tau_y (90%, band ±ln 1.1); hollow: "
-    "undetermined. Right: share of the variance between centres that is one part for x plus one for y (1: additive), "
-    "95% t intervals; controls: shared noise, untrained network (default weights, shared noise), permuted "
+    "Left: coupling index by resolution (95% interval) and own gap ln tau_x - ln tau_y of the dataset (90%, band ±ln "
+    "1.1); hollow: undetermined. Right: share of the variance between centres that is one part for x plus one for y "
+    "(1: additive), 95% t intervals; controls: shared noise, untrained (default weights, shared noise), permuted "
     "labels, generated images. Outer right: parallelism and orthogonality, means over seeds. Arrow: beyond the axis."
 )
 TOPIC = "Imbalance"
@@ -35,7 +36,7 @@ SMALL: dict[str, style.Look] = {
 WORDS = {"parallelism_x": "parallelism, x", "parallelism_y": "parallelism, y", "orthogonality": "orthogonality"}
 COLUMNS = {
     "dataset": "",
-    "reference": "none, factorised or gated",
+    "reference": "none, factorised, gated or equal_resolution",
     **rows.PLACE,
     "metric": ", ".join([SHARE, *SMALL]),
     "value": "at the last probed checkpoint",
@@ -45,12 +46,12 @@ COLUMNS = {
     "untrained": "default weights and shared noise, step 0",
     "permuted": "trained on permuted labels",
     "runs": "seeds",
-    "coupling": "index by label effects",
+    "coupling": "index by resolution",
     "coupling_low": "95% interval",
     "coupling_high": "",
-    "gap": "ln tau_x - ln tau_y",
-    "gap_low": "90% interval",
-    "gap_high": "",
+    "own_gap": "of the dataset, ln tau_x - ln tau_y",
+    "own_gap_low": "90% interval",
+    "own_gap_high": "",
     "verdict": "of the index",
 }
 INDEX_RANGE, SHARE_RANGE = (-0.6, 1.6), (-0.1, 1.15)
@@ -71,9 +72,9 @@ def select(results: Results) -> pd.DataFrame:
     reference = rows.by_dataset(results)["reference"]
     found = results.table("factorisation", metric=[SHARE, *SMALL])
     found = found[found["dataset"].isin(reference.index) & (found["value"].notna() | found["untrained"].notna())]
-    gaps = pd.DataFrame(columns=["dataset", "gap_low", "gap_high"])
+    gaps = pd.DataFrame(columns=["dataset", "own_gap_low", "own_gap_high"])
     if results.has("onsets"):
-        gaps = results.table("onsets", list(gaps.columns), measure="effects")
+        gaps = results.table("onsets", list(gaps.columns), measure=RESOLUTION)
     found = found.merge(gaps, on="dataset", how="left")
     found = found.assign(reference=found["dataset"].map(reference))
     if results.has("coupling"):
@@ -94,7 +95,7 @@ def draw(data: pd.DataFrame) -> Figure:
     height = sum(lengths[: len(names)])
     figure = Figure(figsize=(WIDTH, max(ROW * height, 0.9) + 1.6), layout="constrained")
     panels = index, gap, share, small = figure.subplots(1, 4, sharey=True, width_ratios=[1.05, 1.05, 1.5, 1.05])
-    limits = marks.gap_limits(data.loc[data["dataset"].isin(names), "gap"], SIMULTANEOUS)
+    limits = marks.gap_limits(data.loc[data["dataset"].isin(names), "own_gap"], SIMULTANEOUS)
     middles, top = [], 0.0
     for name, length in zip(names, lengths, strict=False):
         own = data[data["dataset"] == name]
@@ -118,7 +119,7 @@ def draw(data: pd.DataFrame) -> Figure:
         panel.tick_params(axis="y", length=0)
     index.tick_params(axis="y", pad=7)  # arrows reach over the edge
     _frame(index, "coupling index", INDEX_RANGE, 0, 1)
-    _frame(gap, "gap, ln steps", limits, 0)
+    _frame(gap, "own gap, ln steps", limits, 0)
     gap.axvspan(-SIMULTANEOUS, SIMULTANEOUS, color=style.BAND, linewidth=0, zorder=0)
     _frame(share, "additive share", SHARE_RANGE, 1)
     _frame(small, "parallel, orthogonal", SHARE_RANGE, 1)
@@ -155,15 +156,15 @@ def _frame(axes: Axes, label: str, limits: tuple[float, float], *levels: float) 
 
 def _learning(index: Axes, gap: Axes, row: pd.Series, place: float, limits: tuple[float, float]) -> None:
     look = style.MODELS[row["reference"]]
-    inside = row["gap_low"] > -SIMULTANEOUS and row["gap_high"] < SIMULTANEOUS
-    outside = row["gap_low"] > SIMULTANEOUS or row["gap_high"] < -SIMULTANEOUS
+    inside = row["own_gap_low"] > -SIMULTANEOUS and row["own_gap_high"] < SIMULTANEOUS
+    outside = row["own_gap_low"] > SIMULTANEOUS or row["own_gap_high"] < -SIMULTANEOUS
     ends = (row["coupling"], row["coupling_low"], row["coupling_high"])
-    gap_ends = (row["gap"], row["gap_low"], row["gap_high"])
+    gap_ends = (row["own_gap"], row["own_gap_low"], row["own_gap_high"])
     marks.interval(index, place, ends, INDEX_RANGE, look, row["verdict"] != "undetermined", vertical=False)
     marks.interval(gap, place, gap_ends, limits, look, inside or outside, vertical=False)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     missing = "no index" if isinstance(row["verdict"], str) else "balanced"
-    for panel, value, text in ((index, row["coupling"], missing), (gap, row["gap"], "not timed")):
+    for panel, value, text in ((index, row["coupling"], missing), (gap, row["own_gap"], "not timed")):
         if math.isnan(value):
             across = {"transform": panel.get_yaxis_transform(), "fontsize": style.FONT_SIZE - 1, "bbox": box}
             marks.note(panel, text, 0.5, place, zorder=2, **across)
@@ -193,8 +194,9 @@ def finding(data: pd.DataFrame) -> str:
         learnt = "not timed"
         if math.isfinite(row["coupling"]):
             learnt = f"coupling {row['coupling']:.2f}, {row['verdict']}"
-        elif math.isfinite(row["gap"]):
-            learnt = f"gap {row['gap']:+.2f}"
+        elif math.isfinite(row["own_gap"]):
+            clear = row["own_gap_low"] > 0 or row["own_gap_high"] < 0
+            learnt = f"own gap {row['own_gap']:+.2f}" if clear else "no clear own gap"
         shares = own[(own["metric"] == SHARE) & own["value"].notna()]
         images = shares.loc[shares["layer"] == IMAGE_LAYER, "value"]
         layers = shares.loc[shares["layer"] != IMAGE_LAYER, "value"]

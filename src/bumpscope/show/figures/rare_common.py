@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bumpscope.config.controls import ONE_DIMENSIONAL
 from bumpscope.judge.controls import first_of_pairs, in_words
 from bumpscope.judge.coupling import at_timesteps, usual_timesteps
 from bumpscope.judge.intervals import t_interval
@@ -32,7 +33,7 @@ CORRECT = "correct"
 COLUMNS = {
     "dataset": "",
     "lattice": "spacing and skew in words",
-    "reference": "none, factorised or gated",
+    "reference": "none, factorised, gated or equal_resolution",
     "role": "skewed axes: x, y, both or none",
     "run": "",
     "seed": "",
@@ -104,7 +105,9 @@ def _in_order(results: Results, probed: set[str]) -> list[str]:
     if results.has("coupling"):
         table = results.coupling
         compared = first_of_pairs(table[table["kind"] != "lattice"]).drop_duplicates("dataset")
-        controls = [name for column in ("null_x", "null_y", "matched") for name in compared[column].dropna()]
+        balanced = table[table["dataset"].isin(compared["dataset"]) & (table["nulls"] != ONE_DIMENSIONAL)]
+        controls = [name for column in ("null_x", "null_y", "matched") for name in balanced[column].dropna()]
+        controls += list(compared["matched"].dropna())
         names = [*compared["dataset"], *controls]
     else:
         names = [name for name, kind in kinds.items() if kind != "none"]

@@ -1,0 +1,143 @@
+"""The coupling index over all pairs of datasets with swapped axes, and each pair tested for itself.
+
+A pair counts where its nulls differ, it has five seeds and its crossings can be timed. Where the nulls do not differ a
+factorised learner would look coupled too, so that the pair says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import stats
+
+from bumpscope.config.controls import ONE_DIMENSIONAL
+from bumpscope.judge.coupling import LATER, Pair, curves_of, index, pairs
+from bumpscope.judge.data import Data, Reads
+from bumpscope.judge.intervals import holm, t_interval
+from bumpscope.judge.onsets import RESOLUTION
+from bumpscope.judge.verdicts import NEEDED, Bound, Check, Interval, count, estimate
+from bumpscope.store.selection import matching
+
+_CURVES = curves_of(RESOLUTION)["x"] | {"factor": ["x", "y"]}
+BESIDE = {"reference": "none", "measure": ["effects", "rare"]}
+READS: Reads = (("metrics", _CURVES), ("coupling", BESIDE))
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Pairs of the model under study, timed by resolution against one-dimensional nulls; each pair once."""
+
+    pairs: Sequence[Pair]
+
+    @cached_property
+    def counted(self) -> list[Pair]:
+        return [pair for pair in self.pairs if pair.decided and pair.differs]
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The seeds that all counted pairs have."""
+        of_pairs = [set(pair.seeds_with_nulls) for pair in self.counted]
+        return sorted(set.intersection(*of_pairs)) if of_pairs else []
+
+    def index(self, late: float = 1.0) -> Interval:
+        """The index from the gaps averaged over the counted pairs, seed by seed, those of the nulls counted positive.
+
+        Args:
+            late: where crossings that never came are taken, as a multiple of the last step.
+        """
+        signs = [np.sign(pair.null_gaps(self.seeds).mean()) for pair in self.counted]
+        gaps, null_gaps = (
+            (
+                np.mean([sign * of(pair) for sign, pair in zip(signs, self.counted, strict=True)], axis=0)
+                for of in (lambda pair: pair.gaps(self.seeds, late), lambda pair: pair.null_gaps(self.seeds, late))
+            )
+            if self.counted
+            else (np.empty(0), np.empty(0))
+        )
+        return index(gaps, null_gaps)
+
+    def above(self, level: float) -> np.ndarray:
+        """One-sided p of each counted pair, that its index lies above ``level``, adjusted by Holm; shape (pairs,)."""
+        return holm([_p_above(pair, level) for pair in self.counted])
+
+    def below(self, level: float) -> np.ndarray:
+        """The same that it lies below."""
+        return holm([1 - _p_above(pair, level) for pair in self.counted])
+
+    def needed(self) -> Iterator[Check]:
+        """The checks without which no claim on coupling is judged."""
+        differing = sum(pair.differs for pair in self.pairs)
+        yield count("pairs with swapped axes", len(self.pairs))
+        yield count("pairs whose nulls do not differ, where a factorised learner looks coupled too", _alike(self.pairs))
+        yield count("pairs whose nulls differ", differing)
+        yield count("pairs that count", len(self.counted), NEEDED, Bound(least=1))
+
+    def shown(self, p_values: dict[str, np.ndarray], data: Data) -> Iterator[Check]:
+        """Each pair for itself, and what other measures say.
+
+        Args:
+            p_values: name -> a p-value for each counted pair.
+        """
+        for pair in self.pairs:
+            seeds, name = pair.seeds_with_nulls, pair.comparison.dataset
+            yield count("seeds", len(seeds), subject=name)
+            yield estimate("coupling index", index(pair.gaps(seeds), pair.null_gaps(seeds)), subject=name)
+            yield estimate("ln difference of the nulls", t_interval(pair.null_gaps(seeds)), subject=name)
+        for quantity, values in p_values.items():
+            for pair, p in zip(self.counted, values, strict=True):
+                yield count(quantity, float(p), subject=pair.comparison.dataset)
+        beside = data.table("coupling", **BESIDE)
+        for row in beside.to_dict("records"):
+            subject = f"{row['dataset']}, {str(row['nulls']).replace('_', '-')} nulls"
+            yield estimate(f"index by {row['measure']}", (row["coupling"], row["low"], row["high"]), subject=subject)
+
+
+def pooled(data: Data) -> Pooled:
+    """The pairs that claims on coupling are judged by."""
+    metrics, runs = data.table("metrics"), data.table("runs")
+    if metrics.empty or runs.empty:
+        return Pooled([])
+    studied = runs[runs["reference"] == "none"]
+    found, swapped = [], set[str | None]()
+    for pair in pairs(matching(metrics, **_CURVES), studied, [RESOLUTION]):
+        if pair.comparison.nulls == ONE_DIMENSIONAL and pair.comparison.dataset not in swapped:
+            swapped.add(pair.comparison.swapped)
+            found.append(pair)
+    return Pooled(found)
+
+
+def runs_of(found: Pooled) -> int:
+    """Seeds that the pooled index rests on."""
+    return len(found.seeds)
+
+
+def estimates(found: Pooled) -> dict[str, Interval]:
+    """The pooled index by name; a second one with late onsets where a crossing never came."""
+    late = any(pair.onsets[key].censored for pair in found.counted for key in _keys(pair))
+    name = "pooled coupling index"
+    known = {name: found.index()}
+    return known | ({"the same, onsets never reached ten times later": found.index(LATER)} if late else {})
+
+
+def _keys(pair: Pair) -> Iterator[tuple[str, int, str]]:
+    for seed in pair.seeds_with_nulls:
+        for both in (*pair.own_keys(seed), *pair.null_keys(seed)):
+            yield from both
+
+
+def _alike(found: Sequence[Pair]) -> int:
+    return sum(bool(pair.seeds_with_nulls) and not pair.differs for pair in found)
+
+
+def _p_above(pair: Pair, level: float) -> float:
+    """One-sided p of a t test over seeds; the index exceeds the level where g/g0 is below one minus the level."""
+    seeds = pair.seeds_with_nulls
+    null_gaps = pair.null_gaps(seeds)
+    short = np.sign(null_gaps.mean()) * ((1 - level) * null_gaps - pair.gaps(seeds))
+    if short.std() == 0:
+        return float(short.mean() <= 0)
+    return float(stats.ttest_1samp(short, 0.0, alternative="greater").pvalue)
