@@ -22,7 +22,7 @@ from bumpscope.config.steps import step_settings
 from bumpscope.config.variants import readings, variants
 from bumpscope.store.files import knows_no_locks, unwritable
 from bumpscope.store.provenance import code_fingerprint, declared, module_path
-from bumpscope.store.schemas import TABLES
+from bumpscope.store.schemas import OF_IMAGES, TABLES
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
@@ -206,10 +206,17 @@ def files_of(table):
     """All files of a table: one, or one for each run, dataset or variant of the probe."""
     pattern = TABLES[table].path
     probes = VARIANTS if "{variant}" in pattern else {"": RUNS}
+
+    def is_made(run):
+        if table == "interventions":
+            return bool(run.probe.interventions)
+        return table not in OF_IMAGES or bool(run.probe.checkpoints)
+
     paths = [
         pattern.format(variant=variant, path=path, dataset=run.dataset)
         for variant, runs in probes.items()
         for path, run in runs.items()
+        if is_made(run)
     ]
     return [f"{OUT}/{path}" for path in dict.fromkeys(paths)]
 

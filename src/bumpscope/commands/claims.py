@@ -24,7 +24,7 @@ def claims(
     metadata = provenance(
         {},
         *(folder / f"{name}.parquet" for name in ("metrics", "coupling")),
-        *(run.path("interventions") for run in results),
+        *(run.path("interventions") for run in results if run.has("interventions")),
     )
     judged = judge(read(results))
     write_table("claims", output, claims_table(judged), metadata)

@@ -46,12 +46,13 @@ def generate(
         for number, step in enumerate(probe.checkpoints, start=1):
             for weights in probe.drawing:
                 network = run.load(step, weights)
-                generated = generate_images(network, run.process, probe, centres, seeds)
+                asked = probe if weights == probe.judged else probe.at_first_place
+                generated = generate_images(network, run.process, asked, centres, seeds)
                 pixels = generated.images.reshape(len(centres), -1)
                 request = centres.assign(step=step, weights=weights, noise_seed=seeds)
                 request = request[["step", "weights", *centres.columns, "noise_seed"]]
                 image_table.append(request.to_dict("series") | {"image": pixels})
-                alike = generate_images(network, run.process, probe, control, shared)
+                alike = generate_images(network, run.process, asked, control, shared)
                 _keep(latent_table, generated, centres, step=step, weights=weights, noise="own")
                 _keep(latent_table, alike, control, step=step, weights=weights, noise="shared")
             if step == 0:

@@ -29,18 +29,23 @@ def metrics(
 ) -> None:
     """Collect the numbers of every checkpoint of every run into one table."""
     results = Results(folder)
-    inputs = [run.path(name) for run in results for name in ("dataset", *OF_A_RUN)]
+    inputs = [run.path(name) for run in results for name in ("dataset", *OF_A_RUN) if run.has(name)]
     metadata = provenance({"tolerance": tolerance, "faint": faint}, folder / "runs.parquet", *inputs)
     stand_ins: dict[str, pd.DataFrame] = {}
     with open_table("metrics", output, metadata) as table:
         for run in results:
-            tables = {name: run.table(name, **({"weights": WEIGHTS} if name in JUDGED else {})) for name in OF_A_RUN}
+            tables = {
+                name: run.table(name, **({"weights": WEIGHTS} if name in JUDGED else {}))
+                for name in OF_A_RUN
+                if run.has(name)
+            }
             lattice = lattice_of(run.info)
-            if run.dataset not in stand_ins:  # all its runs have the same requests
+            if "behaviour" in tables and run.dataset not in stand_ins:  # all its runs have the same requests
                 requests = tables["behaviour"].drop_duplicates("sample")
                 points = run.table("dataset", ["mu_x", "mu_y", "probability"])
                 stand_ins[run.dataset] = yardsticks(requests, points, lattice, faint)
-            tables["yardsticks"] = stand_ins[run.dataset]
+            if run.dataset in stand_ins:
+                tables["yardsticks"] = stand_ins[run.dataset]
             table.append(run_metrics(run.name, run.dataset, run.seed, **tables, lattice=lattice, tolerance=tolerance))
 
 

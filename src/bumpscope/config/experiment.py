@@ -23,31 +23,33 @@ GRID = ("datasets", "sweep")
 
 # To take no more than fifty core-minutes, all datasets but the balanced plane have a light probe, and some have one
 # seed. Verdicts need five (docs/science.md).
-_SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239]}
-_LADDER = {"checkpoints": [0, 200, 300, 400, 500, 600, 700, 800, 1600]} | _SPARING
-_LIGHT = {"checkpoints": [0, 600, 1600]} | _SPARING
-_COURSE = {"checkpoints": [0, 200, 400, 600, 800, 1000, 1200, 1600]} | _SPARING
+_SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239], "effect_timesteps": [450]}
+# Raw weights are through the transition by step 800.
+_TRANSITION = [100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 600, 700, 800, 900, 1000]
+_COURSE = {"steps": 1200, "checkpoints": [0, *_TRANSITION, 1200]}
 
 
 def _default_datasets() -> dict[str, Dataset]:
     plane = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
-    ladder, course = {"probe": _LADDER}, {"seeds": [0], "probe": _COURSE}
-    # The latents of a torus look like one at up1, not at down3 (docs/findings.md).
-    closed = {"seeds": [0], "probe": _LIGHT | {"samples": 512, "layers": ["down3", "up1"]}}
-    permuted = {"seeds": [0], "training": {"labels": "permuted", "checkpoints": [1600]}}
-    permuted["probe"] = _SPARING | {"checkpoints": [1600], "layers": ["down3", "up2"], "timesteps": [239, 39]}
+    # A quarter of the spacing is as long a ladder as two rungs give.
+    ladder = {"checkpoints": [0, 200, 250, 300, 350, 400, 500, 600, 800, 1200], "effect_samples": 64}
+    ladder = {"training": _COURSE, "probe": _SPARING | ladder}
+    full = {"checkpoints": [0, 200, 250, 300, 350, 400, 500, 600, 800, 1200], "weights": "both"}
+    full |= {"samples": 384, "interventions": [1200], "effect_timesteps": [450, 600]}
+    # The latents of a torus look like one at up1, not at down3.
+    closed = {"checkpoints": [0, 600, 1200], "layers": ["down3", "up1"]}
+    closed = {"seeds": [0], "training": _COURSE, "probe": _SPARING | {"samples": 512} | closed}
+    permuted = {"seeds": [0], "training": {"labels": "permuted", "steps": 1200, "checkpoints": [1200]}}
+    permuted["probe"] = _SPARING | {"checkpoints": [1200], "layers": ["down3", "up2"], "timesteps": [239, 39]}
     lattices = {
-        # Interventions in the transition and at the end.
-        "balanced": plane | {"dx": 1.0, "dy": 1.0, "probe": {"weights": "both", "interventions": [800, 1600]}},
-        "dense": plane | {"dx": 0.5, "dy": 0.5} | ladder,
-        "sparse": plane | {"dx": 2.0, "dy": 2.0} | ladder,
+        "balanced": plane | {"dx": 1.0, "dy": 1.0, "training": _COURSE, "probe": full},
+        "dense": plane | {"dx": 0.25, "dy": 0.25} | ladder,
         "withheld25": _withheld(plane, [5.0, 7.0], seeds=[0]),
         "withheld50": _withheld(plane, [4.0, 9.0]),
         "withheld67": _withheld(plane, [4.0, 11.0], seeds=[0]),
         "permuted": plane | {"dx": 1.0, "dy": 1.0} | permuted,
         # Wider bumps: images of narrow ones are all equally far apart, which hides the torus.
         "torus": {"image_size": 16, "sigma": 2.0, "margin": 0.0, "dx": 1.0, "dy": 1.0, "boundary": "torus"} | closed,
-        "balanced_v": plane | {"dx": 1.0, "dy": 1.0, "diffusion": {"prediction": "v"}} | course,
     }
     return {name: Dataset.model_validate(lattice) for name, lattice in lattices.items()}
 
@@ -67,8 +69,7 @@ def _default_sweep() -> Sweep:
     # At a constant rate an onset does not depend on the length of the training.
     dense = [0, *range(50, 401, 25)]
     brief = {"steps": 400, "learning_rate_schedule": "constant", "checkpoints": dense}
-    curves = {"checkpoints": [400], "samples": 64, "layers": ["down3"], "timesteps": [239]}
-    curves |= {"effect_timesteps": [450], "effect_samples": 128}
+    curves = {"checkpoints": [], "effect_timesteps": [450], "effect_samples": 128}
     plain = {
         "common": {"image_size": 16, "sigma": 1.0, "margin": 2.0, "training": brief, "probe": curves},
         # 72 by 2 positions. Of the lattices tried, only one so sparse is learnt at another pace.
@@ -124,10 +125,10 @@ class Config(Section):
                 yield Run(name, seed, dataset.lattice, analysis=self.analysis, **sections)
 
     def balanced_plane_runs(self) -> list[Run]:
-        """The runs on balanced planes, without reference models and permuted labels, on which all claims but that on
-        coupling rest."""
+        """The probed runs on balanced planes, without reference models and permuted labels; all claims but those on
+        coupling rest on them."""
         counts = [run for run in self.runs() if run.model.reference == "none" and run.training.labels == "own"]
-        return [run for run in counts if run.lattice.is_balanced_plane]
+        return [run for run in counts if run.lattice.is_balanced_plane and run.probe.checkpoints]
 
     def section(self, name: str, dataset: Overrides) -> Any:
         """A section as it holds for ``dataset``: the global keys, with the dataset's own instead where it has any."""

@@ -91,8 +91,8 @@ def run_seconds(run: Run) -> dict[str, float]:
     images = probed * probe.samples
     # The control with shared noise generates each seen centre once more: at most three eighths of the samples.
     control = probed * min(math.prod(run.lattice.counts), 0.375 * probe.samples)
-    # One for each layer and t, and one of the images.
-    clouds = probed * (len(probe.layers) * len(probe.timesteps) + 1)
+    # One for each layer and t, one of the images, and one of the averaged weights beside.
+    clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + len(probe.drawing))
     # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.
     probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
@@ -115,7 +115,9 @@ def run_seconds(run: Run) -> dict[str, float]:
         * (probe.samples / 512),
         "topology": clouds * SECONDS_A_CLOUD["topology"],
     }
-    return {step: seconds + SECONDS_A_JOB[step] for step, seconds in work.items()}
+    # Without images, or interventions, there is no job.
+    skipped = {step for step, seconds in work.items() if seconds == 0}
+    return {step: 0.0 if step in skipped else seconds + SECONDS_A_JOB[step] for step, seconds in work.items()}
 
 
 def _umaps_read(probe: Probe) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -18,8 +18,8 @@ class GenerationKeys(Section):
 
     checkpoints: list[Annotated[int, Field(ge=0)]] = Field(
         [0, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1600],
-        min_length=1,
-        description="checkpoints at which images are generated, increasing; from training.checkpoints",
+        description="checkpoints at which images are generated, increasing; from training.checkpoints; empty where"
+        " label effects are enough",
     )
     samples: int = Field(512, ge=16, le=10_000, description="images generated at a checkpoint")
     sampler: SamplerName = Field("ddim", description="deterministic DDIM, or ancestral as in DDPM")
@@ -27,7 +27,8 @@ class GenerationKeys(Section):
     weights: Literal["raw", "ema", "both"] = Field(
         "raw",
         description="weights that draw the images: raw, their moving average (ema), or both; verdicts are read from the"
-        " raw ones, or from the average where it stands alone",
+        " raw ones, or from the average where it stands alone; beside the raw ones the average is read at the"
+        " first layer and t alone",
     )
     layers: list[LayerName] = Field(
         ["down3", "up2"],
@@ -45,6 +46,11 @@ class GenerationKeys(Section):
     def judged(self) -> str:
         """The weights that verdicts are read from: raw or ema."""
         return "ema" if self.weights == "ema" else "raw"
+
+    @property
+    def at_first_place(self) -> Self:
+        """The same with activations where phases are judged alone: what weights beside the judged ones are asked."""
+        return self.model_copy(update={"layers": self.layers[:1], "timesteps": self.timesteps[:1]})
 
     @property
     def drawing(self) -> tuple[str, ...]:

@@ -57,8 +57,7 @@ def variants(config: Config) -> dict[str, list[Run]]:
         for run in runs:
             probe = run.probe.model_copy(update=change.keys)
             if probe != run.probe and probe.sampling_steps <= run.diffusion.timesteps:
-                place = {"layers": probe.layers[:1], "timesteps": probe.timesteps[:1]}
-                changed.append(replace(run, probe=probe.model_copy(update=place)))
+                changed.append(replace(run, probe=probe.at_first_place))
         if changed:
             found[change.name] = changed
     return found

@@ -44,7 +44,9 @@ def clouds(latents: Path, samples: Path) -> Iterator[Cloud]:
         sample = read_table("latents", latents, ["sample"], rows)["sample"].to_numpy()
         yield Cloud(*place, sample, read_block("latents", latents, "vector", rows))
     drawn = read_table("samples", samples, ["step", "weights"]).drop_duplicates()
-    for step, weights in drawn.itertuples(index=False, name=None):
+    # Of the weights that are judged, which come first.
+    weights = str(drawn["weights"].iloc[0])
+    for step in drawn.loc[drawn["weights"] == weights, "step"].tolist():
         rows = [("step", "==", step), ("weights", "==", weights)]
         sample = read_table("samples", samples, ["sample"], rows)["sample"].to_numpy()
         yield Cloud(step, weights, IMAGE_LAYER, 0, "own", sample, read_block("samples", samples, "image", rows))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 IMAGE = "image"
 VECTOR = "vector"
+# Tables that a run has only if images were generated from its checkpoints.
+OF_IMAGES = ("samples", "behaviour", "latents", "geometry", "embedding", "umaps", "topology", "phases")
 
 
 @dataclass(frozen=True)
