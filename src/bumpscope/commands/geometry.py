@@ -1,7 +1,7 @@
 """Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -57,12 +57,12 @@ def geometry(
             else:
                 # No bumps are searched for in these images.
                 numbers = numbers[numbers["label"] != "realised"]
-            where = {"step": cloud.step, "weights": cloud.weights, "layer": cloud.layer, "t": cloud.t}
+            where: dict[str, Any] = {"step": cloud.step, "weights": cloud.weights, "layer": cloud.layer, "t": cloud.t}
             if is_read((cloud.weights, cloud.layer, cloud.t), cloud.noise, places):
-                read, points = umap_numbers(components, centres, seed)
+                read, picture = umap_numbers(components, centres, seed)
                 numbers = pd.concat([numbers, read], ignore_index=True)
-                points = pd.DataFrame(points, columns=["umap_1", "umap_2"])
-                points = points.assign(**where, noise=cloud.noise, sample=cloud.sample)
+                points = pd.DataFrame(where | {"noise": cloud.noise, "sample": cloud.sample})
+                points[["umap_1", "umap_2"]] = picture
                 umap_table.append(points[TABLES["umaps"].names])
             numbers = numbers.assign(**where, noise=cloud.noise)
             table.append(numbers[TABLES["geometry"].names])
