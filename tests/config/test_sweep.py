@@ -70,7 +70,8 @@ def test_balanced_controls_are_both_balanced_lattices_and_the_one_with_as_many_i
 def test_a_skewed_axis_comes_with_the_other_both_and_neither(axis):
     found = names(skews={"spacing": 1.0, axis: [1.5]}, controls="balanced")
     other = {"x": "y", "y": "x"}[axis]
-    assert found == [f"dx1_dy1_skew{axis}1p5", f"dx1_dy1_skew{other}1p5", "dx1_dy1_skewboth1p5", "dx1_dy1"]
+    assert found[:2] == [f"dx1_dy1_skew{axis}1p5", f"dx1_dy1_skew{other}1p5"]
+    assert set(found[2:]) == {"dx1_dy1_skewboth1p5", "dx1_dy1"}
 
 
 def test_without_controls_there_are_the_cells_alone():

@@ -22,11 +22,12 @@ from bumpscope.config.training import Training
 GRID = ("datasets", "sweep")
 
 # To take no more than fifty core-minutes, all datasets but the balanced plane have a light probe, and some have one
-# seed. Verdicts need five (docs/science.md).
-_SPARING = {"samples": 256, "layers": ["down3"], "timesteps": [239], "effect_timesteps": [450]}
+# seed. Verdicts need five (docs/science.md). The paper reads generated images after the third halving, so near the end
+# of sampling.
+_SPARING = {"samples": 256, "layers": ["halved3"], "timesteps": [39], "effect_timesteps": [450]}
 # Raw weights are through the transition by step 800.
 _TRANSITION = [100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 600, 700, 800, 900, 1000]
-_COURSE = {"steps": 1200, "checkpoints": [0, *_TRANSITION, 1200]}
+_COURSE: dict[str, Any] = {"steps": 1200, "checkpoints": [0, *_TRANSITION, 1200]}
 
 
 def _default_datasets() -> dict[str, Dataset]:
@@ -36,11 +37,14 @@ def _default_datasets() -> dict[str, Dataset]:
     ladder = {"training": _COURSE, "probe": _SPARING | ladder}
     full = {"checkpoints": [0, 200, 250, 300, 350, 400, 500, 600, 800, 1200], "weights": "both"}
     full |= {"samples": 384, "interventions": [1200], "effect_timesteps": [450, 600]}
-    # The latents of a torus look like one at up1, not at down3.
-    closed = {"checkpoints": [0, 600, 1200], "layers": ["down3", "up1"]}
+    full |= {"layers": ["halved3", "up2"], "timesteps": [39, 239]}
+    full |= {"intervention_layers": ["halved3", "bottleneck", "up1"]}
+    # The latents of a torus look like one at up1.
+    closed = {"checkpoints": [0, 600, 1200], "layers": ["halved3", "up1"]}
     closed = {"seeds": [0], "training": _COURSE, "probe": _SPARING | {"samples": 512} | closed}
-    permuted = {"seeds": [0], "training": {"labels": "permuted", "steps": 1200, "checkpoints": [1200]}}
-    permuted["probe"] = _SPARING | {"checkpoints": [1200], "layers": ["down3", "up2"], "timesteps": [239, 39]}
+    permuted: dict[str, Any] = {"seeds": [0]}
+    permuted["training"] = {"labels": "permuted", "steps": 1200, "checkpoints": [1200]}
+    permuted["probe"] = _SPARING | {"checkpoints": [1200], "layers": ["halved3", "up2"], "timesteps": [39, 239]}
     lattices = {
         "balanced": plane | {"dx": 1.0, "dy": 1.0, "training": _COURSE, "probe": full},
         "dense": plane | {"dx": 0.25, "dy": 0.25} | ladder,

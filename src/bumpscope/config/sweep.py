@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from bumpscope.config.controls import (
     BALANCED,
@@ -31,6 +31,16 @@ Spacing = Annotated[float, Field(gt=0.0)]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0e6)]
 # With smaller exponents a dataset is hard to tell from one without skew.
 Exponent = Annotated[float, Field(ge=0.01, le=10.0)]
+
+
+Controls = bool | Literal["balanced", "both"]
+
+
+def _controls(value: Any) -> Any:
+    """Checked here, so that a wrong value gives one error and not one for each alternative."""
+    if not (isinstance(value, bool) or value in ("balanced", "both")):
+        raise ValueError("true, false, balanced or both")
+    return value
 
 
 class Spacings(Section):
@@ -85,7 +95,7 @@ class Sweep(Section):
     skews: Skews = Field(
         Skews(), description="{spacing: ..., x: [...], y: [...]}: exponents for either axis at dx = dy = spacing"
     )
-    controls: bool | Literal["balanced", "both"] = Field(
+    controls: Annotated[Controls, BeforeValidator(_controls, json_schema_input_type=Controls)] = Field(
         True,
         description="add the controls of each imbalanced cell that are not there yet: true with one-dimensional nulls,"
         " which claims are judged by; balanced with balanced nulls instead; both with both; or false",

@@ -115,8 +115,8 @@ def measure(
             rows += [(space, name, *number) for number in _order(features, distances, folds, label)]
     for name, on_lattice in (("requested", centres.seen), ("shuffled", is_seen[dealt])):
         keep = np.asarray(on_lattice, dtype=bool)
-        numbers = factorisation(components.scores[keep], labels[name][keep], noiseless)
-        rows += [("raw", name, *number) for number in numbers]
+        shares = factorisation(components.scores[keep], labels[name][keep], noiseless)
+        rows += [("raw", name, *share) for share in shares]
     table = pd.DataFrame(rows, columns=["space", "label", "metric", "value"])
     return table.astype({"value": np.float64})
 

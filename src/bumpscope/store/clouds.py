@@ -39,10 +39,10 @@ def clouds(latents: Path, samples: Path) -> Iterator[Cloud]:
     """
     where = ["step", "weights", "layer", "t", "noise"]
     places = read_table("latents", latents, where).drop_duplicates()
-    for place in places.itertuples(index=False, name=None):
-        rows = [(name, "==", value) for name, value in zip(where, place, strict=True)]
+    for step, weights, layer, t, noise in places.itertuples(index=False, name=None):
+        rows = list(zip(where, ["=="] * len(where), (step, weights, layer, t, noise), strict=True))
         sample = read_table("latents", latents, ["sample"], rows)["sample"].to_numpy()
-        yield Cloud(*place, sample, read_block("latents", latents, "vector", rows))
+        yield Cloud(step, weights, layer, t, noise, sample, read_block("latents", latents, "vector", rows))
     drawn = read_table("samples", samples, ["step", "weights"]).drop_duplicates()
     # Of the weights that are judged, which come first.
     weights = str(drawn["weights"].iloc[0])
