@@ -92,7 +92,7 @@ WRONG = [
     ("diffusion.prediction", "x0", "diffusion.prediction", "one of epsilon or v"),
     ("training.learning_rate_schedule", "step", "training.learning_rate_schedule", "one of constant or cosine"),
     ("probe.sampler", "ddpm", "probe.sampler", "one of ddim or ancestral"),
-    ("probe.weights", "mean", "probe.weights", "one of ema or raw"),
+    ("probe.weights", "mean", "probe.weights", "one of raw, ema or both"),
     ("probe.layers", ["down3", "layer4"], "probe.layers.1", ", ".join(LAYERS[:-1])),
     (f"{B}.boundary", "sphere", f"{B}.boundary", "one of plane or torus"),
     (f"{B}.polarity", "grey", f"{B}.polarity", "one of bright or dark"),

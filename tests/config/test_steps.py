@@ -20,7 +20,7 @@ CHANGES = {
     "probe.samples": (64, PROBED),
     "probe.sampler": ("ancestral", DRAWN),
     "probe.sampling_steps": (10, DRAWN),
-    "probe.weights": ("raw", PROBED),
+    "probe.weights": ("ema", PROBED),
     "probe.layers": (["up2"], PROBED),
     "probe.timesteps": ([100], DRAWN),
     "probe.interventions": ([500], {"interventions"}),

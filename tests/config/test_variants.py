@@ -10,7 +10,7 @@ from bumpscope.config.model import LAYERS
 from bumpscope.config.readings import CONFIGURED, Readings
 from bumpscope.config.variants import readings, variants
 
-SPARING = {"tolerances": [], "layers": [], "timesteps": [], "samples": [], "samplers": []}
+SPARING = {"tolerances": [], "layers": [], "timesteps": [], "samples": [], "samplers": [], "weights": []}
 
 
 def configuration(sensitivity=None, **other):
@@ -51,6 +51,7 @@ def test_every_other_variant_changes_one_thing_and_reads_at_one_place():
         "ddim-10": {"sampling_steps": 10},
         "ddim-50": {"sampling_steps": 50},
         "ancestral-100": {"sampler": "ancestral", "sampling_steps": 100},
+        "weights=ema": {"weights": "ema"},
     }
     found = variants(config)
     assert list(found) == [CONFIGURED, *changes]
@@ -83,6 +84,7 @@ def test_readings_change_one_thing_each_and_never_repeat_the_configured_one():
         ("place", "up1 t=39", CONFIGURED, 1.0, "up1", 39),
         ("samples", "64 images", "samples=64", 1.0, None, None),
         ("sampler", "ancestral, 40 steps", "ancestral-40", 1.0, None, None),
+        ("weights", "averaged weights", "weights=ema", 1.0, None, None),
     ]
 
 

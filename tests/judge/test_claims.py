@@ -101,7 +101,7 @@ def test_claims_read_few_of_the_metrics_and_need_no_others(tmp_path):
         for table in (few.table("metrics"), read_of_metrics(whole))
     )
     pd.testing.assert_frame_equal(one, other)
-    tables = [results.runs, few.table("phases"), results.coupling]
+    tables = [results.runs, few.table("phases"), results.coupling, few.table("interventions")]
     pd.testing.assert_frame_equal(claims_table(judge(few)), claims(whole, *tables))
 
 

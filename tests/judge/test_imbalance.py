@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_coupling import FAST, LATTICE, SLOW, experiment, imbalanced, of_axis, row_of
+from test_coupling import FAST, LATTICE, RESOLUTION, SLOW, experiment, imbalanced, of_axis, row_of
 
 from bumpscope.judge.controls import comparisons, lattice_of, permuted_controls
 from bumpscope.judge.coupling import coupling
@@ -178,7 +178,7 @@ def shares(values, steps=(0, 1600), dataset="wide", **metric):
 
 
 def test_geometry_of_the_last_checkpoint_stands_beside_how_it_was_learnt():
-    metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE)
+    metrics, runs = experiment(imbalanced(FAST, SLOW), LATTICE, measure=RESOLUTION)
     geometry = shares([[0.3, 0.4, 0.5], [0.8, 0.9, 1.0]])
     others = [shares([[0.0], [0.5]], **other) for other in ({"label": "shuffled"}, {"space": "pca3"})]
     others.append(shares([[0.2, 0.2], [0.6, 0.8]], noise="shared"))
@@ -189,7 +189,7 @@ def test_geometry_of_the_last_checkpoint_stands_beside_how_it_was_learnt():
     table = side_by_side(pd.concat([metrics, geometry, *others]), found, times, pd.concat([runs, dealt]))
     table = table[table["dataset"] == "wide"]
     assert len(table) == 1
-    row, learnt = table.iloc[0], row_of(found)
+    row, learnt = table.iloc[0], row_of(found, measure="resolution")
     assert (row.dataset, row.layer, row.t, row.metric, row.runs) == ("wide", "down3", 239, "additive_share", 3)
     assert row.value == pytest.approx(0.9) and row.low < 0.9 < row.high == 1.0
     assert (row.shared, row.untrained, row.permuted) == pytest.approx((0.7, 0.95, 0.4))

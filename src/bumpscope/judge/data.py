@@ -11,6 +11,7 @@ import pandas as pd
 
 from bumpscope.judge.controls import balanced_planes
 from bumpscope.judge.histories import History, RunKey, histories
+from bumpscope.store.run import KEYS
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
 
@@ -28,7 +29,8 @@ class Data:
         """The rows of a table that fit, as by :func:`.selection.matching`; none without the table."""
         found = self.tables.get(name)
         if found is None or found.empty:
-            return pd.DataFrame(columns=TABLES[name].names)
+            of_each_run = [] if "{" not in TABLES[name].path else list(KEYS)
+            return pd.DataFrame(columns=[*of_each_run, *TABLES[name].names])
         return matching(found, **where)
 
     @cached_property
