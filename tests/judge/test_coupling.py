@@ -24,6 +24,7 @@ STEPS = np.array([0, 100, *range(200, 3001, 50)])
 FAST, SLOW = 600.0, 1200.0
 # The metrics of x and of y.
 EFFECTS = [{"quantity": "effect", "factor": axis, "t": 450, "weights": "raw"} for axis in "xy"]
+RESOLUTION = [where | {"quantity": "resolution"} for where in EFFECTS]
 ACCURACY = [{"quantity": "accuracy", "factor": axis, "split": "between"} for axis in "xy"]
 
 
@@ -47,6 +48,8 @@ def experiment(times, kinds, seeds=range(6), steps=STEPS, noise=0.03, measure=EF
             runs.append(run_row(dataset, seed, **kind))
             for metric, tau in zip(measure, times[dataset], strict=True):
                 values = curve(tau * factor * math.exp(noise * generator.standard_normal()), steps)
+                if metric["quantity"] == "resolution":
+                    values = 3.0 * np.exp(0.5 - values)  # px, which fall
                 row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed} | metric
                 rows += [row | {"step": s, "value": v} for s, v in zip(steps, values, strict=True)]
     return metrics_table(rows), pd.DataFrame(runs)
@@ -231,6 +234,13 @@ def test_a_dataset_that_differs_in_anything_else_is_no_control(difference):
     runs = pd.DataFrame([run_row(name, 0, **kind) for name, kind in kinds.items()])
     found = {c.dataset: c for c in comparisons(runs)}
     assert found["wide"].null_x is None and found["wide"].null_y == "coarse"
+
+
+@pytest.mark.parametrize("verdict", KNOWN)
+def test_resolution_is_timed_at_three_px(verdict):
+    times, index = KNOWN[verdict]
+    row = row_of(coupling(*experiment(imbalanced(*times), LATTICE, measure=RESOLUTION)), measure="resolution")
+    assert row.verdict == verdict and row.coupling == pytest.approx(index, abs=0.1)
 
 
 def test_accuracy_is_a_measure_of_its_own():

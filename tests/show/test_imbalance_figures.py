@@ -148,9 +148,9 @@ def test_a_dataset_with_other_timesteps_is_shown_at_its_own(tmp_path):
 
 
 def changed(data: pd.DataFrame, **values) -> pd.DataFrame:
-    """The frame with other numbers in the row of fine-x and its label effects."""
+    """The frame with other numbers in the row of fine-x and its resolution."""
     wild = data.copy()
-    wild.loc[(wild["dataset"] == "fine-x") & (wild["measure"] == "effects"), list(values)] = list(values.values())
+    wild.loc[(wild["dataset"] == "fine-x") & (wild["measure"] == "resolution"), list(values)] = list(values.values())
     return wild
 
 

@@ -65,7 +65,7 @@ def select(results: Results) -> pd.DataFrame:
     )
     chosen = chosen.drop_duplicates(["dx", "dy"])[["dx", "dy"]].reset_index(names="dataset")
     found = chosen.merge(onsets, on="dataset").sort_values(["dx", "dy"], ignore_index=True)[[*COLUMNS]]
-    return found if len(found) > 1 and found["tau_x"].notna().any() else nothing
+    return found if len(found) > 1 and found[["tau_x", "tau_y"]].notna().any().all() else nothing
 
 
 @style.apply()
