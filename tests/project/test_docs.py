@@ -35,7 +35,7 @@ from dry_runs import dry_run
 from fenced_blocks import PAGES, ROOT, Block, Command, blocks, commands
 from workflow import copy_project, planned, snakemake
 
-NAMES = {"balanced": "plane", "1600": "60", "239": "166"}
+NAMES = {"balanced": "plane", "1200": "60", "halved3": "down3", "39": "166"}
 KINDS = {"python", "sql", "yaml", "bash", "diff"}
 MEASURING = ("benchmarks/", "validation/", "tests/")
 NOT_RUN = {
