@@ -17,8 +17,9 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 import synthetic_clouds
-from bumpscope.measure.as_read import as_read, rest_of, umap_numbers
+from bumpscope.measure.as_read import as_read, rest_of
 from bumpscope.measure.components import decompose
+from bumpscope.measure.umaps import umap_numbers
 from measure_clouds import FAMILIES, FIRST_SEED, KINDS, cloud
 from truth_tables import RESULTS, save
 

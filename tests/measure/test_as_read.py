@@ -4,18 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bumpscope.measure.as_read import (
-    THRESHOLDS,
-    as_read,
-    is_read,
-    noise_like,
-    phases_as_read,
-    rest_of,
-    told_variance,
-    umap_numbers,
-    with_sheet,
-)
+from bumpscope.measure.as_read import THRESHOLDS, as_read, phases_as_read, rest_of
 from bumpscope.measure.components import Components, decompose, embed
+from bumpscope.measure.umaps import is_read, noise_like, told_variance, umap_numbers, with_sheet
 from synthetic_clouds import cloud
 
 

@@ -11,9 +11,10 @@ from bumpscope.commands.interface import SettingsOption, execute, log, read_sett
 from bumpscope.config import steps
 from bumpscope.config.model import DEFAULT_WEIGHTS
 from bumpscope.measure.alignment import align
-from bumpscope.measure.as_read import PLACE, is_read, umap_numbers
 from bumpscope.measure.components import decompose, embed
 from bumpscope.measure.geometry import Centres, measure
+from bumpscope.measure.phases import PLACE
+from bumpscope.measure.umaps import is_read, umap_numbers
 from bumpscope.seeding import derived_seed
 from bumpscope.store.clouds import clouds
 from bumpscope.store.schemas import TABLES

@@ -7,7 +7,8 @@ import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config import steps
-from bumpscope.measure.as_read import PLACE, phases_as_read
+from bumpscope.measure.as_read import phases_as_read
+from bumpscope.measure.phases import PLACE
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table

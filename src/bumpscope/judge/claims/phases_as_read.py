@@ -13,7 +13,7 @@ from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, histories
 from bumpscope.judge.intervals import proportion_interval
 from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, Bound, Check, Judged, count
-from bumpscope.measure.as_read import BLIND
+from bumpscope.measure.phases import BLIND
 
 ID = "C1-umap"
 STATEMENT = "As the paper reads UMAPs, training passes three latent phases in order"
