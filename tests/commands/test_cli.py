@@ -315,6 +315,7 @@ OTHER = {
     "training": {
         "steps": 2000,
         "batch_size": 32,
+        "labels": "permuted",
         "learning_rate": 1e-3,
         "learning_rate_schedule": "constant",
         "warmup_steps": 10,
