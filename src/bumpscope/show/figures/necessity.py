@@ -11,11 +11,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Images drawn while the denoiser is interfered with, of centres that nothing was fitted to. Left: the blocks up to "
-    "a layer are given the request, those after it another centre more than 4 px away; at the last layer all are given "
-    "the request, a control. Right: what tells the label is taken out of a layer at all timesteps; a random change of "
-    "the same size, a control; the layer is replaced by its mean; or what tells the label is taken from an image of "
-    "another centre. Large marks: mean over seeds; small: each seed. Rows: checkpoints."
+    "Images of centres that nothing was fitted to. Left: blocks up to a layer get the request, later ones a centre "
+    "more than 4 px away; at the last layer all get the request (control). Right: the layer's code of the label is "
+    "removed, or that of another centre put in; an equally large random change (control); the layer at its mean. "
+    "Large marks: mean over seeds; small: each seed."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE

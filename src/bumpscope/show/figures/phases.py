@@ -12,10 +12,9 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Verdicts at each checkpoint (ticks). Latent, from geometry: A no structure, B a two-dimensional manifold in "
-    "disorder, C an ordered one. Behaviour, from outcomes: A several bumps or none, B one in the wrong place, C one in "
-    "the right place. ?: between these, as where latents are partly ordered or images of several kinds. Blind: a "
-    "manifold in disorder as large as the cloud would not be seen. Verdicts reach halfway to the neighbouring "
-    "checkpoints."
+    "disorder, C an ordered one, blind: one in disorder would not be seen. Behaviour, from outcomes: A several bumps "
+    "or none, B one in the wrong place, C one in the right place. ?: between these, as where latents are partly "
+    "ordered or images of several kinds. Verdicts reach halfway to the next checkpoints."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE

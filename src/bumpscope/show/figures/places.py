@@ -12,7 +12,7 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Latent verdict (A no structure, B a manifold in disorder, C an ordered one, ? between these, blind: a manifold in "
+    "Latent verdict (A no structure, B a manifold in disorder, C an ordered one, ? between these, blind: one in "
     "disorder would not be seen) at each layer and timestep t, a strip per seed; ticks: checkpoints. Images: the same "
     "rule on the generated images, without a network; activations that only match it need not have learnt anything. "
     "Behaviour: verdict from outcomes. Shown: the dataset read at the most places."
