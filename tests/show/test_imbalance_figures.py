@@ -109,7 +109,7 @@ def test_of_a_pair_with_swapped_axes_the_first_is_shown(selected):
 def test_curves_are_those_of_the_dataset_and_of_the_null_of_each_axis(selected):
     data = selected["imbalance_curves"]
     assert list(data["dataset"].unique()) == ["fine-x", "skew-x", "fine-x-factorised"]
-    nulls = data[data["role"] == "null"].groupby(["dataset", "axis"])["source"].unique().str.join("")
+    nulls = data[data["role"] == "nulls"].groupby(["dataset", "axis"])["source"].unique().str.join("")
     assert nulls["fine-x", "x"] == "fine" and nulls["fine-x", "y"] == "coarse"
     assert nulls["skew-x", "x"] == "skew-both" and nulls["skew-x", "y"] == "balanced"
     assert set(data["t"]) == {450} and data["step"].min() > 0
@@ -120,7 +120,7 @@ def test_half_times_follow_the_curves():
               ((half // 2, 9.0), (half, 3.0), (2 * half, 1.0))]  # fmt: skip
     own = pd.DataFrame(points, columns=["run", "step", "value"]).assign(role="own", axis="x", source="d")
     never = own.assign(axis="y", value=9.0)
-    null = own.assign(role="null", step=own["step"] * 2, source="e")
+    null = own.assign(role="nulls", step=own["step"] * 2, source="e")
     data = pd.concat([own, never, null]).assign(dataset="d", reference="none")
     assert "d: x 400, y never (nulls: x 800)" in imbalance_curves.finding(data)
 

@@ -24,7 +24,7 @@ COLUMNS = {
     "lattice": "spacing and skew in words",
     "reference": "none, factorised, gated or equal_resolution",
     "source": "the dataset whose curve it is",
-    "role": "own or null",
+    "role": "own or nulls",  # not null, which readers of CSV take for an empty cell
     "axis": "x or y",
     "run": "",
     "seed": "",
@@ -59,7 +59,7 @@ def select(results: Results) -> pd.DataFrame:
         name = str(row["dataset"])
         about = {"dataset": name, "lattice": in_words(results.of_dataset(name)), "reference": row["reference"]}
         own = [(axis, name, "own") for axis in OWN]
-        for axis, source, role in [*own, ("x", row["null_x"], "null"), ("y", row["null_y"], "null")]:
+        for axis, source, role in [*own, ("x", row["null_x"], "nulls"), ("y", row["null_y"], "nulls")]:
             found = known[(known["dataset"] == source) & (known["axis"] == axis) & (known["t"] == row["t"])]
             parts.append(found.rename(columns={"dataset": "source"}).assign(role=role, **about)[[*COLUMNS]])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
@@ -75,7 +75,7 @@ def draw(data: pd.DataFrame) -> Figure:
     for number, (panel, name) in enumerate(zip(axes, names, strict=True)):
         own = data[data["dataset"] == name]
         panel.axhline(RESOLUTION_LEVEL, **style.LEVEL)
-        null = own[own["role"] == "null"]
+        null = own[own["role"] == "nulls"]
         marks.curves(panel, null, "axis", NULL, 2.4, marker="", zorder=1.5)
         marks.curves(panel, own[own["role"] == "own"], "axis", OWN)
         missing = [axis for axis in OWN if not (null["axis"] == axis).any()]
@@ -107,7 +107,7 @@ def finding(data: pd.DataFrame) -> str:
     for name, own in data.groupby("dataset", sort=False):
         reference = own["reference"].iloc[0]
         text = f"{name}{'' if reference == 'none' else f' ({reference} reference)'}: {_times(own, 'own')}"
-        nulls = _times(own, "null")
+        nulls = _times(own, "nulls")
         parts.append(f"{text} (nulls: {nulls})" if nulls else text)
     level = f"{RESOLUTION_LEVEL:g} px"
     return f"Step at which the resolution reaches {level}, geometric mean over seeds: {rows.listed(parts, 2)}."
