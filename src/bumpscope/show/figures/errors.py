@@ -89,10 +89,12 @@ def draw(data: pd.DataFrame) -> Figure:
             )  # fmt: skip
         below.axhline(1.0, **style.LEVEL)
         above.set_title(f"{style.shortened(name, 16)} (n = {own['run'].nunique()})")
-    errors = data.loc[(data["quantity"] == "error") & (data["step"] > 0), ["q10", "q90", "chance"]]
-    low, high = errors["q10"].min(), errors[["q90", "chance"]].max().max()
+    errors = data[data["quantity"] == "error"]
+    errors = errors[errors["step"] > 0] if (errors["step"] > 0).any() else errors
+    # Of numbers alone, where no image has one bump.
+    low, high = np.fmin(errors["q10"].min(), 0.4), np.fmax(errors[["q90", "chance"]].max().max(), 2.0)
     first_above, first_below = panels[:, 0]
-    first_above.set(ylabel="distance from the request, px", ylim=(0.8 * min(low, 0.4), 1.25 * max(high, 2.0)))
+    first_above.set(ylabel="distance from the request, px", ylim=(0.8 * low, 1.25 * high))
     style.plain_logarithm(first_above.yaxis)
     first_below.set(ylabel="amplitude, width / σ", ylim=(0, None))
     handles = [Patch(color=look["color"]) for look in LOOKS.values()]
