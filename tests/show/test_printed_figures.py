@@ -17,7 +17,7 @@ from printed_figures import outside, overlapping, too_small
 from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 
 NAMES = gallery.names()
-WITH_IMAGES = {"manifold", "onset_map"}  # pictures and scales of colour; all others are lines and text alone
+WITH_IMAGES = {"contact_sheet", "manifold", "onset_map"}  # clouds of points, pictures and scales of colour
 STEPS = (0, 300, 600, 900, 1500)
 
 
