@@ -175,7 +175,7 @@ def test_the_slider_moves_everything_together(visit, file, results, how):
     after = seen.everything()
     assert all(one != other for one, other in zip(before, after, strict=True))
     assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "balanced-seed0", 400)
-    phases = results["balanced-seed0"].table("phases").set_index("step")
+    phases = results["balanced-seed0"].table("phases", judged=True).set_index("step")
     assert seen.readout()["latent"] == phases.loc[400, "latent_phase"]
     assert seen.readout()["behaviour"] == phases.loc[400, "behaviour_phase"]
     effects = results["balanced-seed0"].table("effects")
