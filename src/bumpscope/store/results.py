@@ -181,10 +181,10 @@ class Results:
             return self._put_together(name, columns, self.select(**given), filters, where)
         if given:
             self.select(**given)  # so that a run that does not exist is an error and not an empty table
-        if name in JUDGED and "weights" not in where:
-            filters = self._of_judged_weights(name, filters)
         if columns is None and filters is None and not given and not where:
             return self._whole(name)
+        if name in JUDGED and "weights" not in where:
+            filters = self._of_judged_weights(name, filters)
         path, rows = self.folder / TABLES[name].path, condition(name, given | where, filters)
         if not path.exists():
             raise missing(self.folder, name)
@@ -223,13 +223,14 @@ class Results:
         return pd.concat(frames, ignore_index=True)
 
     def _whole(self, name: str) -> pd.DataFrame:
-        """A table of the whole experiment; read again when its file has changed."""
+        """A table of the whole experiment, of judged weights; read again when its file has changed."""
         path = self.folder / TABLES[name].path
         if not path.exists():
             raise missing(self.folder, name)
         stamp = path.stat().st_mtime_ns
         if name not in self._kept or self._kept[name][0] != stamp:
-            self._kept[name] = stamp, read_table(name, path)
+            rows = self._of_judged_weights(name, None) if name in JUDGED else None
+            self._kept[name] = stamp, read_table(name, path, None, rows)
         # pandas copies columns on write, so what the caller changes does not change the kept frame.
         return self._kept[name][1].copy(deep=False)
 
