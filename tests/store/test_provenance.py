@@ -73,20 +73,21 @@ NETWORK = {f"denoise.{name}" for name in ("denoiser", "devices", "named", "proce
 NETWORK |= {"store.checkpoints", "seeding", *BUMPS}
 GENERATION = NETWORK | {"denoise.samplers", "probe.checkpoint", "probe.generation", "worlds.requests"}
 CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisation", "geometry", "order")}
-CLOUDS |= {"seeding", *BUMPS}
+# How large a sheet in disorder would be seen is asked of the rule that tells one.
+CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *BUMPS}
 CLOSURES = {
     "dataset": BUMPS,
     "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.machine", "store.provenance"},
     "generate": GENERATION,
-    "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "worlds.bayes"},
+    "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
     "interventions": NETWORK
     | {"denoise.samplers", "probe.checkpoint", "probe.generation", "probe.interventions", "worlds.behaviour"}
     | {"measure.components", "measure.order"},
     "behaviour": BUMPS | {"worlds.behaviour"},
-    "geometry": CLOUDS | {"measure.alignment", "store.clouds"},
+    "geometry": CLOUDS | {"measure.alignment", "measure.umaps", "store.clouds"},
     # Topology starts from the same components as geometry.
     "topology": {"measure.components", "measure.topology", "store.clouds", "seeding"},
-    "phases": {"measure.betti", "measure.phases"},
+    "phases": {"measure.as_read", "measure.betti", "measure.phases"},
     "vary": GENERATION | CLOUDS | {"worlds.behaviour"},
 }
 
@@ -314,7 +315,7 @@ def test_a_constant_of_the_trainer_changes_training_only(copy):
     assert copy.changed() == {"commands.train"}
 
 
-PROBING = {f"commands.{name}" for name in ("generate", "effects", "vary")}
+PROBING = {f"commands.{name}" for name in ("generate", "effects", "interventions", "vary")}
 
 
 def test_the_denoiser_changes_training_and_probing_only(copy):

@@ -180,7 +180,8 @@ def test_conditions_reach_the_parquet_reader(runs: Results, monkeypatch: pytest.
 
 def test_a_table_of_all_runs_is_one_tidy_frame(runs: Results) -> None:
     frame = runs.samples
-    assert list(frame.columns) == ["run", "dataset", "seed", "step", "sample", "mu_x", "mu_y", "split", "noise_seed"]
+    own = ["step", "weights", "sample", "mu_x", "mu_y", "split", "noise_seed"]
+    assert list(frame.columns) == ["run", "dataset", "seed", *own]
     assert frame["run"].unique().tolist() == NAMES and frame["dataset"].unique().tolist() == ["torus", "balanced"]
     assert frame.dtypes[["run", "dataset", "seed"]].astype(str).tolist() == ["str", "str", "int64"]
     assert len(frame) == 4 * len(STEPS) * SAMPLES and frame.index.is_unique
@@ -218,7 +219,7 @@ def test_rows_and_columns_are_chosen(runs: Results) -> None:
 
 
 def test_an_empty_cell_can_be_asked_for(folder: Path, runs: Results) -> None:
-    rows = [(0, "down3", 239, "own", "raw", label, "r2", 1.0) for label in ("requested", None)]
+    rows = [(0, "raw", "down3", 239, "own", "raw", label, "r2", 1.0) for label in ("requested", None)]
     path = folder / "runs/torus/seed=0/geometry.parquet"
     write_table("geometry", path, pd.DataFrame(rows, columns=TABLES["geometry"].names), METADATA)
     run = runs["torus-seed0"]
@@ -281,7 +282,7 @@ def test_tables_of_the_sensitivity_run_name_their_variant(folder: Path, runs: Re
     names = TABLES["varied_geometry"].names
     for variant in ("samples=8", "samples=16"):
         path = folder / f"sensitivity/{variant}/runs/torus/seed=0/geometry.parquet"
-        row = (0, "down3", 239, "own", "raw", "requested", "r2", 0.5)
+        row = (0, "raw", "down3", 239, "own", "raw", "requested", "r2", 0.5)
         write_table("varied_geometry", path, pd.DataFrame([row], columns=names), METADATA)
     with pytest.warns(UserWarning, match="missing for torus-seed1"):
         frame = runs.varied_geometry
