@@ -46,6 +46,10 @@ def test_every_table_of_the_contract_is_there_with_its_columns(project: Path) ->
         table = TABLES[name]
         places = [{"path": run.path, "dataset": run.dataset} for run in runs.itertuples()]
         for path in {project / "results" / table.path.format(**place) for place in places}:
+            if path == project / "results/runs/ring/seed=0/interventions.parquet":
+                # None are asked of it.
+                assert not path.exists()
+                continue
             # Reading checks every column's presence and type.
             frame = read_table(name, path)
             assert len(frame) or name == "coupling", path
@@ -94,6 +98,7 @@ CONFIGURATION = {"configuration"}
 JUDGED = AGGREGATION - {"runs"}
 ANALYSIS = {"behaviour", "geometry", "phases"}
 PROBED = ANALYSIS | {"generate", "topology"} | JUDGED
+TRAINED = PROBED | AGGREGATION | {"train", "effects", "interventions"}
 
 
 def _set(section: str, key: str, value: object) -> Callable[[dict], None]:
@@ -110,10 +115,10 @@ def _add_dataset(preset: dict) -> None:
 @pytest.mark.parametrize(
     ("change", "rules", "trainings"),
     [
-        (_set("analysis", "tolerance", 0.5), ANALYSIS | JUDGED, 0),
+        (_set("analysis", "tolerance", 0.5), ANALYSIS | JUDGED | {"interventions"}, 0),
         (_set("probe", "samples", 48), PROBED, 0),
-        (_set("probe", "effect_timesteps", [450]), {"effects"} | JUDGED, 0),
-        (_set("training", "learning_rate", 1.0e-3), PROBED | AGGREGATION | {"train", "effects"}, 2),
+        (_set("probe", "effect_timesteps", [300]), {"effects"} | JUDGED, 0),
+        (_set("training", "learning_rate", 1.0e-3), TRAINED, 2),
     ],
 )
 def test_a_key_reruns_just_what_depends_on_it(
@@ -125,18 +130,19 @@ def test_a_key_reruns_just_what_depends_on_it(
 
 
 @pytest.mark.parametrize(
-    ("change", "trainings"),
+    ("change", "trainings", "interventions"),
     [
-        (lambda preset: preset.update(seeds=[0, 1]), 2),
-        (_add_dataset, 1),
+        (lambda preset: preset.update(seeds=[0, 1]), 2, 1),
+        (_add_dataset, 1, 0),
     ],
 )
 def test_a_seed_or_dataset_added_runs_only_its_own_runs(
-    project: Path, change: Callable[[dict], None], trainings: int
+    project: Path, change: Callable[[dict], None], trainings: int, interventions: int
 ) -> None:
     plan = planned(project, preset=_preset(project, change))
     for rule in ("train", "generate", "effects", "behaviour", "geometry", "topology", "phases"):
         assert plan.pop(rule) == trainings
+    assert plan.pop("interventions", 0) == interventions
     plan.pop("dataset", None)
     assert set(plan) - CONFIGURATION == AGGREGATION
 
@@ -178,12 +184,12 @@ def test_a_dataset_override_reruns_only_that_dataset(project: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "rules"),
     [
-        ("src/bumpscope/measure/components.py", {"geometry", "topology", "phases"} | JUDGED),
+        ("src/bumpscope/measure/components.py", {"geometry", "topology", "phases", "interventions"} | JUDGED),
         ("src/bumpscope/measure/topology.py", {"topology", "phases"} | JUDGED),
-        ("src/bumpscope/worlds/behaviour.py", ANALYSIS | JUDGED),
+        ("src/bumpscope/worlds/behaviour.py", ANALYSIS | JUDGED | {"interventions"}),
         ("src/bumpscope/judge/claims/__init__.py", {"claims", "claims_as_csv", "report", "all"}),
         ("src/bumpscope/show/animation.py", {"animation", "all"}),
-        ("src/bumpscope/denoise/trainer.py", PROBED | AGGREGATION | {"train", "effects"}),
+        ("src/bumpscope/denoise/trainer.py", TRAINED),
         ("src/bumpscope/show/report/page.py", {"report", "all"}),
     ],
 )
@@ -338,6 +344,7 @@ def test_datasets_keep_the_order_of_the_configuration(project: Path) -> None:
 def test_a_shorter_training_leaves_no_checkpoint_of_the_longer_one(project: Path) -> None:
     def shorter(preset: dict) -> None:
         preset["datasets"].pop("ring")
+        preset["datasets"]["plane"].pop("probe")
         preset["training"] |= {"steps": 20, "checkpoints": [0, 20]}
         preset["probe"]["checkpoints"] = [0, 20]
 
