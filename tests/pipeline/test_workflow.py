@@ -20,6 +20,7 @@ from filelock import FileLock
 from bumpscope.config.loading import load
 from bumpscope.config.variants import readings
 from bumpscope.judge.sensitivity import QUALIFIERS, Probing
+from bumpscope.measure.as_read import UMAP_VERDICTS
 from bumpscope.store.manifest import verify
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_metadata, read_table
@@ -150,13 +151,14 @@ def test_a_seed_or_dataset_added_runs_only_its_own_runs(
 def test_a_cell_added_to_a_sweep_trains_only_itself_and_missing_controls(project: Path) -> None:
     def add_cell(preset: dict) -> None:
         common = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
-        preset["sweep"] = {"common": common, "spacings": {"dx": [2.0], "dy": [4.0]}}
+        preset["sweep"] = {"common": common, "spacings": {"dx": [2.0], "dy": [4.0]}, "controls": "both"}
 
     done = snakemake(project, "--dry-run", preset=_preset(project, add_cell))
     assert done.returncode == 0, done.stdout + done.stderr
     text = done.stdout + done.stderr
-    # The balanced lattice at 2 px is there as `plane`; no square lattice has about as many images.
-    added = ["dx2_dy4", "dx4_dy2", "dx4_dy4"]
+    # The cell, its mirror image, and of each spacing the null in x alone, in y alone and in both. The balanced lattice
+    # at 2 px is there as `plane`; no square lattice has about as many images.
+    added = ["dx12_dy2", "dx12_dy4", "dx2_dy12", "dx2_dy4", "dx4_dy12", "dx4_dy2", "dx4_dy4"]
     assert sorted(set(re.findall(r"Training (\w+) with seed 0", text))) == added
     plan = jobs(text)
     for rule in ("dataset", "train", "generate", "effects", "behaviour", "geometry", "topology", "phases"):
@@ -389,13 +391,13 @@ def varied(experiment: tuple[Path, float]) -> Iterator[tuple[Path, str]]:
 
 def test_sensitivity_trains_nothing_and_prints_what_it_writes(varied: tuple[Path, str]) -> None:
     project, told = varied
-    assert jobs(told) == {"vary": 3, "sensitivity": 1}
+    assert jobs(told) == {"vary": 4, "sensitivity": 1}
     text = (project / "results/sensitivity.txt").read_text(encoding="utf-8")
     assert text in told
-    assert re.search(r"^\d+ of 36 verdicts change", text, flags=re.MULTILINE)
+    assert re.search(r"^\d+ of 56 verdicts change", text, flags=re.MULTILINE)
     verdicts = read_table("sensitivity", project / "results/sensitivity.parquet")
     assert verdicts.groupby("factor")["level"].nunique().to_dict() == {
-        "configured": 1, "tolerance": 1, "place": 3, "samples": 1, "sampler": 1,
+        "configured": 1, "tolerance": 1, "place": 3, "samples": 1, "sampler": 1, "weights": 1,
     }  # fmt: skip
     places = read_table("places", project / "results/places.parquet")
     assert places.groupby(["run", "step"]).size().to_dict() == {("plane-seed0", 0): 4, ("plane-seed0", 60): 4}
@@ -412,6 +414,9 @@ def test_read_as_configured_a_run_shows_exactly_what_it_shows_in_the_experiment(
     tables = [read_table(f"varied_{name}", folder / f"{name}.parquet") for name in ("behaviour", "geometry")]
     metrics, phases = Probing(row.to_dict(), *tables).read(first)
     own = read_table("phases", results / "runs/plane/seed=0/phases.parquet")
+    # A reading is of one place, and makes no UMAPs.
+    own = own[own["judged"]].drop(columns=UMAP_VERDICTS).reset_index(drop=True)
+    assert len(own) == 2
     pd.testing.assert_frame_equal(phases[own.columns], own)
     own = read_table("metrics", results / "metrics.parquet", filters=[("run", "==", "plane-seed0")])
     both = metrics.merge(own, on=["step", *QUALIFIERS], suffixes=("", "_own"))
