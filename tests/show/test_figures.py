@@ -12,6 +12,7 @@ from bumpscope.measure import topology
 from bumpscope.show import gallery, manifold_view, marks, rows, style
 from bumpscope.show.figures import (
     behaviour_mix,
+    contact_sheet,
     decodability,
     event_order,
     label_effects,
@@ -481,6 +482,13 @@ def test_predictions_are_compared_at_timesteps_of_their_own_pair(tmp_path):
     data = prediction.select(Results(write_results(tmp_path, pair | others, **FEW)))
     times = data.groupby("quantity")["t"].unique().map(list).to_dict()
     assert times == {"correct": [-1], "effect_x": [450], "residual": [600]}
+
+
+def test_the_contact_sheet_shows_the_judged_place_where_no_later_timestep_was_read(full):
+    place = {"layer": "down3", "t": 239, "noise": "own", "weights": "raw"}
+    points = pd.DataFrame([place | {"sample": sample, "step": 900} for sample in range(3)])
+    ((variant, rows),) = contact_sheet._variants(points, full["balanced-seed0"])
+    assert variant == "down3, t = 239" and len(rows) == 3
 
 
 def test_both_weights_are_shown_where_both_were_probed(full, selected, tmp_path):

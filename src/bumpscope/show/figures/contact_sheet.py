@@ -54,12 +54,11 @@ def _variants(points: pd.DataFrame, run: Run) -> list[tuple[str, pd.DataFrame]]:
     of_layer = points[points["layer"] == layer]
     here, own, weights = of_layer["t"] == t, of_layer["noise"] == "own", of_layer["weights"] == run.weights
     last = int(of_layer.loc[own & weights, "t"].min()) if len(of_layer) else t
-    chosen = {
-        f"{layer}, t = {t}": here & own & weights,
-        f"{layer}, t = {last}": (of_layer["t"] == last) & own & weights & (last != t),
-        "shared noise": here & ~own & weights,
-    } | {WEIGHTS[name]: here & own & (of_layer["weights"] == name) for name in WEIGHTS if name != run.weights}
-    return [(name, of_layer[rows_]) for name, rows_ in chosen.items() if rows_.any()]
+    chosen = [(f"{layer}, t = {t}", here & own & weights), ("shared noise", here & ~own & weights)]
+    if last != t:
+        chosen.insert(1, (f"{layer}, t = {last}", (of_layer["t"] == last) & own & weights))
+    chosen += [(WEIGHTS[name], here & own & (of_layer["weights"] == name)) for name in WEIGHTS if name != run.weights]
+    return [(name, of_layer[rows_]) for name, rows_ in chosen if rows_.any()]
 
 
 def _verdicts(run: Run) -> pd.DataFrame:

@@ -78,7 +78,10 @@ def finding(data: pd.DataFrame) -> str:
     parts = []
     for weights, own in data.groupby("weights", sort=False):
         of = dict(iter(own.groupby("quantity")))
-        told = [f"half of the images right at step {half_time_in_words(of['correct'])}"] if "correct" in of else []
+        told = []
+        if "correct" in of:
+            when = half_time_in_words(of["correct"])
+            told.append(f"half of the images right {f'at step {when}' if when[0].isdigit() else when}")
         if "misplaced" in of:
             most = of["misplaced"].groupby("run")["value"].max().mean()
             told.append(f"at most {most:.0%} misplaced")
