@@ -34,7 +34,10 @@ def configurations(count: int) -> dict[str, dict[str, object]]:
     skews = {"spacing": 1.0, "x": [round(0.05 * (k + 1), 2) for k in range(exponents)]}
     return {
         ONE_DATASET: {"seeds": list(range(count)), "datasets": {"balanced": {"margin": 2.0}}},
-        SWEEP: {"seeds": list(range(SEEDS_OF_A_CELL)), "sweep": {"common": {"margin": 2.0}, "skews": skews}},
+        SWEEP: {
+            "seeds": list(range(SEEDS_OF_A_CELL)),
+            "sweep": {"common": {"margin": 2.0}, "skews": skews, "controls": "balanced"},
+        },
     }
 
 

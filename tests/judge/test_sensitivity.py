@@ -145,7 +145,7 @@ def test_what_is_not_read_again_stays(experiment, probings):
     assert not metrics.duplicated(["run", "step", *QUALIFIERS]).any()
     assert len(matching(metrics, **EFFECT)) == 1
     # Numbers of the place that is read again are replaced, those of other places stay.
-    r2 = matching(metrics, quantity="r2", factor=None, space="pca3", label="requested", dataset="balanced")
+    r2 = matching(metrics, quantity="r2", factor="x", space="raw", label="requested", dataset="balanced")
     assert set(r2.layer) == {"down3", "up1"} and (r2.groupby("layer").size() == len(STEPS) * len(probings)).all()
     assert set(phases[phases.dataset == "dense"].layer) == {"down3"}
     assert set(phases[phases.dataset == "balanced"].layer) == {"up1"}

@@ -160,7 +160,10 @@ def test_a_number_beyond_its_target_is_not_met(asked, kept):
         every = judgements.of_clouds(tables[name]) if name.startswith("clouds") else judgements.of_instruments(tables)
         return next(one for one in every if one.asked.startswith(asked))
 
-    assert judged(kept).met and "not met" not in judged(kept).result
+    # The kept tables hold few clouds, so that one wrong count can miss a target; here all are right.
+    within = kept[name].assign(betti_found=kept[name]["betti"]) if "Betti" in asked else kept[name]
+    met = judged(kept | {name: within})
+    assert met.met and "not met" not in met.result
     missed = judged(kept | {name: kept[name].assign(**beyond)})
     assert not missed.met and missed.result.endswith("**not met**")
 

@@ -237,7 +237,14 @@ def test_the_page_stays_within_its_limit_and_says_what_it_leaves_out(four, room)
 
 
 def run(dataset: str, seed: int) -> Run:
-    info = {"run": f"{dataset}{seed}", "dataset": dataset, "seed": seed, "path": "", "boundary": "plane"}
+    info = {
+        "run": f"{dataset}{seed}",
+        "dataset": dataset,
+        "seed": seed,
+        "path": "",
+        "boundary": "plane",
+        "weights": "raw",
+    }
     return Run(Path(), info | {"image_size": 16})
 
 

@@ -50,7 +50,7 @@ MEASURES = {
     "resolution": "resolution",
     "effects": "label effects",
     "accuracy": "accuracy",
-    "rare": "use at rare positions",
+    "rare": "use where rare",
 }
 # Kind of imbalance -> title, and name of its axis.
 KINDS = {
@@ -123,7 +123,7 @@ def draw(data: pd.DataFrame) -> Figure:
             _imbalance_axis(panel, np.unique(of_kind["imbalance"]), logarithmic=kind != "frequency")
             title, label = KINDS[kind]
             panel.set_xlabel(label if ends is GAP else "")
-            panel.set_title(f"{title}: {MEASURES[measure]}" if ends is INDEX else "")
+            panel.set_title(f"{title}:\n{MEASURES[measure]}" if ends is INDEX else "")
         panels[0].set_ylabel("coupling index" if ends is INDEX else "gap of the pair, ln steps")
     looks = {
         style.MODEL_NAMES[name]: {"linestyle": "-", "markersize": 4.5, **look}
