@@ -8,10 +8,7 @@ clouds-FAMILY.parquet, a row for each cloud: known values, measured values, and 
 
 from __future__ import annotations
 
-import argparse
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +21,7 @@ from bumpscope.measure.phases import latent_phase
 from bumpscope.measure.topology import persistence
 from clouds import MIXTURES, Cloud
 from known_values import ACCEPTED, WITHOUT_LABEL, known_values
-from truth_tables import RESULTS, save
+from truth_tables import in_parallel, measure_families
 
 FAMILIES = ("fresh", "tuned")
 KINDS = {
@@ -131,22 +128,8 @@ def measured(family: str, clouds: int, processes: int = 1) -> pd.DataFrame:
     if family == "fresh":
         tori = [kind for kind in KINDS[family] if fresh_clouds.KINDS[kind].boundary == "torus"]
         tasks += [(kind, index, "", min(fresh_clouds.SAMPLES)) for kind in tori for index in range(1, clouds // 2, 2)]
-    if processes == 1:
-        return pd.DataFrame([row(family, task) for task in tasks])
-    with ProcessPoolExecutor(processes) as pool:
-        return pd.DataFrame(pool.map(partial(row, family), tasks, chunksize=10))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
-    parser.add_argument("--clouds", type=int, default=100, help="of each kind")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=RESULTS)
-    chosen = parser.parse_args()
-    for family in chosen.family:
-        save(f"clouds-{family}", measured(family, chosen.clouds, chosen.processes), chosen.folder)
+    return in_parallel(partial(row, family), tasks, processes)
 
 
 if __name__ == "__main__":
-    main()
+    measure_families(__doc__, "clouds", measured, FAMILIES, 100)

@@ -8,10 +8,7 @@ for each cloud: its phase, the verdict and the numbers behind it.
 
 from __future__ import annotations
 
-import argparse
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -21,7 +18,7 @@ from bumpscope.measure.as_read import as_read, rest_of
 from bumpscope.measure.components import decompose
 from bumpscope.measure.umaps import umap_numbers
 from measure_clouds import FAMILIES, FIRST_SEED, KINDS, cloud
-from truth_tables import RESULTS, save
+from truth_tables import in_parallel, measure_families
 
 # The kinds on which the topology rule was set as well: codes, and noise of two components.
 ASKED = KINDS | {"tuned": [*KINDS["tuned"], *synthetic_clouds.HARDER]}
@@ -54,22 +51,8 @@ def row(family: str, task: tuple[str, int]) -> dict[str, object]:
 def measured(family: str, clouds: int, processes: int = 1) -> pd.DataFrame:
     """This many clouds of each kind."""
     tasks = [(kind, index) for index in range(clouds) for kind in ASKED[family]]
-    if processes == 1:
-        return pd.DataFrame([row(family, task) for task in tasks])
-    with ProcessPoolExecutor(processes) as pool:
-        return pd.DataFrame(pool.map(partial(row, family), tasks))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
-    parser.add_argument("--clouds", type=int, default=10, help="of each kind")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=RESULTS)
-    chosen = parser.parse_args()
-    for family in chosen.family:
-        save(f"umaps-{family}", measured(family, chosen.clouds, chosen.processes), chosen.folder)
+    return in_parallel(partial(row, family), tasks, processes)
 
 
 if __name__ == "__main__":
-    main()
+    measure_families(__doc__, "umaps", measured, FAMILIES, 10)

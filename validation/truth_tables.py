@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -15,8 +19,8 @@ sys.path.append(str(ROOT / "benchmarks"))
 from record import read_table, write_table  # noqa: E402
 from writing import DOCS, NOT_MEASURED, as_csv, link, markdown, significant, write  # noqa: E402
 
-__all__ = ["DOCS", "NOT_MEASURED", "RESULTS", "ROOT", "as_csv", "frames", "link", "load", "markdown", "save"]
-__all__ += ["significant", "write"]
+__all__ = ["DOCS", "NOT_MEASURED", "RESULTS", "ROOT", "as_csv", "frames", "in_parallel", "link", "load"]
+__all__ += ["markdown", "measure_families", "save", "significant", "write"]
 
 
 def save(name: str, frame: pd.DataFrame, folder: Path = RESULTS) -> None:
@@ -28,6 +32,34 @@ def save(name: str, frame: pd.DataFrame, folder: Path = RESULTS) -> None:
 def load(name: str, folder: Path = RESULTS) -> tuple[pd.DataFrame, dict[str, str]] | None:
     """A table and the machine it was measured on; None where it was not measured."""
     return read_table(folder / f"{name}.parquet")
+
+
+def in_parallel(row: Callable[[Any], dict[str, object]], tasks: Sequence[Any], processes: int) -> pd.DataFrame:
+    """The row of each task, in the order of the tasks."""
+    if processes == 1:
+        return pd.DataFrame([row(task) for task in tasks])
+    with ProcessPoolExecutor(processes) as pool:
+        return pd.DataFrame(pool.map(row, tasks, chunksize=10))
+
+
+def measure_families(
+    about: str, prefix: str, measured: Callable[[str, int, int], pd.DataFrame], families: Sequence[str], clouds: int
+) -> None:
+    """A command that measures clouds of known truth and writes ``prefix-FAMILY.parquet``.
+
+    Args:
+        about: its description.
+        measured: from family, number of clouds of each kind and processes to the table.
+        clouds: of each kind, unless it is told otherwise.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", nargs="+", choices=families, default=families)
+    parser.add_argument("--clouds", type=int, default=clouds, help="of each kind")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    for family in chosen.family:
+        save(f"{prefix}-{family}", measured(family, chosen.clouds, chosen.processes), chosen.folder)
 
 
 def frames(*names: str, folder: Path = RESULTS) -> dict[str, pd.DataFrame]:

@@ -122,6 +122,12 @@ def without_return(phases: Sequence[str]) -> bool:
     return changes == ["A", "B", "C"]
 
 
+def counted_without_return(verdicts: pd.DataFrame) -> str:
+    """How many runs pass A, then B, then C with no return, as ``1 of 5``; columns run, step, phase."""
+    strips = verdicts.sort_values("step").groupby("run")["phase"].apply(list)
+    return f"{sum(map(without_return, strips))} of {len(strips)}"
+
+
 def _first_in(phase: str, steps: np.ndarray, verdicts: np.ndarray) -> Onset | None:
     return onset(steps, np.where(np.isnan(verdicts), np.nan, verdicts >= PHASES[phase]))
 

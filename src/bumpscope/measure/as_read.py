@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.measure.phases import BLIND, FULL, NONE, PARTIAL, PLACE
+from bumpscope.measure.phases import BLIND, FULL, NONE, PARTIAL, PLACE, number
 
+# The UMAP that the rule reads.
+SPACE = "umap3"
 UMAP_VERDICTS = ["latent_phase_umap", "order_umap", "latent_phase_umap_shared"]
 
 
@@ -63,9 +65,9 @@ def as_read(geometry: pd.DataFrame) -> tuple[str, str | None, str]:
     Returns:
         (A, B, C, ? or blind; one of ``ORDERS``, or None where order is not defined; reason).
     """
-    x, y = (_value(geometry, "requested", f"r2_{axis}_median") for axis in "xy")
-    control = min(_value(geometry, "shuffled", f"r2_{axis}_median") for axis in "xy")
-    knn_r2 = _value(geometry, "requested", "knn_r2_median")
+    x, y = (number(geometry, "requested", f"r2_{axis}_median", SPACE) for axis in "xy")
+    control = max(number(geometry, "shuffled", f"r2_{axis}_median", SPACE) for axis in "xy")
+    knn_r2 = number(geometry, "requested", "knn_r2_median", SPACE)
     rest, planted = rest_of(geometry), rest_of(geometry, "_planted")
     numbers = f"UMAP: R2 {x:.2f} of x and {y:.2f} of y, kNN R2 {knn_r2:.2f}, rest {rest:.2f}, planted {planted:.2f}"
     if not np.isfinite([x, y, control, rest]).all():
@@ -85,15 +87,8 @@ def as_read(geometry: pd.DataFrame) -> tuple[str, str | None, str]:
 
 def rest_of(geometry: pd.DataFrame, suffix: str = "") -> float:
     """Variance that the UMAP does not tell of the cloud, over that which a UMAP does not tell of noise like it."""
-    told, of_noise = (_value(geometry, None, f"told_variance{suffix}{kind}") for kind in ("", "_noise"))
+    told, of_noise = (number(geometry, None, f"told_variance{suffix}{kind}", SPACE) for kind in ("", "_noise"))
     return (1 - told) / (1 - of_noise)
-
-
-def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:
-    """A number of the UMAP to three dimensions; NaN where the table has none."""
-    of_label = geometry.label.isna() if label is None else geometry.label == label
-    found = geometry.value[(geometry.space == "umap3") & of_label & (geometry.metric == metric)]
-    return float(found.iloc[0]) if len(found) else np.nan
 
 
 def phases_as_read(geometry: pd.DataFrame) -> pd.DataFrame:

@@ -95,7 +95,7 @@ def latent_phase(
         (A, B, C, ? or blind; one of ``ORDERS``, or None where order is not defined; reason).
     """
     rank, breadth, thickness, gaussian, visible = (
-        _value(geometry, None, metric)
+        number(geometry, None, metric)
         for metric in ("rank", "breadth", "thickness", "gaussian_p", "least_visible_sheet")
     )
     order = _order(geometry, "requested")
@@ -105,7 +105,7 @@ def latent_phase(
     least = np.array([THRESHOLDS.ordered_trustworthiness, THRESHOLDS.ordered_knn_r2, THRESHOLDS.ordered_r2])
     # An undefined control has no order.
     beaten = [name for name, control in controls.items() if _exceeds(order, control)]
-    mean_r2 = _value(geometry, "requested", "r2")
+    mean_r2 = number(geometry, "requested", "r2")
     numbers = (
         f"trustworthiness {order[0]:.2f}, kNN R2 {order[1]:.2f}, linear R2 {order[2]:.2f} (weaker axis) and "
         f"{mean_r2:.2f} (mean), breadth {breadth:.2f}, thickness {thickness:.2f}, rank {rank:.0f}"
@@ -142,17 +142,17 @@ def is_sheet(breadth: float, thickness: float, gaussian_p: float) -> bool:
     return flat and gaussian_p < THRESHOLDS.gaussian
 
 
-def _value(geometry: pd.DataFrame, label: str | None, metric: str) -> float:
-    """A number of the raw cloud; NaN where the table has none."""
+def number(geometry: pd.DataFrame, label: str | None, metric: str, space: str = "raw") -> float:
+    """A number of a cloud in one space; NaN where the table has none."""
     of_label = geometry.label.isna() if label is None else geometry.label == label
-    found = geometry.value[(geometry.space == "raw") & of_label & (geometry.metric == metric)]
+    found = geometry.value[(geometry.space == space) & of_label & (geometry.metric == metric)]
     return float(found.iloc[0]) if len(found) else np.nan
 
 
 def _order(geometry: pd.DataFrame, label: str) -> np.ndarray:
     """Trustworthiness, kNN-probe R2, and the linear R2 of the weaker coordinate."""
     trustworthiness, knn_r2, r2_x, r2_y = (
-        _value(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised", "r2_x", "r2_y")
+        number(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised", "r2_x", "r2_y")
     )
     return np.array([trustworthiness, knn_r2, np.minimum(r2_x, r2_y)])
 

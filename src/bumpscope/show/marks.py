@@ -242,6 +242,35 @@ def phase_strip(
     return stretches
 
 
+def groups_height(places: int, seeds: int) -> float:
+    """Height of a figure, inches, with :func:`phase_groups` of this many places and seeds."""
+    per_seed = min(0.1, ((style.TALLEST - 1.6) / places - 0.16) / seeds)
+    return 0.9 + places * (0.16 + per_seed * seeds)
+
+
+def phase_groups(axes: Axes, verdicts: pd.DataFrame, places: Sequence[str], steps: pd.Series) -> None:
+    """A group of strips for each place, a strip for each seed.
+
+    Args:
+        verdicts: columns place, seed, step, phase (empty where it was not judged).
+        steps: all checkpoints.
+    """
+    seeds = sorted(verdicts["seed"].unique())
+    height = 0.85 / max(len(seeds), 1)
+    drawn: list[tuple[float, float, str]] = []
+    for row, place in enumerate(places):
+        here = verdicts[(verdicts["place"] == place) & verdicts["phase"].notna()]
+        if here.empty:
+            note(axes, "not judged", 0.5, row + 0.425, transform=axes.get_yaxis_transform())
+        for number, seed in enumerate(seeds):
+            strip = here[here["seed"] == seed].sort_values("step")
+            if len(strip):
+                drawn += phase_strip(axes, row + height * (number + 0.5), 0.9 * height, strip["step"], strip["phase"])
+    axes.set_yticks([row + 0.425 for row in range(len(places))], places)
+    axes.set_ylim(len(places), -0.15)
+    strip_axes(axes, steps, drawn)
+
+
 def name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
     """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
     across = axes.transData + axes.transAxes.inverted()
@@ -266,7 +295,8 @@ def strip_axes(axes: Axes, steps: pd.Series, drawn: Sequence[tuple]) -> None:
     style.step_axis(axes, checkpoints)
     axes.set_xticks(checkpoints, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
-    axes.set_xlim(min(stretch[0] for stretch in drawn), max(stretch[1] for stretch in drawn))
+    if drawn:
+        axes.set_xlim(min(stretch[0] for stretch in drawn), max(stretch[1] for stretch in drawn))
 
 
 def phase_legend(figure: Figure) -> None:

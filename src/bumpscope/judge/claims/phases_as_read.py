@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.claims.phases_in_order import SIGNIFICANCE, share_p
+from bumpscope.judge.claims.phases_in_order import majority
 from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, histories
 from bumpscope.judge.intervals import proportion_interval
-from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, Bound, Check, Judged, count
+from bumpscope.judge.verdicts import NEEDED, Bound, Check, Judged, count
 from bumpscope.measure.phases import BLIND
 
 ID = "C1-umap"
@@ -29,7 +29,7 @@ def judge(data: Data) -> Judged:
     """The rule of C1, with phases read from UMAPs as :func:`bumpscope.measure.as_read.as_read` says.
 
     The verdict is that of the first layer and timestep. Other places, and images that share their noise, are shown.
-    Left out are also runs that end ordered in part: a UMAP may tear an ordered sheet. The power is the share of the
+    Runs that end ordered in part tell nothing either: a UMAP may tear an ordered sheet. The power is the share of the
     checkpoints before C at which a sheet in disorder, planted in the cloud, would be read as B; below 0.8 the claim is
     undetermined.
     """
@@ -53,12 +53,7 @@ def judge(data: Data) -> Judged:
     if finished:
         share = float(np.mean(by_seed({key: _sight(phases, key) for key in finished})))
         checks.append(count("power: share of checkpoints before C with sight", share, NEEDED, Bound(least=SIGHT)))
-    if seeds:
-        level = Bound(most=SIGNIFICANCE)
-        checks += [
-            count("one-sided p, more than half", share_p(good, seeds, "greater"), SUPPORTS, level),
-            count("one-sided p, fewer than half", share_p(good, seeds, "less"), CONTRADICTS, level),
-        ]
+    checks += majority(finished, told)
     checks += _shown(phases)
     return Judged(proportion_interval(good, seeds), len(told), checks)
 

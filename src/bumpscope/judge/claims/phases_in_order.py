@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import cast
 
 import pandas as pd
@@ -55,17 +55,24 @@ def judge(data: Data) -> Judged:
         count("seeds", seeds, NEEDED, Bound(least=FEWEST_SEEDS)),
         count("seeds in order", good, subject=where),
     ]
-    if seeds:
-        level = Bound(most=SIGNIFICANCE)
-        worst = by_seed({key: float(run.told and run.in_order) for key, run in finished.items()})
-        best = by_seed({key: float(not run.told or run.in_order) for key, run in finished.items()})
-        more, fewer = sum(share == 1 for share in worst), sum(share == 1 for share in best)
-        checks += [
-            count("one-sided p, more than half", share_p(more, len(worst), "greater"), SUPPORTS, level),
-            count("one-sided p, fewer than half", share_p(fewer, len(best), "less"), CONTRADICTS, level),
-        ]
+    checks += majority(finished, told)
     checks += [*_onsets(finished), *_everywhere(finished, data), *_drawn(finished, data.table("metrics", **TELLS))]
     return Judged(proportion_interval(good, seeds), len(told), checks)
+
+
+def majority(finished: Mapping[RunKey, History], told: Container[RunKey]) -> Iterator[Check]:
+    """Whether more, or fewer, than half of all seeds are in order, even if all runs that tell nothing were otherwise.
+
+    Leaving those runs out would favour support: a run that shows B proves that a B would be seen.
+    """
+    if not any(key in told for key in finished):
+        return
+    worst = by_seed({key: float(key in told and run.in_order) for key, run in finished.items()})
+    best = by_seed({key: float(key not in told or run.in_order) for key, run in finished.items()})
+    more, fewer = sum(share == 1 for share in worst), sum(share == 1 for share in best)
+    level = Bound(most=SIGNIFICANCE)
+    yield count("one-sided p, more than half", share_p(more, len(worst), "greater"), SUPPORTS, level)
+    yield count("one-sided p, fewer than half", share_p(fewer, len(best), "less"), CONTRADICTS, level)
 
 
 def share_p(good: int, seeds: int, alternative: str) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bumpscope.judge.histories import without_return
+from bumpscope.judge.histories import counted_without_return
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
@@ -72,8 +72,6 @@ def finding(data: pd.DataFrame) -> str:
     """In how many runs the phases come in order, as a sentence."""
     if data.empty:
         return NOTHING
-    counts = []
-    for kind in KINDS.values():
-        strips = data[data["kind"] == kind].sort_values("step").groupby("run")["phase"].apply(list)
-        counts.append(f"{kind} phases in {sum(map(without_return, strips))} of {len(strips)} runs")
+    of_kinds = {kind: counted_without_return(data[data["kind"] == kind]) for kind in KINDS.values()}
+    counts = [f"{kind} phases in {count} runs" for kind, count in of_kinds.items()]
     return f"A, then B, then C with no return: {' and '.join(counts)}."

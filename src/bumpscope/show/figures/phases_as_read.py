@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bumpscope.judge.histories import without_return
+from bumpscope.judge.histories import counted_without_return
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
@@ -61,26 +61,11 @@ def draw(data: pd.DataFrame) -> Figure:
     if data.empty:
         return style.without_data(NOTHING)
     places, note = rows.first(data["place"], MOST_PLACES, "places")
-    seeds = sorted(data["seed"].unique())
-    per_seed = min(0.1, ((style.TALLEST - 1.6) / len(places) - 0.16) / len(seeds))
-    height = 0.85 / len(seeds)
-    figure, panels = style.panels(2, 2, 0.9 + len(places) * (0.16 + per_seed * len(seeds)), WIDTH, sharey=True)
+    height = marks.groups_height(len(places), data["seed"].nunique())
+    figure, panels = style.panels(2, 2, height, WIDTH, sharey=True)
     for axes, (rule, title) in zip(panels, RULES.items(), strict=True):
-        drawn: list[tuple[float, float, str]] = []
-        own = data[data["rule"] == rule]
-        for row, place in enumerate(places):
-            here = own[(own["place"] == place) & own["phase"].notna()]
-            if here.empty:
-                marks.note(axes, "not judged", 0.5, row + 0.425, transform=axes.get_yaxis_transform())
-            for number, seed in enumerate(seeds):
-                strip = here[here["seed"] == seed].sort_values("step")
-                if len(strip):
-                    middle = row + height * (number + 0.5)
-                    drawn += marks.phase_strip(axes, middle, 0.9 * height, strip["step"], strip["phase"])
+        marks.phase_groups(axes, data[data["rule"] == rule], places, data["step"])
         axes.set_title(title)
-        axes.set_yticks([row + 0.425 for row in range(len(places))], places)
-        axes.set_ylim(len(places), -0.15)
-        marks.strip_axes(axes, data["step"], drawn)
     marks.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure
@@ -94,8 +79,8 @@ def finding(data: pd.DataFrame) -> str:
     for place, own in data.dropna(subset="phase").groupby("place", sort=False):
         told = []
         for rule in RULES:
-            strips = own[own["rule"] == rule].sort_values("step").groupby("run")["phase"].apply(list)
-            if len(strips):
-                told.append(f"{rule} {sum(map(without_return, strips))} of {len(strips)}")
+            verdicts = own[own["rule"] == rule]
+            if len(verdicts):
+                told.append(f"{rule} {counted_without_return(verdicts)}")
         parts.append(f"{place}: {', '.join(told)}")
     return f"{data['dataset'].iloc[0]}: runs that pass A, then B, then C with no return. {rows.listed(parts, 6)}."

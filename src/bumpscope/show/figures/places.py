@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bumpscope.config.model import IMAGE_LAYER
-from bumpscope.judge.histories import without_return
+from bumpscope.judge.histories import counted_without_return
 from bumpscope.measure.metrics import PHASES
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
@@ -56,20 +56,10 @@ def draw(data: pd.DataFrame) -> Figure:
         return style.without_data(NOTHING)
     last = [place for place in (IMAGES, BEHAVIOUR) if (data["place"] == place).any()]
     shown, note = rows.first(data.loc[~data["place"].isin(last), "place"], MOST_PLACES, "places")
-    places, seeds = [*shown, *last], sorted(data["seed"].unique())
-    per_seed = min(0.1, ((style.TALLEST - 1.6) / len(places) - 0.16) / len(seeds))
-    figure, (axes,) = style.panels(1, 1, 0.9 + len(places) * (0.16 + per_seed * len(seeds)), WIDTH)
-    height = 0.85 / len(seeds)
-    drawn: list[tuple[float, float, str]] = []
-    for row, place in enumerate(places):
-        for number, seed in enumerate(seeds):
-            strip = data[(data["place"] == place) & (data["seed"] == seed)].sort_values("step")
-            if len(strip):
-                middle = row + height * (number + 0.5)
-                drawn += marks.phase_strip(axes, middle, 0.9 * height, strip["step"], strip["phase"])
-    axes.set_yticks([row + 0.425 for row in range(len(places))], places)
-    axes.set_ylim(len(places), -0.15)
-    marks.strip_axes(axes, data["step"], drawn)
+    places = [*shown, *last]
+    height = marks.groups_height(len(places), data["seed"].nunique())
+    figure, (axes,) = style.panels(1, 1, height, WIDTH)
+    marks.phase_groups(axes, data, places, data["step"])
     marks.phase_legend(figure)
     style.heading(figure, finding(data), note)
     return figure
@@ -81,6 +71,5 @@ def finding(data: pd.DataFrame) -> str:
         return NOTHING
     parts = []
     for place, own in data.groupby("place", sort=False):
-        strips = own.sort_values("step").groupby("run")["phase"].apply(list)
-        parts.append(f"{place} {sum(map(without_return, strips))} of {len(strips)}")
+        parts.append(f"{place} {counted_without_return(own)}")
     return f"{data['dataset'].iloc[0]}: runs that pass A, then B, then C with no return: {rows.listed(parts, 6)}."
