@@ -115,8 +115,10 @@ def finding(data: pd.DataFrame) -> str:
     parts = []
     for layer in in_network_order(own.loc[own["line"].isin(LAYER), "layer"]):
         values = {line: means.get((line, layer)) for line in LAYER}
-        shown = ("right, without the label", "right, changed at random", "at the label put in")
-        removed, random, patched = (values[line] for line in shown)
-        if removed is not None and random is not None and patched is not None:
-            parts.append(f"{layer} {removed:.0%} (random change {random:.0%}), {patched:.0%} at a label put in")
+        # What remains means nothing without what there was.
+        shown = ("right, unchanged", "right, without the label", "right, changed at random", "at the label put in")
+        unchanged, removed, random, patched = (values[line] for line in shown)
+        if None not in (unchanged, removed, random, patched):
+            told = f"{removed:.0%} of {unchanged:.0%} (random change {random:.0%}), {patched:.0%} at a label put in"
+            parts.append(f"{layer} {told}")
     return f"{name}, step {step}, images right without a layer's label: {'; '.join(parts)}."
