@@ -62,7 +62,7 @@ def figures_page() -> str:
         parts.append(f"## {topic}")
         parts += [_section(module) for module in modules if topic == module.TOPIC]
         if topic == animation.TOPIC:
-            parts.append("### `manifold.gif`\n\n" + _wrapped(f"{gallery.title(animation)}. {animation.CAPTION}"))
+            parts.append("### `manifold.gif`\n\n" + _wrapped(_about(animation)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,8 +70,15 @@ def _section(module: ModuleType) -> str:
     name = module.__name__.rpartition(".")[2]
     width = "two columns" if module.WIDTH == style.DOUBLE else "one column"
     columns = [f"`{column}`" + (f" ({meaning})" if meaning else "") for column, meaning in module.COLUMNS.items()]
-    about = _wrapped(f"{gallery.title(module)}. {module.CAPTION}")
-    return f"### `{name}`\n\n{about}\n\n" + _wrapped(f"Width: {width}. Columns: {', '.join(columns)}.")
+    return f"### `{name}`\n\n{_wrapped(_about(module))}\n\n" + _wrapped(
+        f"Width: {width}. Columns: {', '.join(columns)}."
+    )
+
+
+def _about(module: ModuleType) -> str:
+    """Title and caption; a title that is a question needs no full stop."""
+    title = gallery.title(module)
+    return f"{title}{'' if title.endswith('?') else '.'} {module.CAPTION}"
 
 
 def _wrapped(text: str) -> str:

@@ -17,10 +17,14 @@ from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdic
 from bumpscope.judge.sensitivity import places as places_of
 from bumpscope.store.files import atomic_path
 from bumpscope.store.results import Results
+from bumpscope.store.run import Run
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
-READS = ("runs", "metrics", "coupling", "claims", "phases", "interventions", "varied_behaviour", "varied_geometry")
+READS = (
+    "runs", "metrics", "coupling", "claims", "phases", "topology", "interventions", "varied_behaviour",
+    "varied_geometry",
+)  # fmt: skip
 WRITES = ("sensitivity", "places")
 
 
@@ -51,15 +55,19 @@ def sensitivity(
         interventions=data.table("interventions"),
     )
     rows = []
-    paths = {reading.variant: _paths(folder, wanted, reading.variant) for reading in wanted.readings}
     for number, reading in enumerate(wanted.readings, start=1):
-        rows.append(experiment.judge(reading, _probings(results, paths[reading.variant])))
+        rows.append(experiment.judge(reading, _probings(results, wanted, reading.variant)))
         log.debug("reading %d of %d judged (%s: %s)", number, len(wanted.readings), reading.factor, reading.level)
     verdicts = pd.concat(rows, ignore_index=True)
     tolerance = wanted.readings[0].tolerance
-    configured = [places_of(probing, tolerance) for probing in _probings(results, paths[CONFIGURED])]
+    configured = [places_of(probing, tolerance) for probing in _probings(results, wanted, CONFIGURED)]
     everywhere = pd.concat(configured, ignore_index=True)
-    varied = [path for of_variant in paths.values() for tables in of_variant.values() for path in tables]
+    varied = [
+        run.path(table, variant)
+        for variant in dict.fromkeys(reading.variant for reading in wanted.readings)
+        for run, variant in _runs(results, wanted, variant)
+        for table in VARIED
+    ]
     told = f"{verdicts_text(verdicts)}\n\n{places_text(everywhere)}\n"
     metadata = provenance(wanted.model_dump(mode="json"), *own.values(), *varied)
     write_table("places", places, everywhere, metadata)
@@ -80,37 +88,24 @@ def _of_other_weights(results: Results) -> pd.DataFrame:
     return pd.concat([kept, other.assign(weights=judged[other.index])], ignore_index=True)
 
 
-def _paths(folder: Path, wanted: Readings, variant: str) -> dict[str, tuple[Path, Path]]:
-    """Run's folder -> its tables of a variant, which are those of ``configured`` where the variant changes nothing."""
-    found = {}
+def _runs(results: Results, wanted: Readings, variant: str) -> Iterator[tuple[Run, str]]:
+    """The runs to read, each with the variant whose tables it has: ``configured`` where this one changes nothing."""
     for dataset, seeds in wanted.runs.items():
-        name = variant if dataset in wanted.variants[variant] else CONFIGURED
         for seed in seeds:
-            path = run_path(dataset, seed)
-            behaviour, geometry = (
-                folder / TABLES[table].path.format(variant=name, path=path)
-                for table in ("varied_behaviour", "varied_geometry")
-            )
-            found[path] = (behaviour, geometry)
-    return found
+            if dataset not in results.datasets or not (results.runs["path"] == run_path(dataset, seed)).any():
+                raise CommandError(
+                    f"{run_path(dataset, seed)}: is no run of this experiment; give the readings of its own configuration"
+                )
+            yield results[dataset, seed], variant if dataset in wanted.variants[variant] else CONFIGURED
 
 
-def _probings(results: Results, paths: dict[str, tuple[Path, Path]]) -> Iterator[Probing]:
+def _probings(results: Results, wanted: Readings, variant: str) -> Iterator[Probing]:
     """What a variant found, run by run; read again for each reading, so that memory holds one run's at a time."""
-    for path, tables in paths.items():
-        yield _probing(results, path, *tables)
-
-
-def _probing(results: Results, path: str, behaviour: Path, geometry: Path) -> Probing:
-    row = results.runs[results.runs["path"] == path]
-    if row.empty:
-        raise CommandError(f"{path}: is no run of this experiment; give the readings of its own configuration")
-    record = row.to_dict("records")[0]
-    tables = [
-        read_table(name, table, run=record["run"])
-        for name, table in (("varied_behaviour", behaviour), ("varied_geometry", geometry))
-    ]
-    return Probing(record, *tables)
+    for run, of in _runs(results, wanted, variant):
+        behaviour, geometry = (read_table(table, run.path(table, of), run=run.name) for table in VARIED)
+        # Only where nothing is changed are the clouds those that the topology was measured on.
+        topology = run.table("topology") if of == CONFIGURED else None
+        yield Probing(run.info, behaviour, geometry, topology)
 
 
 if __name__ == "__main__":

@@ -39,11 +39,14 @@ class Probing:
         run: the run's row of table ``runs``.
         behaviour: table ``varied_behaviour``.
         geometry: table ``varied_geometry``; the first (layer, t) is where the experiment judges the run's phases.
+        topology: the run's own table ``topology``, where the images are the experiment's own. Variants measure none, so
+            that a thick circle may count as a sheet in them.
     """
 
     run: Mapping[Any, Any]
     behaviour: pd.DataFrame
     geometry: pd.DataFrame
+    topology: pd.DataFrame | None = None
 
     @property
     def places(self) -> list[tuple[str, int]]:
@@ -72,7 +75,7 @@ class Probing:
         """Rows of table ``metrics``, and phases with the columns run, dataset and seed."""
         behaviour, geometry = self.judged_by(reading.tolerance), self.geometry_at(*self.place(reading))
         who = {name: self.run[name] for name in ("run", "dataset", "seed")}
-        verdicts = judge(geometry, behaviour)
+        verdicts = judge(geometry, behaviour, self.topology)
         metrics = run_metrics(
             **who,
             behaviour=behaviour,
@@ -138,7 +141,7 @@ def places(probing: Probing, tolerance: float) -> pd.DataFrame:
         raw = geometry[geometry["space"] == "raw"]
         raw = raw.assign(name=raw["metric"] + "_" + raw["label"].fillna("").astype(str))
         numbers = raw.pivot(index="step", columns="name", values="value")
-        verdicts = judge(geometry, behaviour)
+        verdicts = judge(geometry, behaviour, probing.topology)
         at = numbers.reindex(verdicts["step"])
         columns = {"dimension": "dimension_mada_denoised_"}
         for label in ("requested", "realised"):
