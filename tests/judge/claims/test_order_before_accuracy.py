@@ -6,11 +6,16 @@ import pytest
 from made_up_runs import CORRECT, STEPS, every, intervention, number, r2, rise
 
 
-def interventions(left, control=0.9, told=0.05, before=0.9, step=900, layer="down3"):
-    """What a run draws at one checkpoint: ``left`` without the label, ``control`` after a random change."""
+def interventions(left, control=0.9, empty=None, before=0.9, step=900, layer="down3"):
+    """What a run draws at one checkpoint.
+
+    ``left`` without the label, ``control`` after a random change, ``empty`` with the mean of the layer (as many as
+    without the label, unless given).
+    """
     return [
         intervention("none", layer, step, own=before, told=0.9),
-        intervention("removed", layer, step, own=left, told=told),
+        intervention("removed", layer, step, own=left, told=0.05),
+        intervention("ablated", layer, step, own=left if empty is None else empty),
         intervention("random", layer, step, own=control),
         intervention("patched", layer, step, other=0.8),
         intervention("labels", layer, step, own=0.1, other=0.6),
@@ -36,9 +41,14 @@ def test_c3_images_that_stay_right_though_the_layer_tells_nothing_contradict_it(
     assert c3(0.8).judge("C3").verdict == "contradicted"
 
 
-def test_c3_a_label_that_can_still_be_read_decides_nothing():
-    assert c3(0.8, told=0.4).judge("C3").verdict == "undetermined"
-    assert c3(0.05, told=0.4).judge("C3").verdict == "undetermined"
+def test_c3_images_that_stay_right_only_while_the_layer_tells_something_decide_nothing():
+    assert c3(0.8, empty=0.1).judge("C3").verdict == "undetermined"
+
+
+def test_c3_a_layer_whose_mean_does_as_well_is_not_needed_whatever_the_removal_left():
+    assert c3(0.4, empty=0.8).judge("C3").verdict == "contradicted"
+    # The removal does harm that an empty layer does not do, so that it is not for want of the label.
+    assert c3(0.05, empty=0.8).judge("C3").verdict == "contradicted"
 
 
 def test_c3_images_that_any_change_spoils_do_not_support_it():
