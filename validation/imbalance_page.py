@@ -119,6 +119,7 @@ def known(table: pd.DataFrame) -> str:
             "model": MODELS_OF[row["reference"]],
             "measure": row["measure"],
             "index": interval(row["coupling"], row["low"], row["high"]),
+            "in steps": interval(row["in_steps"], row["in_steps_low"], row["in_steps_high"]),
             "gap of the pair": interval(row["gap"], row["gap_low"], row["gap_high"]),
             "nulls' gap": interval(row["null_gap"], row["null_low"], row["null_high"]),
             "seeds": row["runs"],

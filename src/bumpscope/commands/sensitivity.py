@@ -21,10 +21,13 @@ from bumpscope.store.run import Run
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
+# fmt: off
 READS = (
     "runs", "metrics", "coupling", "claims", "phases", "topology", "interventions", "varied_behaviour",
     "varied_geometry",
-)  # fmt: skip
+)
+# fmt: on
+VARIED = ("varied_behaviour", "varied_geometry")
 WRITES = ("sensitivity", "places")
 
 
@@ -92,10 +95,9 @@ def _runs(results: Results, wanted: Readings, variant: str) -> Iterator[tuple[Ru
     """The runs to read, each with the variant whose tables it has: ``configured`` where this one changes nothing."""
     for dataset, seeds in wanted.runs.items():
         for seed in seeds:
-            if dataset not in results.datasets or not (results.runs["path"] == run_path(dataset, seed)).any():
-                raise CommandError(
-                    f"{run_path(dataset, seed)}: is no run of this experiment; give the readings of its own configuration"
-                )
+            path = run_path(dataset, seed)
+            if path not in set(results.runs["path"]):
+                raise CommandError(f"{path}: is no run of this experiment; give the readings of its own configuration")
             yield results[dataset, seed], variant if dataset in wanted.variants[variant] else CONFIGURED
 
 

@@ -10,6 +10,10 @@ take the same time. With tau the step at which a learning curve crosses a level,
 ``coupling = 1 - g / g0``: 0 factorised, 1 coupled, above 1 reversed. Nulls that do not differ say nothing: a
 factorised learner would look coupled too. So the index is undetermined unless the 95% interval of g0 excludes zero.
 
+Two axes that are learnt apart may still be late by the same, since a plane of bumps takes longer to draw than a row. A
+common factor leaves ln tau_x - ln tau_y as it is, but a common delay shrinks it, and the axes look coupled. So there is
+a second index, of differences in steps, which a common delay leaves as they are. A verdict must hold for both.
+
 The interval of the ratio is Fieller's (1954), on pairs (g, g0) of one seed. It is exact for normal pairs and
 bounded exactly when the interval of g0 excludes zero, the same condition; a t interval of the seeds' own
 ratios has no such guarantee, since a seed whose g0 is near zero throws its ratio anywhere.
@@ -19,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -30,6 +34,7 @@ from bumpscope.judge.controls import Comparison, comparisons
 from bumpscope.judge.intervals import fieller_interval, t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import RESOLUTION, Onset, crossing, curves
+from bumpscope.judge.verdicts import Interval
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.selection import matching
 
@@ -38,6 +43,9 @@ FEWEST_SEEDS = 5
 SIMULTANEOUS = math.log(1.1)
 # A curve that never crossed is taken at the last step, and again this many times later: a verdict must hold in both.
 LATER = 10.0
+# What a difference of onsets is taken of: ln steps, or steps.
+Clock = Callable[[float], float]
+CLOCKS: tuple[Clock, Clock] = (math.log, float)
 # The measure that asks whether a rare x is learnt at the pace of a common y; for skewed frequencies only.
 RARE = "rare"
 MEASURES = (RESOLUTION, "effects", RARE, "accuracy")
@@ -65,6 +73,9 @@ class CouplingRow:
     coupling: float
     low: float
     high: float
+    in_steps: float
+    in_steps_low: float
+    in_steps_high: float
     gap: float
     gap_low: float
     gap_high: float
@@ -237,9 +248,9 @@ class Pair:
 
     @property
     def differs(self) -> bool:
-        """Whether the 95% interval of the nulls' gap excludes zero."""
-        _, low, high = t_interval(self.null_gaps(self.seeds_with_nulls))
-        return low > 0 or high < 0
+        """Whether the 95% interval of the nulls' gap excludes zero, in ln steps and in steps."""
+        intervals = [t_interval(self.null_gaps(self.seeds_with_nulls, clock=clock)) for clock in CLOCKS]
+        return all(low > 0 or high < 0 for _, low, high in intervals)
 
     @property
     def decided(self) -> bool:
@@ -248,13 +259,33 @@ class Pair:
         keys = [self.own_keys(seed) for seed in seeds] + [self.null_keys(seed) for seed in seeds]
         return len(seeds) >= FEWEST_SEEDS and self.comparable(keys)
 
-    def gaps(self, seeds: Sequence[int], late: float = 1.0) -> np.ndarray:
+    def gaps(self, seeds: Sequence[int], late: float = 1.0, clock: Clock = math.log) -> np.ndarray:
         """Per seed the pair's g; a crossing that never came is taken at ``late`` times the last step."""
-        return log_ratios([self.own_keys(seed) for seed in seeds], self.onsets, late)
+        return differences([self.own_keys(seed) for seed in seeds], self.onsets, late, clock)
 
-    def null_gaps(self, seeds: Sequence[int], late: float = 1.0) -> np.ndarray:
+    def null_gaps(self, seeds: Sequence[int], late: float = 1.0, clock: Clock = math.log) -> np.ndarray:
         """Per seed the nulls' g0."""
-        return log_ratios([self.null_keys(seed) for seed in seeds], self.onsets, late)
+        return differences([self.null_keys(seed) for seed in seeds], self.onsets, late, clock)
+
+    def index(self, seeds: Sequence[int], late: float = 1.0, clock: Clock = math.log) -> Interval:
+        """The coupling index and its 95% interval over seeds."""
+        return index(self.gaps(seeds, late, clock), self.null_gaps(seeds, late, clock))
+
+    def delays(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """Per seed by how many steps each axis is later than its null; mean of both datasets of the pair.
+
+        Axes are those of the dataset: its x is y in the swapped one. A delay that both share is not coupling.
+        """
+        own = [self.own_keys(seed) for seed in seeds]
+        nulls = [self.null_keys(seed) for seed in seeds]
+        return {
+            axis: differences(
+                [[(a[k], b[k]) for a, b in zip(*each, strict=True)] for each in zip(own, nulls, strict=True)],
+                self.onsets,
+                clock=float,
+            )
+            for k, axis in enumerate("xy")
+        }
 
     def comparable(self, keys: Sequence[Sequence[Keys]]) -> bool:
         """Whether every difference is known at least to one side, and every crossing that came is timed."""
@@ -299,7 +330,7 @@ def _row(pair: Pair, reference: str) -> CouplingRow:
     gap_keys = [pair.own_keys(seed) for seed in seeds]
     gap, gap_low, gap_high = t_interval(pair.gaps(seeds), 0.90)
     null_gap, null_low, null_high = t_interval(pair.null_gaps(with_nulls))
-    indices = [index(pair.gaps(with_nulls, late), pair.null_gaps(with_nulls, late)) for late in (1.0, LATER)]
+    indices = [pair.index(with_nulls, late, clock) for clock in CLOCKS for late in (1.0, LATER)]
     simultaneous, verdict = "undetermined", "undetermined"
     if len(seeds) >= FEWEST_SEEDS and pair.comparable(gap_keys):
         simultaneous = _agreed({_simultaneous(pair.gaps(seeds, late)) for late in (1.0, LATER)})
@@ -318,6 +349,9 @@ def _row(pair: Pair, reference: str) -> CouplingRow:
         coupling=indices[0][0],
         low=indices[0][1],
         high=indices[0][2],
+        in_steps=indices[2][0],
+        in_steps_low=indices[2][1],
+        in_steps_high=indices[2][2],
         gap=gap,
         gap_low=gap_low,
         gap_high=gap_high,
@@ -347,21 +381,27 @@ def _delays(comparison: Comparison, onsets: Mapping[Key, Onset]) -> list[float]:
         keys = [((comparison.dataset, seed, axis), (comparison.matched, seed, axis)) for axis in "xy"]
         known = [onsets[key] for both in keys for key in both if key in onsets]
         if len(known) == 4 and all(each.timed for each in known):
-            found.append(float(log_ratios([keys], onsets)[0]))
+            found.append(float(differences([keys], onsets)[0]))
     return found
 
 
-def log_ratios(keys: Sequence[Sequence[Keys]], onsets: Mapping[Key, Onset], late: float = 1.0) -> np.ndarray:
-    """Per seed the mean difference of ln tau; a crossing that never came is taken at ``late`` times the last step."""
+def differences(
+    keys: Sequence[Sequence[Keys]], onsets: Mapping[Key, Onset], late: float = 1.0, clock: Clock = math.log
+) -> np.ndarray:
+    """Per seed the mean difference of onsets; one that never came is taken at ``late`` times the last step.
 
-    def log_time(key: Key) -> float:
+    Args:
+        clock: what differences are taken of, from :data:`CLOCKS`; ln tau by default.
+    """
+
+    def time(key: Key) -> float:
         found = onsets[key]
-        return math.log(found.by * late if found.censored else found.time)
+        return clock(found.by * late if found.censored else found.time)
 
-    return np.array([np.mean([log_time(a) - log_time(b) for a, b in of_seed]) for of_seed in keys])
+    return np.array([np.mean([time(a) - time(b) for a, b in of_seed]) for of_seed in keys])
 
 
-def index(gaps: np.ndarray, null_gaps: np.ndarray) -> tuple[float, float, float]:
+def index(gaps: np.ndarray, null_gaps: np.ndarray) -> Interval:
     """The coupling index and its 95% interval, from a pair's and its nulls' gap in each seed; NaN below two seeds."""
     if len(gaps) == 0:
         return math.nan, math.nan, math.nan

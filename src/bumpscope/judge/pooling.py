@@ -6,6 +6,7 @@ factorised learner would look coupled too, so that the pair says nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +15,11 @@ import numpy as np
 from scipy import stats
 
 from bumpscope.config.controls import ONE_DIMENSIONAL
-from bumpscope.judge.coupling import LATER, Pair, curves_of, index, pairs
+from bumpscope.judge.coupling import CLOCKS, LATER, Clock, Pair, curves_of, index, pairs
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.intervals import holm, t_interval
 from bumpscope.judge.onsets import RESOLUTION
-from bumpscope.judge.verdicts import NEEDED, Bound, Check, Interval, count, estimate
+from bumpscope.judge.verdicts import NEEDED, UNKNOWN, Bound, Check, Interval, count, estimate
 from bumpscope.store.selection import matching
 
 _CURVES = curves_of(RESOLUTION)["x"] | {"factor": ["x", "y"]}
@@ -43,30 +44,32 @@ class Pooled:
         of_pairs = [set(pair.seeds_with_nulls) for pair in self.counted]
         return sorted(set.intersection(*of_pairs)) if of_pairs else []
 
-    def index(self, late: float = 1.0) -> Interval:
+    def index(self, late: float = 1.0, clock: Clock = math.log) -> Interval:
         """The index from the gaps averaged over the counted pairs, seed by seed, those of the nulls counted positive.
 
         Args:
             late: where crossings that never came are taken, as a multiple of the last step.
+            clock: what differences of onsets are taken of.
         """
+        if not self.counted:
+            return UNKNOWN
         signs = [np.sign(pair.null_gaps(self.seeds).mean()) for pair in self.counted]
         gaps, null_gaps = (
-            (
-                np.mean([sign * of(pair) for sign, pair in zip(signs, self.counted, strict=True)], axis=0)
-                for of in (lambda pair: pair.gaps(self.seeds, late), lambda pair: pair.null_gaps(self.seeds, late))
+            np.mean([sign * of(pair) for sign, pair in zip(signs, self.counted, strict=True)], axis=0)
+            for of in (
+                lambda pair: pair.gaps(self.seeds, late, clock),
+                lambda pair: pair.null_gaps(self.seeds, late, clock),
             )
-            if self.counted
-            else (np.empty(0), np.empty(0))
         )
         return index(gaps, null_gaps)
 
     def above(self, level: float) -> np.ndarray:
         """One-sided p of each counted pair, that its index lies above ``level``, adjusted by Holm; shape (pairs,)."""
-        return holm([_p_above(pair, level) for pair in self.counted])
+        return holm([_p(pair, level, "above") for pair in self.counted])
 
     def below(self, level: float) -> np.ndarray:
         """The same that it lies below."""
-        return holm([1 - _p_above(pair, level) for pair in self.counted])
+        return holm([_p(pair, level, "below") for pair in self.counted])
 
     def needed(self) -> Iterator[Check]:
         """The checks without which no claim on coupling is judged."""
@@ -85,8 +88,11 @@ class Pooled:
         for pair in self.pairs:
             seeds, name = pair.seeds_with_nulls, pair.comparison.dataset
             yield count("seeds", len(seeds), subject=name)
-            yield estimate("coupling index", index(pair.gaps(seeds), pair.null_gaps(seeds)), subject=name)
+            yield estimate("coupling index", pair.index(seeds), subject=name)
+            yield estimate("coupling index in steps", pair.index(seeds, clock=float), subject=name)
             yield estimate("ln difference of the nulls", t_interval(pair.null_gaps(seeds)), subject=name)
+            for axis, delays in pair.delays(seeds).items():
+                yield estimate(f"steps by which {axis} is later than its null", t_interval(delays), subject=name)
         for quantity, values in p_values.items():
             for pair, p in zip(self.counted, values, strict=True):
                 yield count(quantity, float(p), subject=pair.comparison.dataset)
@@ -116,11 +122,11 @@ def runs_of(found: Pooled) -> int:
 
 
 def estimates(found: Pooled) -> dict[str, Interval]:
-    """The pooled index by name; a second one with late onsets where a crossing never came."""
-    late = any(pair.onsets[key].censored for pair in found.counted for key in _keys(pair))
-    name = "pooled coupling index"
-    known = {name: found.index()}
-    return known | ({"the same, onsets never reached ten times later": found.index(LATER)} if late else {})
+    """The pooled index by name, in ln steps and in steps; again with late onsets where a crossing never came."""
+    censored = any(pair.onsets[key].censored for pair in found.counted for key in _keys(pair))
+    late = {"": 1.0} | ({", onsets never reached ten times later": LATER} if censored else {})
+    clocks = {"pooled coupling index": math.log, "the same in steps": float}
+    return {name + when: found.index(times, clock) for when, times in late.items() for name, clock in clocks.items()}
 
 
 def _keys(pair: Pair) -> Iterator[tuple[str, int, str]]:
@@ -133,11 +139,17 @@ def _alike(found: Sequence[Pair]) -> int:
     return sum(bool(pair.seeds_with_nulls) and not pair.differs for pair in found)
 
 
-def _p_above(pair: Pair, level: float) -> float:
-    """One-sided p of a t test over seeds; the index exceeds the level where g/g0 is below one minus the level."""
+def _p(pair: Pair, level: float, alternative: str) -> float:
+    """One-sided p of a t test over seeds that the index lies above, or below, a level: in ln steps and in steps."""
+    return max(_p_of(pair, level, alternative, clock) for clock in CLOCKS)
+
+
+def _p_of(pair: Pair, level: float, alternative: str, clock: Clock) -> float:
+    """The index exceeds the level where g/g0 is below one minus the level."""
     seeds = pair.seeds_with_nulls
-    null_gaps = pair.null_gaps(seeds)
-    short = np.sign(null_gaps.mean()) * ((1 - level) * null_gaps - pair.gaps(seeds))
+    null_gaps = pair.null_gaps(seeds, clock=clock)
+    short = np.sign(null_gaps.mean()) * ((1 - level) * null_gaps - pair.gaps(seeds, clock=clock))
+    short = short if alternative == "above" else -short
     if short.std() == 0:
         return float(short.mean() <= 0)
     return float(stats.ttest_1samp(short, 0.0, alternative="greater").pvalue)

@@ -77,6 +77,26 @@ def test_verdicts_of_learners_whose_coupling_is_known(case):
         assert row.runs == 5
 
 
+PACES = (150.0, 300.0)
+
+
+def test_axes_that_keep_their_own_pace_after_a_delay_of_both_are_not_taken_for_coupled():
+    found = data(pair("a", [tau + 200 for tau in PACES], nulls=PACES))
+    weaker, stronger = verdicts(found)
+    # In ln steps alone it would read as half coupled.
+    assert weaker.low > 0.2 and weaker.verdict == "undetermined"
+    assert stronger.verdict == "contradicted"
+    checks = modules()["C5-not-factorised"].judge(found).checks
+    assert number(checks, "the same in steps") == pytest.approx(0, abs=0.2)
+    for axis in "xy":
+        assert number(checks, f"steps by which {axis} is later than its null", "a") == pytest.approx(200, rel=0.3)
+
+
+def test_axes_that_take_a_common_factor_longer_are_factorised():
+    found = data(pair("a", [2 * tau for tau in PACES], nulls=PACES))
+    assert [row.verdict for row in verdicts(found)] == ["contradicted", "contradicted"]
+
+
 def test_an_index_at_the_bound_is_neither():
     at_bound = (FAST**0.9 * SLOW**0.1, FAST**0.1 * SLOW**0.9)  # index 0.2
     assert verdicts(data(pair("a", at_bound)))[0].verdict == "undetermined"

@@ -17,10 +17,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Coupling index (0: each axis at its null's pace; 1: both together) with 95% Fieller intervals, against spacing "
-    "ratio or skew exponent. Band: 0.8 to 1.25. Beneath: gap of the pair, positive where x of the dataset and y of its "
-    "swapped one are late, with 90% intervals; band: ±ln 1.1. Hollow: undetermined. Arrow: beyond the axis. Words: why "
-    "there is no index. Of swapped pairs the first is shown."
+    "Coupling index (0: each axis at its null's pace; 1: both together) with 95% intervals, against spacing ratio or "
+    "skew exponent; plus: of times in steps, which a delay of both axes does not change. Band: 0.8 to 1.25. Beneath: "
+    "gap of the pair, positive where x of the dataset and y of its swapped one are late, with 90% intervals; band: ±ln "
+    "1.1. Hollow: undetermined. Arrow: beyond the axis. Of swapped pairs the first is shown."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -35,6 +35,9 @@ COLUMNS = {
     "coupling": "index",
     "low": "95% interval",
     "high": "",
+    "in_steps": "index of times in steps",
+    "in_steps_low": "95% interval",
+    "in_steps_high": "",
     "gap": "ln tau_x - ln tau_y, its negative in the swapped dataset",
     "gap_low": "90% interval",
     "gap_high": "",
@@ -58,9 +61,11 @@ KINDS = {
     "frequency": ("skew", "skew exponent α"),
     "both": ("both", "spacing dy/dx, skewed as well"),
 }
-INDEX, GAP = ("coupling", "low", "high"), ("gap", "gap_low", "gap_high")
+INDEX, IN_STEPS = ("coupling", "low", "high"), ("in_steps", "in_steps_low", "in_steps_high")
+GAP = ("gap", "gap_low", "gap_high")
 RANGE = (-0.75, 1.75)
-ASIDE = 9.0  # points between datasets of one imbalance
+ASIDE = 14.0  # points between datasets of one imbalance
+BESIDE = 5.0  # points from an index to that of times in steps
 
 
 def select(results: Results) -> pd.DataFrame:
@@ -131,7 +136,8 @@ def draw(data: pd.DataFrame) -> Figure:
         if (shown["reference"] == name).any()
     }
     hollow = marks.mark({"color": style.GREY, "marker": "o"}, markerfacecolor="white")
-    marks.look_legend(figure, looks | {"hollow: undetermined": hollow}, ncols=4)
+    more = {"hollow: undetermined": hollow, "times in steps": marks.mark({"color": style.GREY, "marker": "+"})}
+    marks.look_legend(figure, looks | more, ncols=4)
     style.heading(figure, finding(data), note, "; ".join(f"{letter}: {name}" for name, letter in letters.items()))
     return figure
 
@@ -168,6 +174,10 @@ def _intervals(axes: Axes, own: pd.DataFrame, ends: tuple[str, str, str], letter
             values = (row[ends[0]], row[ends[1]], row[ends[2]])
             look = style.MODELS[row["reference"]]
             marks.interval(axes, float(str(place)), values, limits, look, row[decided] != "undetermined", shift=shift)
+            if ends is INDEX:
+                steps = (row[IN_STEPS[0]], row[IN_STEPS[1]], row[IN_STEPS[2]])
+                plus = {**look, "marker": "+"}
+                marks.interval(axes, float(str(place)), steps, limits, plus, shift=shift + BESIDE)
             missing = "not timed" if isinstance(row["swapped"], str) else "no swapped dataset"
             reason = row["reason"] if ends is INDEX else missing
             aside = {"xytext": (shift, 0), "textcoords": "offset points", "ha": "center", "color": look["color"]}
@@ -214,4 +224,5 @@ def _in_words(row: dict) -> str:
     if not math.isfinite(row["coupling"]):
         return f"{name} no index ({row['reason']})"
     ends = f" [{row['low']:.2f}, {row['high']:.2f}]" if math.isfinite(row["low"]) else ""
-    return f"{name} {row['coupling']:.2f}{ends} {row['verdict']}"
+    steps = f" ({row['in_steps']:.2f} in steps)" if math.isfinite(row["in_steps"]) else ""
+    return f"{name} {row['coupling']:.2f}{ends}{steps} {row['verdict']}"
