@@ -33,10 +33,10 @@ _COURSE: dict[str, Any] = {"steps": 1200, "checkpoints": [0, *_TRANSITION, 1200]
 def _default_datasets() -> dict[str, Dataset]:
     plane = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
     # A quarter of the spacing is as long a ladder as two rungs give.
-    ladder = {"checkpoints": [0, 200, 250, 300, 350, 400, 500, 600, 800, 1200], "effect_samples": 64}
+    ladder = {"checkpoints": [0, 150, 200, 300, 350, 400, 500, 600, 800, 1200], "effect_samples": 64}
     ladder = {"training": _COURSE, "probe": _SPARING | ladder}
     full: dict[str, Any] = {"samples": 384, "weights": "both", "effect_timesteps": [450, 600], "interventions": [1200]}
-    full |= {"checkpoints": [0, 200, 250, 300, 350, 400, 500, 600, 800, 1200]}
+    full |= {"checkpoints": [0, 150, 200, 300, 350, 400, 500, 600, 800, 1200]}
     full |= {"layers": ["halved3", "up2"], "timesteps": [39, 239]}
     full |= {"intervention_layers": ["halved3", "bottleneck", "up1"]}
     # The latents of a torus look like one at up1.
