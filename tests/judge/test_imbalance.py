@@ -183,7 +183,7 @@ def test_geometry_of_the_last_checkpoint_stands_beside_how_it_was_learnt():
     others = [shares([[0.0], [0.5]], **other) for other in ({"label": "shuffled"}, {"space": "pca3"})]
     others.append(shares([[0.2, 0.2], [0.6, 0.8]], noise="shared"))
     others.append(shares([[0.9, 1.0]], steps=(0,), noise="shared", weights="default"))
-    others.append(shares([[0.1], [0.4]], dataset="dealt"))
+    others.append(shares([[0.1], [0.4]], dataset="dealt", noise="shared"))
     dealt = runs[runs["dataset"] == "wide"].assign(dataset="dealt", labels="permuted", trained="otherwise")
     found, times = coupling(metrics, runs), onset_table(metrics, runs)
     table = side_by_side(pd.concat([metrics, geometry, *others]), found, times, pd.concat([runs, dealt]))

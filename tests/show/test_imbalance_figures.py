@@ -161,8 +161,8 @@ def test_the_index_is_that_of_the_table_over_the_imbalance(full, selected):
     table = full.coupling.query("dataset == 'fine-x' and measure == 'resolution'").iloc[0]
     assert own["imbalance"] == 4 and own["coupling"] == table["coupling"] and pd.isna(own["reason"])
     assert (data.loc[data["kind"] == "frequency", "imbalance"] == 2).all()
-    low, high = table["low"], table["high"]
-    assert f"fine-x {table['coupling']:.2f} [{low:.2f}, {high:.2f}] {table['verdict']}" in coupling_index.finding(data)
+    index = f"{table['coupling']:.2f} [{table['low']:.2f}, {table['high']:.2f}] ({table['in_steps']:.2f} in steps)"
+    assert f"fine-x {index} {table['verdict']}" in coupling_index.finding(data)
 
 
 def test_an_interval_beyond_the_axis_has_an_arrow_and_does_not_stretch_it(selected):

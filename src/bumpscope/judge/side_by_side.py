@@ -26,10 +26,9 @@ def side_by_side(
 ) -> pd.DataFrame:
     """The table ``factorisation``: a row for each dataset, place and number of :func:`bumpscope.measure.factorisation`.
 
-    The representation is that of the last probed checkpoint, each image with noise of its own. Its controls: the same
-    with shared noise, which an untrained network with default weights is compared with, since its latents hold hardly
-    anything but noise; and networks trained alike on the same lattice, but on permuted labels. Learning is timed by the
-    resolution.
+    The representation is that of the last probed checkpoint, each image with noise of its own. Its controls have shared
+    noise, since with their own they hold hardly anything but noise: the same network; an untrained one with default
+    weights; and networks trained alike on the same lattice, but on permuted labels. Learning is timed by resolution.
 
     Args:
         metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
@@ -45,7 +44,7 @@ def side_by_side(
     untrained = found[default].groupby(PLACE)["value"].mean()
     own, shared = (_last(found[~default & (found["noise"] == noise)]) for noise in ("own", "shared"))
     alike = shared.groupby(PLACE)["value"].mean()
-    means, permuted = own.groupby(PLACE)["value"].mean(), {} if runs is None else permuted_controls(runs)
+    permuted = {} if runs is None else permuted_controls(runs)
     learnt = {row["dataset"]: row for row in judged(coupling[coupling["measure"] == RESOLUTION]).to_dict("records")}
     gaps = onsets[onsets["measure"] == RESOLUTION].set_index("dataset")["own_gap"]
     rows = []
@@ -55,7 +54,7 @@ def side_by_side(
         value, low, high = (min(number, 1.0) for number in t_interval(last.to_numpy()))
         row = {"dataset": dataset, "layer": layer, "t": t, "metric": name, "value": value, "low": low, "high": high}
         row |= {"shared": alike.get(place, math.nan), "untrained": untrained.get(place, math.nan), "runs": len(last)}
-        row["permuted"] = means.get((permuted.get(str(dataset)), layer, t, name), math.nan)
+        row["permuted"] = alike.get((permuted.get(str(dataset)), layer, t, name), math.nan)
         index = learnt.get(dataset)
         for column, source in (("coupling", "coupling"), ("coupling_low", "low"), ("coupling_high", "high")):
             row[column] = math.nan if index is None else index[source]

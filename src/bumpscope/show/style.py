@@ -229,7 +229,7 @@ def request_colours(torus: bool) -> str:
 def plain_logarithm(axis: Axis) -> None:
     """Round numbers written out along a logarithmic axis; call it after the limits are set."""
     low, high = sorted(axis.get_view_interval())
-    if high / low > 15:
+    if high / low > 4:
         axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 500 else (1.0,)))
     else:
         axis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 5, 10]))

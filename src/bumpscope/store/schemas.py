@@ -402,7 +402,7 @@ TABLES: dict[str, Table] = {
             "high | float | – | upper end\n"
             "shared | float | – | the same where all images start from the same noise\n"
             "untrained | float | – | a control: as shared, of an untrained network with default weights\n"
-            "permuted | float | – | a control: as value, of networks trained on permuted labels\n"
+            "permuted | float | – | a control: as shared, of networks trained on permuted labels\n"
             "runs | int | – | seeds in which it is defined\n"
             "coupling | float | – | coupling index by resolution; empty where the dataset has none\n"
             "coupling_low | float | – | lower end of its 95% interval\n"

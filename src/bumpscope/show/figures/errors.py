@@ -25,6 +25,7 @@ WIDTH = style.DOUBLE
 READS = ("metrics", "runs")
 NOTHING = "No distance between drawn and requested centres has been measured."
 LIMIT = 4
+FEWEST_STEPS = 3  # checkpoints from which a dataset has curves, if any has
 TOLERANCES = (0.5, 1.0, 2.0)
 LEVELS = {"q10": "_q10", "q25": "_q25", "q50": "", "q75": "_q75", "q90": "_q90"}  # suffixes of a quantity
 COLUMNS = rows.CHECKPOINT | {
@@ -70,7 +71,8 @@ def draw(data: pd.DataFrame) -> Figure:
     """Distances above, amplitude and width below; a column of panels per dataset."""
     if data.empty:
         return style.without_data(NOTHING)
-    names, note = rows.first(data["dataset"], LIMIT, "datasets")
+    several = data.groupby("dataset")["step"].transform("nunique") >= FEWEST_STEPS
+    names, note = rows.first((data[several] if several.any() else data)["dataset"], LIMIT, "datasets")
     figure = Figure(figsize=(max(style.SINGLE, min(WIDTH, 2.2 * len(names))), 4.4), layout="constrained")
     panels = figure.subplots(2, len(names), squeeze=False, sharey="row", sharex="col", height_ratios=[1.7, 1])
     for (above, below), name in zip(panels.T, names, strict=True):

@@ -18,8 +18,8 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Left: coupling index by resolution (95% interval) and own gap ln tau_x - ln tau_y of the dataset (90%, band ±ln "
     "1.1); hollow: undetermined. Right: share of the variance between centres that is one part for x plus one for y "
-    "(1: additive), 95% t intervals; controls: shared noise, untrained (default weights, shared noise), permuted "
-    "labels, generated images. Outer right: parallelism and orthogonality, means over seeds. Arrow: beyond the axis."
+    "(1: additive), 95% t intervals; controls with shared noise: the same network, untrained (default weights), one "
+    "trained on permuted labels; and generated images. Outer right: parallelism, orthogonality. Arrow: beyond the axis."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -44,7 +44,7 @@ COLUMNS = {
     "high": "",
     "shared": "with shared noise",
     "untrained": "default weights and shared noise, step 0",
-    "permuted": "trained on permuted labels",
+    "permuted": "trained on permuted labels, shared noise",
     "runs": "seeds",
     "coupling": "index by resolution",
     "coupling_low": "95% interval",
