@@ -257,13 +257,17 @@ def _phases(steps: Sequence[int], layers: Sequence[str], middle: float) -> pd.Da
     def phase(step: float, first: float, second: float) -> str:
         return "?" if first * 0.9 < step < first else "A" if step < first else "B" if step < second else "C"
 
+    first = (layers[0], TIMES[0])
     rows = [
-        {"step": s, "weights": weights, "layer": layers[0], "t": t, "judged": t == TIMES[0], "reason": "made up"}
+        {"step": s, "weights": weights, "layer": layer, "t": t, "judged": (layer, t) == first, "reason": "made up"}
         | {"latent_phase": phase(s, middle * 0.7, middle), "behaviour_phase": phase(s, middle * 0.8, middle * 1.25)}
-        | {"order": "none", "order_umap": "none", "latent_phase_umap": phase(s, middle * 0.5, middle * 0.9)}
-        | {"latent_phase_umap_shared": phase(s, middle * 0.3, middle * 0.4) if t == TIMES[0] else None}
+        | {"order": "none", "order_umap": "none" if layer == layers[0] else None}
+        | {"latent_phase_umap": phase(s, middle * 0.5, middle * 0.9) if layer == layers[0] else None}
+        | {"latent_phase_umap_shared": phase(s, middle * 0.3, middle * 0.4) if (layer, t) == first else None}
         for s in steps
+        for layer in layers
         for weights, t in (("raw", TIMES[0]), ("raw", TIMES[1]), ("ema", TIMES[0]))
+        if weights == "raw" or layer == layers[0]
     ]
     return pd.DataFrame(rows)[TABLES["phases"].names]
 

@@ -125,7 +125,7 @@ def estimates(found: Pooled) -> dict[str, Interval]:
     """The pooled index by name, in ln steps and in steps; again with late onsets where a crossing never came."""
     censored = any(pair.onsets[key].censored for pair in found.counted for key in _keys(pair))
     late = {"": 1.0} | ({", onsets never reached ten times later": LATER} if censored else {})
-    clocks = {"pooled coupling index": math.log, "the same in steps": float}
+    clocks: dict[str, Clock] = {"pooled coupling index": math.log, "the same in steps": float}
     return {name + when: found.index(times, clock) for when, times in late.items() for name, clock in clocks.items()}
 
 

@@ -34,7 +34,8 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Latents (left, middle) and images (right) of one run over training, from the same requests and noise at each "
     "checkpoint; colours: requested x and y; rings: requests; bar: scale, since the zoom follows the cloud. Below: "
-    "share of correct images and phases. Only checkpoints are measured; between them pale points move straight."
+    "share of correct images and phases. Only checkpoints are measured; between them pale points move straight. Shown: "
+    "the seed and place of the first dataset that show the weaker coordinate best at the end."
 )
 TOPIC = "Representation"
 READS = ("embedding", "samples", "phases", "metrics", "runs")
@@ -128,7 +129,8 @@ def _scene(results: Results) -> _Scene:
     points = points[points["sample"].isin(kept)].sort_values(["step", "sample"])
     phases = pd.DataFrame(columns=["step", *PHASES])
     if run.has("phases"):
-        phases = run.table("phases", ["step", *PHASES], judged=True).sort_values("step").fillna("?")
+        at = {"layer": view.layer, "t": view.t}
+        phases = run.table("phases", ["step", *PHASES], **at).sort_values("step").fillna("?")
     correct = rows.correct_images(results)
     return _Scene(
         view=view,

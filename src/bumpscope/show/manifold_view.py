@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from bumpscope.config.model import IMAGE_LAYER
 from bumpscope.judge.controls import lattice_of
 from bumpscope.show import rows
-from bumpscope.store.judged_place import judged_place
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 from bumpscope.worlds.bumps import factors
@@ -34,7 +35,7 @@ class ManifoldView:
     """Latents of one run at one place, seen from one side.
 
     Attributes:
-        layer, t: where the last latent verdict was read, else the first layer that was, at its noisiest.
+        layer, t: where the activations were read.
         points: columns step, sample, mu_x, mu_y, split, aligned_1 to aligned_3 and view_1, view_2; a row per point.
         period: of both axes, px, on a torus; None on a plane.
     """
@@ -58,27 +59,43 @@ class ManifoldView:
 
 
 def manifold_view(results: Results) -> ManifoldView:
-    """The first run, in the order of the configuration, that has latents and images.
+    """Of the first dataset with latents and images, the run and the place that show both coordinates best.
+
+    That is where the weaker of the requested x and y is explained best by what is drawn at the last checkpoint.
 
     Raises:
-        NothingToSee: when no run has, or their coordinates are undefined.
+        NothingToSee: when no run has latents and images, or their coordinates are undefined.
     """
-    run = next((run for run in results if run.has("embedding") and run.has("samples")), None)
-    if run is None:
+    runs = [run for run in results if run.has("embedding") and run.has("samples")]
+    if not runs:
         raise NothingToSee("No run has an embedding of its latents.")
-    points = run.table("embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
-    place = judged_place(run, zip(points["layer"], points["t"], strict=True))
-    if place is None:
-        raise NothingToSee(f"The embedding of {run.name} has no defined point.")
-    layer, t = place
-    points = points[(points["layer"] == layer) & (points["t"] == t)].drop(columns=["layer", "t"])
-    points = points.merge(run.table("samples", ["step", "sample", "mu_x", "mu_y", "split"]), on=["step", "sample"])
-    if points.empty:
-        raise NothingToSee(f"The embedding of {run.name} has no point whose image was kept.")
+    runs = [run for run in runs if run.dataset == runs[0].dataset]
+    found = [(*_told(view), view) for run in runs for view in _views(run)]
+    if not found:
+        raise NothingToSee(f"The embedding of {runs[0].dataset} has no defined point whose image was kept.")
+    return max(found, key=lambda each: each[:2])[-1]
+
+
+def _views(run: Run) -> Iterator[ManifoldView]:
+    """A run seen at each of its places."""
     period = factors(lattice_of(run.info))[0].period
-    side = viewpoint(points[points["step"] == points["step"].max()]) if period is None else np.eye(3)[:, :2]
-    points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
-    return ManifoldView(run, layer, t, points.sort_values(["step", "sample"], ignore_index=True), period)
+    everywhere = run.table("embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
+    requests = run.table("samples", ["step", "sample", "mu_x", "mu_y", "split"])
+    for place, points in everywhere.groupby(["layer", "t"], sort=False):
+        layer, t = cast("tuple[str, int]", place)
+        points = points.drop(columns=["layer", "t"]).merge(requests, on=["step", "sample"])
+        if layer == IMAGE_LAYER or points.empty:
+            continue
+        side = viewpoint(points[points["step"] == points["step"].max()]) if period is None else np.eye(3)[:, :2]
+        points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
+        yield ManifoldView(run, layer, int(t), points.sort_values(["step", "sample"], ignore_index=True), period)
+
+
+def _told(view: ManifoldView) -> tuple[int, float]:
+    """The last checkpoint of a view, and the weaker R² there; -inf where it is undefined."""
+    last = view.points[view.points["step"] == view.steps[-1]]
+    weaker = min(explained_variance(last, target, view.period) for target in ("mu_x", "mu_y"))
+    return int(view.steps[-1]), weaker if np.isfinite(weaker) else -np.inf
 
 
 def viewpoint(points: pd.DataFrame) -> np.ndarray:

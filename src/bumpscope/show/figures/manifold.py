@@ -29,11 +29,12 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Top: a point per generated image, placed by the principal components of its activations, coloured by requested x, "
     "then y. Checkpoints are aligned and seen from one side, where at the last x runs right and y down. R²: linear fit "
-    "of the request to the two coordinates. Bar: scale. Bottom: images from the same requests and noise; ring: request."
+    "of the request to the two coordinates. Bottom: images from the same requests and noise; ring: request. Seed and "
+    "place are those with the highest R² of the weaker axis at the last."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
-READS = ("embedding", "samples", "phases", "metrics", "runs")
+READS = ("embedding", "samples", "metrics", "runs")
 COLUMNS = rows.RUN | rows.PLACE
 COLUMNS |= {"boundary": "plane or torus", "step": "", "sample": "", "mu_x": "request, px", "mu_y": "", "split": ""}
 COLUMNS |= dict.fromkeys(COORDINATES, "") | {VIEW[0]: "to the right, as drawn", VIEW[1]: "up"}
