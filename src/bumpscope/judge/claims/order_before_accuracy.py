@@ -11,9 +11,20 @@ import pandas as pd
 from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
-from bumpscope.judge.intervals import t_interval
+from bumpscope.judge.intervals import clustered_share_interval, t_interval
 from bumpscope.judge.onsets import curves
-from bumpscope.judge.verdicts import ACCURATE, CONTRADICTS, NEEDED, SUPPORTS, Bound, Check, Judged, count, estimate
+from bumpscope.judge.verdicts import (
+    ACCURATE,
+    CONTRADICTS,
+    NEEDED,
+    SUPPORTS,
+    Bound,
+    Check,
+    Interval,
+    Judged,
+    count,
+    estimate,
+)
 
 ID = "C3"
 STATEMENT = "An ordered representation is what high accuracy needs"
@@ -51,7 +62,8 @@ def judge(data: Data) -> Judged:
     )
     left, kept, without_layer = (_ratio(changed, before) for changed in (without, control, empty))
     told = {run: _highest_r2(rows) for run, rows in drawn.items() if run in left}
-    seeds, interval = by_seed(left), t_interval(by_seed(left))
+    images = {run: _only(rows, "none", "samples") for run, rows in drawn.items()}
+    seeds, interval = by_seed(left), _interval(left, images, before)
     checks = [
         count("balanced runs on a plane", len(data.histories)),
         count("runs with interventions once they are accurate", len(left)),
@@ -60,19 +72,19 @@ def judge(data: Data) -> Judged:
     if left:
         emptied = "share of correct images left with the mean of the layer"
         checks += [
-            estimate("share of correct images", t_interval(by_seed(before))),
+            estimate("share of correct images", _interval(before, images)),
             estimate("share of correct images left without the label", interval),
             count("greatest share left without the label", max(left.values()), SUPPORTS, Bound(below=KEPT)),
             count("least share left after an equal random change", min(kept.values()), SUPPORTS, Bound(above=KEPT)),
             count("highest R² of a label after its removal", max(told.values())),
-            estimate(emptied, t_interval(by_seed(without_layer)), CONTRADICTS, Bound(above=KEPT)),
+            estimate(emptied, _interval(without_layer, images, before), CONTRADICTS, Bound(above=KEPT)),
             count(
                 "least share left with the mean of the layer",
                 min(without_layer.values(), default=math.nan),
                 CONTRADICTS,
                 Bound(least=KEPT),
             ),
-            estimate("share drawn where another label is put in", t_interval(by_seed(patched))),
+            estimate("share drawn where another label is put in", _interval(patched, images)),
         ]
         checks += _elsewhere(tried)
     return Judged(interval, len(left), [*checks, *_r2_checks(data)])
@@ -103,7 +115,16 @@ def _highest_r2(rows: pd.DataFrame) -> float:
 
 
 def _ratio(top: Mapping[RunKey, float], bottom: Mapping[RunKey, float]) -> dict[RunKey, float]:
-    return {run: value / bottom[run] for run, value in top.items() if not math.isnan(value / bottom[run])}
+    """What is left of the correct images; some that were wrong may be right by chance, so at most all."""
+    return {run: min(value / bottom[run], 1.0) for run, value in top.items() if not math.isnan(value / bottom[run])}
+
+
+def _interval(
+    shares: Mapping[RunKey, float], images: Mapping[RunKey, float], of: Mapping[RunKey, float] | None = None
+) -> Interval:
+    """A share over seeds, of all images or of those that were correct, with its interval for clustered trials."""
+    trials = sum(images[run] * (1.0 if of is None else of[run]) for run in shares)
+    return clustered_share_interval(by_seed(shares), trials)
 
 
 def _elsewhere(tried: Mapping[RunKey, pd.DataFrame]) -> list[Check]:
@@ -121,7 +142,8 @@ def _elsewhere(tried: Mapping[RunKey, pd.DataFrame]) -> list[Check]:
         rows = every[every["intervention"] == kind]
         for layer, own in rows.groupby("layer", sort=False):
             means = own.groupby("seed")[share].mean().to_numpy()
-            checks.append(estimate(name, t_interval(means), subject=str(layer)))
+            interval = clustered_share_interval(means, own["samples"].sum())
+            checks.append(estimate(name, interval, subject=str(layer)))
     return checks
 
 
