@@ -63,7 +63,7 @@ def test_made_up_runs_have_ids_and_seeds_of_their_own(one_run, tmp_path):
     assert runs["seed"].tolist() == grid["balanced"]
 
 
-@pytest.fixture(scope="module", params=["plain", "imbalanced"])
+@pytest.fixture(scope="module", params=["plain", pytest.param("imbalanced", marks=pytest.mark.slow)])
 def results(request, tmp_path_factory) -> Results:
     datasets = DATASETS if request.param == "plain" else IMBALANCED
     return Results(write_results(tmp_path_factory.mktemp(request.param), datasets, seeds=range(5), samples=16))

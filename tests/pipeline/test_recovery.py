@@ -114,6 +114,7 @@ def test_an_output_that_cannot_be_written_is_told_before_any_job(project: Path, 
     assert list(disk.path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_training_on_a_full_disk_is_told_and_goes_on_once_there_is_room(project: Path, disk) -> None:
     # Room for two checkpoints and a state, or so.
     disk.enlarge(3 * MIB)
