@@ -17,10 +17,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Coupling index (0: each axis at its null's pace; 1: both together) with 95% intervals, against spacing ratio or "
-    "skew exponent; plus: of times in steps, which a delay of both axes does not change. Band: 0.8 to 1.25. Beneath: "
-    "gap of the pair, positive where x of the dataset and y of its swapped one are late, with 90% intervals; band: ±ln "
-    "1.1. Hollow: undetermined. Arrow: beyond the axis. Of swapped pairs the first is shown."
+    "Coupling index (0: each axis at its null's pace; 1: both together), 95% intervals, against spacing ratio or skew "
+    "exponent; plus: of steps, which a common delay leaves. Band: 0.8 to 1.25. Beneath: gap of the "
+    "pair, positive where x of the dataset and y of its swapped one are late, 90% intervals; band: ±ln 1.1. Hollow: "
+    "undetermined. Arrow: beyond the axis. Of swapped pairs: the first."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE

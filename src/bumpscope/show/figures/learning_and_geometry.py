@@ -19,7 +19,7 @@ CAPTION = (
     "Left: coupling index by resolution (95% interval) and own gap ln tau_x - ln tau_y of the dataset (90%, band ±ln "
     "1.1); hollow: undetermined. Right: share of the variance between centres that is one part for x plus one for y "
     "(1: additive), 95% t intervals; controls with shared noise: the same network, untrained (default weights), one "
-    "trained on permuted labels; and generated images. Outer right: parallelism, orthogonality. Arrow: beyond the axis."
+    "trained on permuted labels; and generated images. Outer right: parallelism, orthogonality."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE

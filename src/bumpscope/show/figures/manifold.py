@@ -29,8 +29,8 @@ from bumpscope.store.results import Results
 CAPTION = (
     "Top: a point per generated image, placed by the principal components of its activations, coloured by requested x, "
     "then y. Checkpoints are aligned and seen from one side, where at the last x runs right and y down. R²: linear fit "
-    "of the request to the two coordinates. Bottom: images from the same requests and noise; ring: request. Seed and "
-    "place are those with the highest R² of the weaker axis at the last."
+    "of the request to both coordinates. Bottom: images from the same requests and noise; ring: request. Shown: seed "
+    "and place whose weaker R² ends highest."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
