@@ -1,6 +1,6 @@
 """Measure the coupling index of models of known coupling, and of the network under study, on one swapped pair.
 
-    python validation/measure_coupling.py equal_resolution gated factorised [--seeds 0 1 2 3 4] [--folder DIR]
+    python validation/measure_coupling.py own_resolution equal_resolution gated factorised [--seeds 0 1] [--folder DIR]
 
 The pair are lattices of 72 x 2 and 2 x 72 positions; its nulls have one position on one axis. Learning rates are
 constant. The references are smaller than in the workflow: the factorised one has narrow networks, and the gated one's
@@ -50,8 +50,15 @@ CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "factorised": (NARROW, "v", {"steps": 240, "batch_size": 32, "learning_rate": 4e-3, "warmup_steps": 20}),
     "gated": ({}, "epsilon", {"steps": 1600}),
     "equal_resolution": ({}, "epsilon", {"steps": 400}),
+    "own_resolution": ({}, "epsilon", {"steps": 400}),
 }
-EVERY = {"none": 25, "factorised": 15, "gated": 20, "equal_resolution": 20}  # steps between measurements
+EVERY = {
+    "none": 25,
+    "factorised": 15,
+    "gated": 20,
+    "equal_resolution": 20,
+    "own_resolution": 20,
+}  # steps between measurements
 
 
 def settings(reference: str, counts: tuple[int, int], seed: int) -> Train:

@@ -299,7 +299,11 @@ WRONG = [
     ({"boundaries": ["sphere"]}, "sweep.boundaries.0", "one of plane or torus"),
     ({"boundaries": ["plane", "plane"]}, "sweep.boundaries", "each once"),
     ({"references": []}, "sweep.references", "length 1 or more"),
-    ({"references": ["none", "joint"]}, "sweep.references.1", "one of none, factorised, gated or equal_resolution"),
+    (
+        {"references": ["none", "joint"]},
+        "sweep.references.1",
+        "one of none, factorised, gated, equal_resolution or own_resolution",
+    ),
     ({"references": ["gated", "gated"]}, "sweep.references", "each once"),
     ({"references": ["factorised"], "common": {"polarity": "dark"}}, "sweep.references", "with polarity dark"),
     ({"controls": "yes"}, "sweep.controls", "balanced"),

@@ -110,6 +110,27 @@ def test_what_one_stripe_denoiser_learns_does_not_depend_on_the_other_axis():
     assert moved > 1e-3
 
 
+@pytest.mark.parametrize(("reference", "depends"), [("own_resolution", False), ("equal_resolution", True)])
+def test_of_own_resolution_what_lowers_one_does_not_depend_on_the_other(reference, depends):
+    """The slope of the loss along ln s of x, with y hardly known and with y known well."""
+    one = trainer(reference)
+    slopes = []
+    for ln_y in (1.5, -1.5):
+        ln = torch.tensor([1.0, ln_y], requires_grad=True)
+        if depends:
+            batch = one.batch(1)
+            noised = one.process.noised(batch.images, batch.noise, batch.t)
+            target = one.process.target(batch.images, batch.noise, batch.t)
+            loss = ((one.network(noised, batch.t, batch.labels, ln_resolution=ln) - target) ** 2).mean()
+        else:
+            one.network.ln_resolution.data.copy_(ln.data)
+            ln, loss = one.network.ln_resolution, one.network.loss(one.process, one.batch(1), 0.0)
+        slopes.append(float(torch.autograd.grad(loss, ln)[0][0]))
+    assert (abs(slopes[0] - slopes[1]) > 0.1 * abs(slopes[0])) == depends and slopes[0] > 0
+    if not depends:
+        assert slopes[0] == slopes[1]
+
+
 def test_an_x_label_moves_the_x_profile_alone():
     denoiser = new_denoiser(TORUS, model("factorised"), Diffusion(prediction="v"), 0)
     with torch.no_grad():

@@ -16,7 +16,7 @@ PAPER_LAYERS = ("down3", "halved3")
 IMAGE_LAYER = "image"
 # What the column weights calls an untrained network all of whose layers have PyTorch's default weights, a control.
 DEFAULT_WEIGHTS = "default"
-Reference = Literal["none", "factorised", "gated", "equal_resolution"]
+Reference = Literal["none", "factorised", "gated", "equal_resolution", "own_resolution"]
 
 
 class Model(Section):
@@ -37,5 +37,6 @@ class Model(Section):
         "none",
         description="none: the denoiser under study. Controls of the coupling index: factorised multiplies the"
         " estimates of two denoisers that see one label each; gated scales the joint effect of both labels by one gate"
-        " that training opens last; equal_resolution is an exact denoiser that knows both labels equally well in px",
+        " that training opens last; equal_resolution is an exact denoiser that knows both labels equally well in px,"
+        " own_resolution one that knows each as well as it would alone",
     )

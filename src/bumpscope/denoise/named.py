@@ -8,7 +8,7 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.denoise.denoiser import Denoiser
-from bumpscope.denoise.references import EqualResolution, Gated, ProductOfStripes
+from bumpscope.denoise.references import EqualResolution, Gated, OwnResolution, ProductOfStripes
 from bumpscope.denoise.unet import new_network
 from bumpscope.seeding import derived_seed
 
@@ -20,6 +20,8 @@ def new_denoiser(lattice: Lattice, model: Model, diffusion: Diffusion, seed: int
         return ProductOfStripes(along_x, along_y, lattice.sigma, diffusion)
     if model.reference == "equal_resolution":
         return EqualResolution(lattice, diffusion)
+    if model.reference == "own_resolution":
+        return OwnResolution(lattice, diffusion)
     network = new_network(lattice.image_size, model, seed)
     return Gated(network) if model.reference == "gated" else network
 

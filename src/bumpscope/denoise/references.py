@@ -1,4 +1,4 @@
-"""Reference models whose learning is known: one is factorised by construction, two are coupled by construction.
+"""Reference models whose learning is known: two are factorised by construction, two are coupled by construction.
 
 They calibrate the coupling index. All have the interface of every denoiser, so all probes run on them unchanged. They
 differ from the network under study in how they are trained. Coupled has two meanings: both labels have the same effect
@@ -31,6 +31,8 @@ WITHOUT_LABELS = 4
 GATE_RATE = 1.5
 # Step size of plain gradient descent on the logarithm of the resolution, for the same reason.
 RESOLUTION_RATE = 25.0
+# A label known to a quarter of the spacing is known exactly: its neighbours weigh exp(-8).
+EXACT = 0.25
 
 
 class ProductOfStripes(Denoiser):
@@ -233,8 +235,9 @@ class EqualResolution(Denoiser):
         labels: Tensor,
         keep: Tensor | None = None,
         taps: dict[str, Tensor] | None = None,
+        ln_resolution: Tensor | None = None,
     ) -> Tensor:
-        """As :meth:`Denoiser.forward`."""
+        """As :meth:`Denoiser.forward`; ``ln_resolution`` of x and of y, shape (2,), stand in for its own."""
         if self.process.alpha_bar.device != x.device:
             self.process = Process(self.process.alpha_bar.to(x.device), self.process.prediction)
         signal, sigma = self.process.scales(t, x)
@@ -244,7 +247,9 @@ class EqualResolution(Denoiser):
         shown = torch.ones_like(labels) if keep is None else keep
         apart_x = self._squares(labels[:, :1], self.grid_x) * shown[:, :1]
         apart_y = self._squares(labels[:, 1:], self.grid_y) * shown[:, 1:]
-        logits = logits - (apart_y[:, :, None] + apart_x[:, None, :]) / (2 * (2 * self.ln_resolution).exp())
+        ln_x, ln_y = self.ln_resolution.expand(2) if ln_resolution is None else ln_resolution
+        apart = apart_x[:, None, :] / (2 * (2 * ln_x).exp()) + apart_y[:, :, None] / (2 * (2 * ln_y).exp())
+        logits = logits - apart
         weights = logits.flatten(1).softmax(1).view_as(logits)
         estimate = self.sign * (2 * self.along_y.T @ weights @ self.along_x - 1)[:, None]
         if taps is not None:
@@ -261,3 +266,29 @@ class EqualResolution(Denoiser):
         """Squared distances of labels, shape (n, 1), from all positions, px."""
         apart = (label - grid).abs()
         return (apart if self.period is None else torch.minimum(apart, self.period - apart)) ** 2
+
+
+class OwnResolution(EqualResolution):
+    """A model that knows each label as well as it would alone; so it is factorised by construction.
+
+    It is as :class:`EqualResolution`, with a label noise for each axis. Either is lowered by the loss of the denoiser
+    that knows the other label exactly, which is its loss on a row, or a column, of bumps.
+    """
+
+    exact: Tensor
+
+    def __init__(self, lattice: Lattice, diffusion: Diffusion):
+        super().__init__(lattice, diffusion)
+        self.ln_resolution = nn.Parameter(torch.full((2,), math.log(lattice.length)))
+        exact = torch.tensor([EXACT * lattice.dx, EXACT * lattice.dy]).log()
+        self.register_buffer("exact", exact, persistent=False)
+
+    def loss(self, process: Process, batch: Batch, progress: float) -> Tensor:
+        """The sum of both axes' mean squared errors, each with the other label known exactly."""
+        images, labels, t, noise = batch
+        noised, target = process.noised(images, noise, t), process.target(images, noise, t)
+        known = (
+            torch.stack([self.ln_resolution[0], self.exact[1]]), torch.stack([self.exact[0], self.ln_resolution[1]])
+        )  # fmt: skip
+        answers = [self(noised, t, labels, ln_resolution=ln) for ln in known]
+        return functional.mse_loss(answers[0], target) + functional.mse_loss(answers[1], target)

@@ -47,6 +47,7 @@ MODELS: dict[str, Look] = {
     "factorised": {"color": GREEN, "marker": "v"},
     "gated": {"color": VERMILLION, "marker": "s"},
     "equal_resolution": {"color": PURPLE, "marker": "D"},
+    "own_resolution": {"color": SKY, "marker": "^"},
 }
 # A ring around the requested centre, on dark images.
 REQUEST: Look = {
@@ -59,6 +60,7 @@ MODEL_NAMES = {
     "factorised": "factorised reference",
     "gated": "gated reference (coupled in effect)",
     "equal_resolution": "reference of equal resolution (coupled in px)",
+    "own_resolution": "reference of own resolution (factorised in px)",
 }
 # Seven colours and six dashes, ordered so that of 14 lines those with like dashes differ most in their greys.
 _CYCLE = (BLUE, ORANGE, VERMILLION, BLACK, PURPLE, SKY, GREEN)

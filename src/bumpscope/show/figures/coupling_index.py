@@ -28,7 +28,7 @@ READS = ("coupling", "runs")
 COLUMNS = {
     "dataset": "",
     "kind": "lattice, frequency or both",
-    "reference": "none, factorised, gated or equal_resolution",
+    "reference": "none, or a model of known coupling",
     "measure": "resolution, effects, accuracy or rare",
     "nulls": "one_dimensional or balanced",
     "imbalance": "dy/dx, or the exponent of the skew",

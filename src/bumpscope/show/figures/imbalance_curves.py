@@ -22,7 +22,7 @@ READS = ("metrics", "coupling", "runs")
 COLUMNS = {
     "dataset": "",
     "lattice": "spacing and skew in words",
-    "reference": "none, factorised, gated or equal_resolution",
+    "reference": "none, or a model of known coupling",
     "source": "the dataset whose curve it is",
     "role": "own or nulls",  # not null, which readers of CSV take for an empty cell
     "axis": "x or y",

@@ -36,7 +36,7 @@ SMALL: dict[str, style.Look] = {
 WORDS = {"parallelism_x": "parallelism, x", "parallelism_y": "parallelism, y", "orthogonality": "orthogonality"}
 COLUMNS = {
     "dataset": "",
-    "reference": "none, factorised, gated or equal_resolution",
+    "reference": "none, or a model of known coupling",
     **rows.PLACE,
     "metric": ", ".join([SHARE, *SMALL]),
     "value": "at the last probed checkpoint",

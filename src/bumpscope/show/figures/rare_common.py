@@ -33,7 +33,7 @@ CORRECT = "correct"
 COLUMNS = {
     "dataset": "",
     "lattice": "spacing and skew in words",
-    "reference": "none, factorised, gated or equal_resolution",
+    "reference": "none, or a model of known coupling",
     "role": "skewed axes: x, y, both or none",
     "run": "",
     "seed": "",
