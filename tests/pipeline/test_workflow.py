@@ -309,6 +309,8 @@ def test_steps_end_with_a_killed_workflow_and_the_same_command_goes_on(project: 
         done = snakemake(project, *wanted)
         assert done.returncode == 0, done.stdout + done.stderr
         made, whole = checksums(project / "orphans"), checksums(project / "results")
+        # States are kept until a whole workflow has ended.
+        made = {name: checksum for name, checksum in made.items() if not name.startswith(".state")}
         assert set(files) < set(made) and made == {name: whole[name] for name in made}
     finally:
         process.kill()
