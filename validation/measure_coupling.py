@@ -33,9 +33,9 @@ from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.judge.coupling import coupling
 from bumpscope.probe.checkpoint import Estimator
 from bumpscope.probe.effects import decompose, make_probe
-from bumpscope.probe.resolution import FINEST, ResolutionFit
+from bumpscope.probe.resolution import ResolutionFit
 from bumpscope.seeding import derived_seed
-from bumpscope.worlds.bumps import lattice_points, render, to_network
+from bumpscope.worlds.bumps import FINEST, lattice_points, render, to_network
 from truth_tables import RESULTS, load, save
 
 CURVES, INDEX = "coupling-curves", "coupling-index"

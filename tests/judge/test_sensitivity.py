@@ -131,6 +131,18 @@ def test_a_wider_tolerance_moves_behaviour_and_leaves_the_latents_alone(experime
     assert not judged.changed["C1"]
 
 
+def test_a_circle_is_no_sheet_where_the_topology_is_the_experiments_own(probings):
+    one = probings[0]
+    bars = [(step, "raw", "down3", 239, dimension, True) for step in STEPS for dimension in (0, 1)]
+    circle = pd.DataFrame(bars, columns=["step", "weights", "layer", "t", "dimension", "significant"])
+    _, sheet = one.read(reading())
+    _, seen = Probing(one.run, one.behaviour, one.geometry, circle).read(reading())
+    assert "B" in set(sheet.latent_phase) and "B" not in set(seen.latent_phase)
+    # Nothing is known of the other places.
+    found = places(Probing(one.run, one.behaviour, one.geometry, circle), 1.0)
+    assert "B" in set(found[found.layer == "up3"].latent_phase)
+
+
 def test_what_is_not_read_again_stays(experiment, probings):
     kept = {}
 

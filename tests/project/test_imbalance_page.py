@@ -36,6 +36,17 @@ def test_a_dataset_and_its_swapped_one_have_one_row(kept):
     assert page.interval(row.coupling, row.low, row.high) in page.index(study)
 
 
+@pytest.mark.parametrize(
+    ("reference", "verdict"), [("own_resolution", "factorised"), ("equal_resolution", "coupled"), ("gated", "coupled")]
+)
+def test_models_of_known_coupling_read_as_the_page_says(reference, verdict):
+    table, _ = load(page.KNOWN)
+    row = table[(table["reference"] == reference) & (table["measure"] == "resolution")].iloc[0]
+    assert row.runs == 5 and row.verdict == verdict
+    for low, high in ((row.low, row.high), (row.in_steps_low, row.in_steps_high)):
+        assert high < 0.2 if verdict == "factorised" else 0.8 <= low <= high <= 1.25
+
+
 def test_references_that_were_not_run_are_named(kept):
     coupling = kept["imbalance-coupling"]
     assert page.missing(coupling) == "Not run: factorised with unequal frequency, gated with unequal frequency."

@@ -11,7 +11,8 @@ from bumpscope.commands.animation import animation as command
 from bumpscope.show import animation
 from bumpscope.show.manifold_view import NothingToSee, manifold_view
 from bumpscope.store.results import Results
-from synthetic_results import BALANCED, DATASETS, STEPS, write_results
+from bumpscope.store.tables import write_table
+from synthetic_results import BALANCED, DATASETS, METADATA, STEPS, write_results
 
 MEGABYTES = 2.5
 SHOWN = STEPS[::3]
@@ -77,6 +78,23 @@ def test_frames_between_checkpoints_are_marked_and_others_are_not(usual, monkeyp
         else:
             assert note == "" and "phase" in title and "correct" in title and opacity == 1
     assert told[0][1].startswith("step 0 ") and told[-1][1].startswith(f"step {SHOWN[-1]} ")
+
+
+def test_the_run_and_the_place_with_the_best_told_weaker_coordinate_are_shown(tmp_path):
+    root = write_results(tmp_path, {"balanced": BALANCED}, seeds=(0, 1), steps=(0, 900), samples=64)
+    results, random = Results(root), np.random.default_rng(0)
+    for seed in (0, 1):
+        run = results["balanced", seed]
+        table = run.table("embedding")
+        # In seed 1, at up1 and t = 39, the cloud is the requests; elsewhere x is, and y is noise.
+        requests = table.merge(run.table("samples"), on=["step", "sample"], how="left")
+        best = ((table["layer"] == "up1") & (table["t"] == 39)).to_numpy() & (seed == 1)
+        table["aligned_1"] = requests["mu_x"].to_numpy()
+        table["aligned_2"] = np.where(best, requests["mu_y"], random.standard_normal(len(table)))
+        table["aligned_3"] = random.standard_normal(len(table))
+        write_table("embedding", run.path("embedding"), table, METADATA | {"run": run.name})
+    view = manifold_view(results)
+    assert (view.run.seed, view.layer, view.t) == (1, "up1", 39)
 
 
 def test_points_at_a_checkpoint_are_those_of_the_table(usual):

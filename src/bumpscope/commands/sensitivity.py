@@ -21,12 +21,10 @@ from bumpscope.store.run import Run
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
-# fmt: off
 READS = (
     "runs", "metrics", "coupling", "claims", "phases", "topology", "interventions", "varied_behaviour",
     "varied_geometry",
-)
-# fmt: on
+)  # fmt: skip
 VARIED = ("varied_behaviour", "varied_geometry")
 WRITES = ("sensitivity", "places")
 
@@ -66,9 +64,9 @@ def sensitivity(
     configured = [places_of(probing, tolerance) for probing in _probings(results, wanted, CONFIGURED)]
     everywhere = pd.concat(configured, ignore_index=True)
     varied = [
-        run.path(table, variant)
+        run.path(table, of)
         for variant in dict.fromkeys(reading.variant for reading in wanted.readings)
-        for run, variant in _runs(results, wanted, variant)
+        for run, of in _runs(results, wanted, variant)
         for table in VARIED
     ]
     told = f"{verdicts_text(verdicts)}\n\n{places_text(everywhere)}\n"

@@ -27,17 +27,18 @@ GRID = ("datasets", "sweep")
 _SPARING = {"samples": 256, "layers": ["halved3"], "timesteps": [39], "effect_timesteps": [450]}
 # Raw weights are through the transition by step 800.
 _TRANSITION = [100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 600, 700, 800, 900, 1000]
+# From before the first misplaced bumps to after the last, no further apart than onsets can be timed by.
+_PROBED = [0, 150, 200, 300, 350, 400, 500, 600, 800, 1200]
 _COURSE: dict[str, Any] = {"steps": 1200, "checkpoints": [0, *_TRANSITION, 1200]}
 
 
 def _default_datasets() -> dict[str, Dataset]:
     plane = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
     # A quarter of the spacing is as long a ladder as two rungs give.
-    ladder = {"checkpoints": [0, 150, 200, 300, 350, 400, 500, 600, 800, 1200], "effect_samples": 64}
+    ladder = {"checkpoints": _PROBED, "effect_samples": 64}
     ladder = {"training": _COURSE, "probe": _SPARING | ladder}
     full: dict[str, Any] = {"samples": 384, "weights": "both", "effect_timesteps": [450, 600], "interventions": [1200]}
-    full |= {"checkpoints": [0, 150, 200, 300, 350, 400, 500, 600, 800, 1200]}
-    full |= {"layers": ["halved3", "up2"], "timesteps": [39, 239]}
+    full |= {"checkpoints": _PROBED, "layers": ["halved3", "up2"], "timesteps": [39, 239]}
     full |= {"intervention_layers": ["halved3", "bottleneck", "up1"]}
     # The latents of a torus look like one at up1.
     closed = {"checkpoints": [0, 600, 1200], "layers": ["halved3", "up1"]}

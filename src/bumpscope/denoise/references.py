@@ -21,7 +21,7 @@ from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import LAYERS
 from bumpscope.denoise.denoiser import Batch, Denoiser
 from bumpscope.denoise.process import Process
-from bumpscope.worlds.bumps import factors, lattice_points, profiles
+from bumpscope.worlds.bumps import FINEST, factors, lattice_points, profiles
 
 # Share of a gated training after which only the gate is trained.
 GATE_OPENS = 0.75
@@ -31,8 +31,6 @@ WITHOUT_LABELS = 4
 GATE_RATE = 1.5
 # Step size of plain gradient descent on the logarithm of the resolution, for the same reason.
 RESOLUTION_RATE = 25.0
-# A label known to a quarter of the spacing is known exactly: its neighbours weigh exp(-8).
-EXACT = 0.25
 
 
 class ProductOfStripes(Denoiser):
@@ -280,7 +278,7 @@ class OwnResolution(EqualResolution):
     def __init__(self, lattice: Lattice, diffusion: Diffusion):
         super().__init__(lattice, diffusion)
         self.ln_resolution = nn.Parameter(torch.full((2,), math.log(lattice.length)))
-        exact = torch.tensor([EXACT * lattice.dx, EXACT * lattice.dy]).log()
+        exact = torch.tensor([FINEST * lattice.dx, FINEST * lattice.dy]).log()
         self.register_buffer("exact", exact, persistent=False)
 
     def loss(self, process: Process, batch: Batch, progress: float) -> Tensor:

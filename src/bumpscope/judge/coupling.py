@@ -274,10 +274,13 @@ class Pair:
     def delays(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
         """Per seed by how many steps each axis is later than its null; mean of both datasets of the pair.
 
-        Axes are those of the dataset: its x is y in the swapped one. A delay that both share is not coupling.
+        Axes are those of the dataset: its x is y in the swapped one. A delay that both share is not coupling. Empty
+        where a crossing never came.
         """
         own = [self.own_keys(seed) for seed in seeds]
         nulls = [self.null_keys(seed) for seed in seeds]
+        if any(self.onsets[key].censored for of_seed in own + nulls for both in of_seed for key in both):
+            return {}
         return {
             axis: differences(
                 [[(a[k], b[k]) for a, b in zip(*each, strict=True)] for each in zip(own, nulls, strict=True)],
@@ -330,12 +333,13 @@ def _row(pair: Pair, reference: str) -> CouplingRow:
     gap_keys = [pair.own_keys(seed) for seed in seeds]
     gap, gap_low, gap_high = t_interval(pair.gaps(seeds), 0.90)
     null_gap, null_low, null_high = t_interval(pair.null_gaps(with_nulls))
-    indices = [pair.index(with_nulls, late, clock) for clock in CLOCKS for late in (1.0, LATER)]
+    in_ln, in_steps = (pair.index(with_nulls, clock=clock) for clock in CLOCKS)
+    late = [pair.index(with_nulls, LATER, clock) for clock in CLOCKS]
     simultaneous, verdict = "undetermined", "undetermined"
     if len(seeds) >= FEWEST_SEEDS and pair.comparable(gap_keys):
         simultaneous = _agreed({_simultaneous(pair.gaps(seeds, late)) for late in (1.0, LATER)})
     if pair.decided:
-        verdict = _agreed({_verdict(low, high) for _, low, high in indices})
+        verdict = _agreed({_verdict(low, high) for _, low, high in (in_ln, in_steps, *late)})
     keys = {key for of_seed in gap_keys for both in of_seed for key in both}
     keys |= {key for seed in with_nulls for both in pair.null_keys(seed) for key in both}
     delay, delay_low, delay_high = t_interval(_delays(comparison, onsets))
@@ -346,12 +350,12 @@ def _row(pair: Pair, reference: str) -> CouplingRow:
         measure=pair.measure,
         nulls=comparison.nulls,
         t=pair.t,
-        coupling=indices[0][0],
-        low=indices[0][1],
-        high=indices[0][2],
-        in_steps=indices[2][0],
-        in_steps_low=indices[2][1],
-        in_steps_high=indices[2][2],
+        coupling=in_ln[0],
+        low=in_ln[1],
+        high=in_ln[2],
+        in_steps=in_steps[0],
+        in_steps_low=in_steps[1],
+        in_steps_high=in_steps[2],
         gap=gap,
         gap_low=gap_low,
         gap_high=gap_high,

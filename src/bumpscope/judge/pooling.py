@@ -53,7 +53,7 @@ class Pooled:
         """
         if not self.counted:
             return UNKNOWN
-        signs = [np.sign(pair.null_gaps(self.seeds).mean()) for pair in self.counted]
+        signs = [np.sign(pair.null_gaps(self.seeds, clock=clock).mean()) for pair in self.counted]
         gaps, null_gaps = (
             np.mean([sign * of(pair) for sign, pair in zip(signs, self.counted, strict=True)], axis=0)
             for of in (

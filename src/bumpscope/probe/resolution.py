@@ -20,15 +20,14 @@ from scipy import optimize
 from bumpscope.config.lattice import Lattice
 from bumpscope.probe.effects import EffectProbe
 from bumpscope.worlds.bayes import log_posteriors
-from bumpscope.worlds.bumps import factors, profiles, to_network
+from bumpscope.worlds.bumps import FINEST, factors, profiles, to_network
 from bumpscope.worlds.factor import Factor
 
 # Weights of one fit (float64); on lattices so large that they are too many, fewer probes are used, but not fewer than
 # these.
 WEIGHTS, FEWEST_PROBES = 2**22, 32
-# A label known better than a quarter of the spacing is known exactly: its neighbours weigh exp(-8). One known worse
-# than twice the length of the axis is not used: the ends of the axis weigh exp(-1/8).
-FINEST, COARSEST = 0.25, 2.0
+# A label known worse than twice the length of the axis is not used: the ends of the axis weigh exp(-1/8).
+COARSEST = 2.0
 # Starting points along each axis.
 STARTS = 4
 

@@ -70,10 +70,11 @@ def manifold_view(results: Results) -> ManifoldView:
     if not runs:
         raise NothingToSee("No run has an embedding of its latents.")
     runs = [run for run in runs if run.dataset == runs[0].dataset]
-    found = [(*_told(view), view) for run in runs for view in _views(run)]
-    if not found:
+    # One view after another, so that no more than two are held.
+    best = max((view for run in runs for view in _views(run)), key=_told, default=None)
+    if best is None:
         raise NothingToSee(f"The embedding of {runs[0].dataset} has no defined point whose image was kept.")
-    return max(found, key=lambda each: each[:2])[-1]
+    return best
 
 
 def _views(run: Run) -> Iterator[ManifoldView]:

@@ -18,6 +18,8 @@ from bumpscope.worlds.factor import Factor
 
 # Thirds of a factor's values, by how often a skew draws them.
 BINS = ("common", "middle", "rare")
+# A label known to a quarter of the spacing is known exactly: as Gaussian noise, its neighbours weigh exp(-8).
+FINEST = 0.25
 
 
 def axis_positions(image_size: int, margin: float, spacing: float) -> np.ndarray:

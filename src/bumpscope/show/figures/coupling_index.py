@@ -18,9 +18,9 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Coupling index (0: each axis at its null's pace; 1: both together), 95% intervals, against spacing ratio or skew "
-    "exponent; plus: of steps, which a common delay leaves. Band: 0.8 to 1.25. Beneath: gap of the "
-    "pair, positive where x of the dataset and y of its swapped one are late, 90% intervals; band: ±ln 1.1. Hollow: "
-    "undetermined. Arrow: beyond the axis. Of swapped pairs: the first."
+    "exponent; plus: in steps, unchanged by a common delay. Band: 0.8 to 1.25. Beneath: gap of the pair, positive "
+    "where x of the dataset and y of its swapped one are late, 90% intervals; band: ±ln 1.1. Hollow: undetermined. "
+    "Arrow: beyond the axis. Of swapped pairs: the first."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
