@@ -306,3 +306,6 @@ def test_learning_stands_beside_the_geometry_of_the_same_dataset(full, selected)
     assert f"additive share {layers.min():.2f} to {layers.max():.2f} over its layers" in (
         learning_and_geometry.finding(data)
     )
+    # A code as additive as that of a network that learnt nothing of the images is told beside it.
+    told = learning_and_geometry.finding(own.assign(permuted=0.93))
+    assert told.endswith("trained on permuted labels 0.93.")

@@ -202,8 +202,9 @@ def finding(data: pd.DataFrame) -> str:
         layers = shares.loc[shares["layer"] != IMAGE_LAYER, "value"]
         built = f"additive share {_range(layers)} over its layers" if len(layers) else "additive share not defined"
         built += f", images {images.iloc[0]:.2f}" if len(images) else ""
-        untrained = own.loc[own["metric"] == SHARE, "untrained"].dropna()
-        built += f", untrained {_range(untrained)}" if len(untrained) else ""
+        for column, told in (("untrained", "untrained"), ("permuted", "trained on permuted labels")):
+            control = own.loc[own["metric"] == SHARE, column].dropna()
+            built += f", {told} {_range(control)}" if len(control) else ""
         parts.append(f"{name} {learnt}, {built}")
     return f"Learning and final representation: {rows.listed(parts, 2)}."
 
