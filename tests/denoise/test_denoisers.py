@@ -10,10 +10,11 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
+from bumpscope.denoise.loop import train
 from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.references import GATE_OPENS, Gated, ProductOfStripes
-from bumpscope.denoise.trainer import Trainer, TrainingData, train
+from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.denoise.unet import UNet, new_network
 from bumpscope.probe.checkpoint import Estimator
 from bumpscope.probe.effects import decompose, make_probe

@@ -23,6 +23,7 @@ from bumpscope.denoise.devices import DeviceError, device
 def untouched(monkeypatch, tmp_path):
     """What a device sets up for its whole process is put back, and locks lie in a folder of the test's own."""
     deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tf32 = [(backend, backend.allow_tf32) for backend in (torch.backends.cuda.matmul, torch.backends.cudnn)]
     for backend, _ in tf32:
@@ -33,6 +34,7 @@ def untouched(monkeypatch, tmp_path):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     yield
     torch.use_deterministic_algorithms(deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = filled
     torch.set_num_threads(threads)
     for backend, allowed in tf32:
         backend.allow_tf32 = allowed
@@ -58,6 +60,7 @@ def test_without_a_gpu_the_cpu_is_used_with_one_thread_and_repeatably(no_gpu, na
         assert place == torch.device("cpu")
         assert torch.get_num_threads() == 1
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_a_gpu_that_is_asked_for_and_missing_is_told_in_one_line(no_gpu):

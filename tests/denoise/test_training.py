@@ -23,8 +23,9 @@ from bumpscope.config.model import Model
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
 from bumpscope.config.training import Training
-from bumpscope.denoise import trainer as module
-from bumpscope.denoise.trainer import Trainer, TrainingData, TrainingError, learning_rate, train
+from bumpscope.denoise import loop as module
+from bumpscope.denoise.loop import train
+from bumpscope.denoise.trainer import Trainer, TrainingData, TrainingError, learning_rate
 from bumpscope.denoise.unet import new_network
 from bumpscope.store.checkpoints import load_tensors, load_weights, save_tensors
 from bumpscope.store.files import FileError
@@ -137,6 +138,7 @@ def test_a_state_saved_at_any_step_is_resumed_to_the_bit(straight, tmp_path, cut
 @pytest.mark.parametrize(("kill", "resumed_at"), [(2, None), (5, 3), (10, 9)])
 def test_a_killed_training_goes_on_to_the_same_files(straight, tmp_path, monkeypatch, kill, resumed_at):
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_REPORTS", math.inf)  # however slow the machine
     stopped(trainer(), kill, tmp_path)
     told = []
     log = train(trainer(), tmp_path, {"run": "r"}, told.append)

@@ -16,9 +16,9 @@ from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
 from bumpscope.config.training import Training
 from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.loop import train as train_to_the_end
 from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData, learning_rate
-from bumpscope.denoise.trainer import train as train_to_the_end
 from bumpscope.store.checkpoints import load_tensors
 from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
 from bumpscope.store.machine import described

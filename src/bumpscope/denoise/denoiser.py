@@ -95,3 +95,10 @@ class Denoiser(nn.Module):
     def update(self, progress: float, step: Callable[[], Any]) -> None:
         """Update the parameters from their gradients; ``step`` is the optimiser's."""
         step()
+
+    def stage(self, progress: float) -> int:
+        """Number of the stage of training; within a stage ``loss`` and ``update`` do the same whatever ``progress`` is.
+
+        A step that a GPU has recorded is recorded anew at each stage.
+        """
+        return 0

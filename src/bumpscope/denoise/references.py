@@ -177,7 +177,7 @@ class Gated(Denoiser):
         """Mean squared error: at first of the network, whose labels are sometimes hidden, then of the gated model."""
         images, labels, t, noise = batch
         noised, target = process.noised(images, noise, t), process.target(images, noise, t)
-        if progress < GATE_OPENS:
+        if self.stage(progress) == 0:
             shown = (torch.arange(len(t), device=t.device) % WITHOUT_LABELS != 0).to(images.dtype)
             keep = shown[:, None].expand_as(labels)
             return functional.mse_loss(self.network(noised, t, labels, keep).float(), target)
@@ -186,8 +186,12 @@ class Gated(Denoiser):
             opened = self.network(noised, t, labels).float()
         return functional.mse_loss(torch.lerp(shut, opened, self.gate), target)
 
+    def stage(self, progress: float) -> int:
+        """0 while the network is trained, 1 while the gate is."""
+        return int(progress >= GATE_OPENS)
+
     def update(self, progress: float, step: Callable[[], Any]) -> None:
-        if progress < GATE_OPENS:
+        if self.stage(progress) == 0:
             step()
         else:
             assert self.gate.grad is not None

@@ -1,19 +1,20 @@
-"""Training that can be killed at any moment and resumed bit for bit.
+"""The training step of one run.
 
-Everything random in step s comes from (run seed, purpose, s). So a resumed run needs the weights, their moving average,
-the optimiser's moments, the losses logged so far and s. This state is written atomically at every logged step that is a
-checkpoint, and at the first logged step after every half minute.
+Everything random in step s comes from (run seed, purpose, s). So a run depends on nothing but its seed, data and
+settings, and a resumed one needs the weights, their moving average, the optimiser's moments, the losses logged so far
+and s.
+
+A step has three parts. :meth:`Trainer.draw` draws into memory that stays where it is. :meth:`Trainer.compute` works on
+the device alone: it draws nothing and reads no number back, so a GPU can record it once and repeat it
+(:mod:`bumpscope.denoise.together`). :meth:`Trainer.finish` counts the step and logs the loss.
 """
 
 from __future__ import annotations
 
 import copy
-import logging
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,6 @@ from bumpscope.denoise.denoiser import Batch, Denoiser
 from bumpscope.denoise.flat import flatten_parameters, slices
 from bumpscope.denoise.process import Process
 from bumpscope.seeding import derived_seed
-from bumpscope.store.checkpoints import load_tensors, save_tensors
-from bumpscope.store.files import CURE, FileError
-
-log = logging.getLogger(__name__)
-SECONDS_BETWEEN_STATES = 30.0
-SECONDS_BETWEEN_REPORTS = 5.0
 
 
 class TrainingError(RuntimeError):
@@ -77,6 +72,21 @@ def learning_rate(step: int, training: Training) -> float:
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def adamw(weights: nn.Parameter, training: Training, rate_in_memory: bool) -> torch.optim.AdamW:
+    """The optimiser of one flat parameter.
+
+    Args:
+        rate_in_memory: keep the learning rate in a tensor beside the weights, where a recorded step reads it anew each
+            time. Rounded to float32, so a CPU does without.
+    """
+    rate: float | Tensor = training.learning_rate
+    if rate_in_memory:
+        rate = torch.tensor(rate, dtype=torch.float32, device=weights.device)
+    return torch.optim.AdamW(
+        [weights], lr=rate, weight_decay=training.weight_decay, fused=True, capturable=rate_in_memory
+    )
+
+
 class Trainer:
     """One run's training state and its optimiser step.
 
@@ -105,51 +115,101 @@ class Trainer:
             flatten_parameters(network, channels_last) for network in (self.network, self.average)
         )
         self._parts = slices(self.weights_flat, self.network.parts())
+        self._parameters = list(self.network.parameters())
+        self._gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if training.compile:
             self.network.compile(dynamic=False)
-        self.optimizer = torch.optim.AdamW(
-            [self.weights_flat], lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
-        self.cumulative = data.probability.double().cumsum(0)
-        self._draw = torch.Generator(device)
+        self.optimizer = adamw(self.weights_flat, training, rate_in_memory=device.type == "cuda")
+        # On the CPU, since CUDA has no deterministic cumulative sum.
+        self.cumulative = data.probability.cpu().double().cumsum(0).to(device)
+        self._generator = torch.Generator(device)
+        size = (training.batch_size,)
+        self._uniform = torch.zeros(size, dtype=torch.float64, device=device)
+        self._t = torch.zeros(size, dtype=torch.int64, device=device)
+        self._noise = torch.zeros(size + data.images.shape[1:], device=device)
         self.step = 0
         self.log = LossLog()
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
 
+    @property
+    def progress(self) -> float:
+        """How much of the training is done before the next step, from 0 to 1."""
+        return self.step / self.training.steps
+
+    @property
+    def form(self) -> tuple[bool, int]:
+        """Stands for the operations that the next step takes: steps of equal form differ only in the numbers they read
+        from memory."""
+        return self.step == 0, self.network.stage(self.progress)
+
     def batch(self, step: int) -> Batch:
         """What optimiser step ``step`` draws; timesteps are drawn uniformly."""
-        draw = self._draw.manual_seed(derived_seed(self.seed, "batch", step))
-        size = self.training.batch_size
-        uniform = torch.rand(size, generator=draw, device=self.device, dtype=torch.float64)
-        index = torch.searchsorted(self.cumulative, uniform * self.cumulative[-1], right=True)
-        index.clamp_(max=len(self.cumulative) - 1)
-        t = torch.randint(self.process.timesteps, (size,), generator=draw, device=self.device)
-        images = self.data.images[index]
-        noise = torch.randn(images.shape, generator=draw, device=self.device)
-        return Batch(images, self.data.labels[index], t, noise)
+        self._draw(step)
+        return Batch(*(part.clone() for part in self._drawn()))
 
     def advance(self) -> None:
         """One optimiser step."""
-        step = self.step + 1
-        progress = self.step / self.training.steps
+        self.draw()
+        self.compute()
+        self.finish()
+
+    def draw(self) -> None:
+        """Draw what the next step needs, and set its learning rate."""
+        self._draw(self.step + 1)
+        rate = learning_rate(self.step + 1, self.training)
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def compute(self) -> None:
+        """Change weights, moments, average and the sum of losses by one step, with what was drawn."""
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            loss = self.network.loss(self.process, self.batch(step), progress)
-        self.optimizer.zero_grad(set_to_none=False)
-        loss.backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.training)
+            loss = self.network.loss(self.process, self._drawn(), self.progress)
+        self._store(torch.autograd.grad(loss, self._parameters, allow_unused=True))
         for part in self._parts:
             nn.utils.clip_grad_norm_([part], self.training.gradient_clip)
-        self.network.update(progress, self.optimizer.step)
+        self.network.update(self.progress, self.optimizer.step)
         with torch.no_grad():
             # The average starts from the weights after the first step.
-            weight = 1 - self.training.ema_decay if step > 1 else 1.0
+            weight = 1 - self.training.ema_decay if self.step else 1.0
             self.average_flat.lerp_(self.weights_flat, weight)
-        self._loss_sum += loss.detach()
-        self.step = step
-        if step % self.training.log_every == 0 or step == self.training.steps:
+            self._loss_sum += loss.detach()
+
+    def finish(self) -> None:
+        """Count the step, and log the loss where that is due.
+
+        Raises:
+            TrainingError: when the loss or a weight is found not to be finite.
+        """
+        self.step += 1
+        if self.step % self.training.log_every == 0 or self.step == self.training.steps:
             self._log_loss()
+
+    def _draw(self, step: int) -> None:
+        draw = self._generator.manual_seed(derived_seed(self.seed, "batch", step))
+        self._uniform.uniform_(generator=draw)
+        self._t.random_(self.process.timesteps, generator=draw)
+        self._noise.normal_(generator=draw)
+
+    def _drawn(self) -> Batch:
+        index = torch.searchsorted(self.cumulative, self._uniform * self.cumulative[-1], right=True)
+        index.clamp_(max=len(self.cumulative) - 1)
+        return Batch(self.data.images[index], self.data.labels[index], self._t, self._noise)
+
+    @torch.no_grad()
+    def _store(self, found: Sequence[Tensor | None]) -> None:
+        """Copy gradients to where the optimiser reads them; those of parameters that the loss does not use are zero.
+
+        A few launches on a GPU, where backward() would add every single one.
+        """
+        if any(gradient is None for gradient in found):
+            assert self.weights_flat.grad is not None
+            self.weights_flat.grad.zero_()
+        pairs = [(own, new) for own, new in zip(self._gradients, found, strict=True) if new is not None]
+        torch._foreach_copy_([own for own, _ in pairs], [new for _, new in pairs])
 
     def _log_loss(self) -> None:
         since = self.log.steps[-1] if self.log.steps else 0
@@ -199,94 +259,8 @@ class Trainer:
         self.optimizer.load_state_dict({"state": {0: moments} if moments else {}, "param_groups": groups})
 
 
-def train(
-    trainer: Trainer,
-    state_folder: Path,
-    metadata: dict[str, str],
-    report: Callable[[str], None] = log.info,
-) -> LossLog:
-    """Train to the end, from the last state in ``state_folder`` if there is one.
-
-    Checkpoints are written to ``state_folder`` as ``step=S.safetensors``, with raw and averaged weights under ``raw.``
-    and ``ema.``.
-
-    Args:
-        state_folder: for this run with exactly these settings, code and data; the train command makes its name.
-        metadata: stored in every checkpoint together with its step.
-        report: called with a line of progress every few seconds.
-
-    Raises:
-        TrainingError: when the loss or a weight is not finite. The last good state is kept.
-        FileError: when the state cannot be written.
-    """
-    training = trainer.training
-    state_path = state_folder / "state.safetensors"
-    if state_path.exists():
-        try:
-            trainer.restore(_state_of(state_path, metadata))
-            report(f"resumed at step {trainer.step} of {training.steps}")
-        except FileError as error:
-            report(f"{error} (starting again from step 0)")
-    wanted = set(training.checkpoints)
-    if trainer.step == 0 and 0 in wanted:
-        _save_checkpoint(trainer, state_folder, metadata)
-    started, first_step = time.monotonic(), trainer.step
-    reported = saved = started
-    while trainer.step < training.steps:
-        try:
-            trainer.advance()
-        except TrainingError as error:
-            raise TrainingError(f"{error}; {_last_good(state_path)}") from None
-        now = time.monotonic()
-        checkpoint = trainer.step in wanted
-        if checkpoint:
-            _save_checkpoint(trainer, state_folder, metadata)
-        # Saved only where loss and weights were just found finite, so that the last state is always good.
-        just_logged = trainer.log.steps[-1:] == [trainer.step]
-        if just_logged and (checkpoint or now - saved >= SECONDS_BETWEEN_STATES or trainer.step == training.steps):
-            save_tensors(state_path, trainer.state(), metadata)
-            saved = now
-        if just_logged and (now - reported >= SECONDS_BETWEEN_REPORTS or trainer.step == training.steps):
-            rate = (trainer.step - first_step) / (now - started)
-            left = (training.steps - trainer.step) / rate
-            report(
-                f"step {trainer.step} of {training.steps}, loss {trainer.log.losses[-1]:.4g}, "
-                f"{rate:.1f} steps/s, {_duration(left)} left"
-            )
-            reported = now
-    return trainer.log
-
-
-def _state_of(path: Path, metadata: dict[str, str]) -> dict[str, Tensor]:
-    """The tensors of a state, after checking that it belongs to this training."""
-    tensors, found = load_tensors(path)
-    for key in ("run", "settings"):
-        if found.get(key) != metadata.get(key):
-            raise FileError(f"{path}: is of another training ({key} {found.get(key)}, not {metadata.get(key)}); {CURE}")
-    return tensors
-
-
 def _last_losses(losses: LossLog) -> str:
     """The last logged losses, in brackets, or nothing."""
     rows = zip(losses.steps[-3:], losses.losses[-3:], strict=True)
     listed = ", ".join(f"{loss:.4g} at step {step}" for step, loss in rows)
     return f" (loss before: {listed})" if listed else ""
-
-
-def _last_good(state: Path) -> str:
-    try:
-        step = int(load_tensors(state)[0]["step"])
-    except FileError:
-        return "no state was saved before"
-    return f"the last good state, of step {step}, is kept in {state}"
-
-
-def _save_checkpoint(trainer: Trainer, folder: Path, metadata: dict[str, str]) -> None:
-    path = folder / f"step={trainer.step}.safetensors"
-    save_tensors(path, trainer.weights(), metadata | {"step": str(trainer.step)})
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
