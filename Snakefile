@@ -50,6 +50,7 @@ if workflow.is_main_process:
 onstart:
     check_cluster()
     hold_output_folder()
+    note_planned_trainings()
 
 
 onsuccess:

@@ -48,7 +48,7 @@ def config_yaml() -> str:
     default = Config()
     plain = default.model_dump(mode="json", exclude_none=True)
     lines = [_HEADER]
-    top = ("output", "seeds", "device")
+    top = ("output", "seeds", "device", "runs_per_job")
     lines += [f"{_comment(Config.model_fields[key])}{key}: {_flow(plain[key])}\n" for key in top]
     lines.append("\n".join(f"# {line}" for line in DATASET_NOTES.splitlines()) + "\ndatasets:")
     for name, dataset in default.datasets.items():

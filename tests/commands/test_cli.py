@@ -201,8 +201,8 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(monkeypatch, caplog):
         (
             "train",
             torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"),
-            "error: the GPU is out of memory: lower training.batch_size, model.base_width or image_size, or set device "
-            "to cpu (CUDA out of memory.)",
+            "error: the GPU is out of memory: lower runs_per_job, training.batch_size, model.base_width or image_size, "
+            "or set device to cpu (CUDA out of memory.)",
         ),
         (
             "train",

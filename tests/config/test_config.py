@@ -51,7 +51,7 @@ def faults_of(plain):
 # (path that is set, value, path that is told, what is told to be allowed)
 WRONG = [
     # misspelt keys, at every level; the allowed ones are listed
-    ("trainning", {}, "trainning", "output, seeds, device, datasets, sweep"),
+    ("trainning", {}, "trainning", "output, seeds, device, runs_per_job, datasets, sweep"),
     ("training.step", 5, "training.step", "steps, batch_size"),
     ("model.width", 8, "model.width", "base_width"),
     ("diffusion.beta", 1.0, "diffusion.beta", "timesteps, schedule, prediction"),
@@ -88,6 +88,10 @@ WRONG = [
     ("probe.checkpoints", [0, 100.5], "probe.checkpoints.1", "a whole number"),
     # words that are not on the list
     ("device", "tpu", "device", "one of auto, cpu or cuda"),
+    *[
+        ("runs_per_job", wrong, "runs_per_job", "auto or a whole number from 1 to 64")
+        for wrong in ("many", 0, 65, True, 2.0)
+    ],
     ("diffusion.schedule", "quadratic", "diffusion.schedule", "one of linear or cosine"),
     ("diffusion.prediction", "x0", "diffusion.prediction", "one of epsilon or v"),
     ("training.learning_rate_schedule", "step", "training.learning_rate_schedule", "one of constant or cosine"),

@@ -41,6 +41,7 @@ CHANGES = {
     "sensitivity.samples": ([64], set()),
     "output": ("elsewhere", set()),
     "device": ("cpu", set()),
+    "runs_per_job": (4, set()),
 }
 
 

@@ -23,6 +23,7 @@ from bumpscope.config.model import Model
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
 from bumpscope.config.training import Training
+from bumpscope.denoise import assignment
 from bumpscope.denoise import loop as module
 from bumpscope.denoise.loop import train
 from bumpscope.denoise.trainer import Trainer, TrainingData, TrainingError, learning_rate
@@ -558,7 +559,7 @@ def test_a_checkpoint_broken_in_the_state_is_not_published_and_not_resumed_from(
 
 def test_a_run_on_permuted_labels_is_trained_on_them(run, dataset, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(train_command, "Trainer", lambda seed, data, *_: seen.append(data.labels) or stop())
+    monkeypatch.setattr(assignment, "Trainer", lambda seed, data, *_: seen.append(data.labels) or stop())
 
     def stop():
         raise KeyboardInterrupt
@@ -586,5 +587,5 @@ def test_where_there_are_no_locks_none_is_made_up_that_a_kill_would_leave(tmp_pa
 
     monkeypatch.setattr("fcntl.flock", refuse)
     for _ in range(2):  # nothing is left that the second would wait for
-        assert train_command._hold(tmp_path / "state", "small-seed0") is None
+        assert assignment.hold(tmp_path / "state", "small-seed0") is None
     assert f"small-seed0: {tmp_path / 'state'} cannot be locked; make sure that no other workflow" in caplog.text

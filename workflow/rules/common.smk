@@ -20,7 +20,7 @@ from bumpscope.config.plan import describe, notes
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import step_settings
 from bumpscope.config.variants import readings, variants
-from bumpscope.store.files import knows_no_locks, unwritable
+from bumpscope.store.files import FileError, atomic_path, knows_no_locks, unwritable
 from bumpscope.store.provenance import code_fingerprint, declared, module_path
 from bumpscope.store.schemas import OF_IMAGES, TABLES
 
@@ -53,6 +53,8 @@ VARIANTS = {
     name: {run.path: run for run in runs} for name, runs in variants(CONFIG).items()
 }
 RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
+# The trainings of this workflow, of which a job may take several along.
+PLANNED = f"{OUT}/.state/planned.json"
 FIGURES = sorted(
     path.stem
     for path in module_path("show.figures").parent.glob("*.py")
@@ -71,6 +73,8 @@ os.environ.update(
     PATH=before("PATH", Path(sys.executable).parent),
     PYTHONPATH=before("PYTHONPATH", SOURCE),
     BUMPSCOPE_DEVICE=CONFIG.device,
+    BUMPSCOPE_RUNS_PER_JOB=str(CONFIG.runs_per_job),
+    BUMPSCOPE_PLANNED=PLANNED,
     # Not a parameter of its rule: it holds paths, and a folder that moves makes nothing stale.
     BUMPSCOPE_SOURCES=json.dumps(SOURCES),
     # A step ends when the process that started it is gone, so that it cannot write over the results of the next one.
@@ -97,6 +101,11 @@ def run_of(wildcards):
 def varied_run(wildcards):
     """The run that a job's wildcards name, with the probe of their variant."""
     return VARIANTS[wildcards.variant][run_of(wildcards).path]
+
+
+def state_of(wildcards):
+    """Where a killed training of a run resumes from."""
+    return f"{OUT}/.state/{run_of(wildcards).id}"
 
 
 def settings_for(step):
@@ -172,6 +181,24 @@ def check_cluster():
                 "slurm-status-command: sacct, but this cluster keeps no accounting "
                 f"({asked.stderr.strip()}), so that no job would ever be seen to end; set it to squeue"
             )
+
+
+def note_planned_trainings():
+    """List the trainings that will run, so that a job can train several of them."""
+    planned = [
+        {
+            "settings": step_settings(run_of(job.wildcards), "train"),
+            "dataset": job.input.dataset,
+            "state": state_of(job.wildcards),
+        }
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in TRAININGS
+    ]
+    try:
+        with atomic_path(PLANNED) as temporary:
+            temporary.write_text(canonical_json(planned), encoding="utf-8")
+    except FileError as error:
+        raise WorkflowError(str(error)) from None
 
 
 # dataset -> one of its runs, which all share its lattice.

@@ -3,14 +3,18 @@
 CHECKPOINT_SETS = {}
 for run in RUNS.values():
     CHECKPOINT_SETS.setdefault(tuple(run.training.checkpoints), []).append(run.dataset)
+TRAININGS = [
+    "train" if number == 0 else f"train_{number}"
+    for number in range(len(CHECKPOINT_SETS))
+]
 
 for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
 
-    # Training of one run. What a killed training resumes from lies outside the declared outputs, which Snakemake
+    # Training of one run; a job may take other runs along, whose jobs then have nothing left to train. What a killed training resumes from lies outside the declared outputs, which Snakemake
     # deletes before a job; it is kept until a whole workflow has ended well.
     rule:
         name:
-            "train" if number == 0 else f"train_{number}"
+            TRAININGS[number]
         input:
             dataset=f"{OUT}/datasets/{{dataset}}.parquet",
         output:
@@ -38,7 +42,7 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
             settings=settings_for("train"),
             code=code_of("train"),
             folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}",
-            state=lambda wildcards: f"{OUT}/.state/{run_of(wildcards).id}",
+            state=state_of,
         message:
             "Training {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
         shell:

@@ -33,7 +33,9 @@ def configuration(
 
 def in_force(config: Config) -> str:
     """A configuration as JSON, without what the report does not show: where and on what it runs, and `sensitivity`."""
-    return config.model_dump_json(indent=2, exclude={"output", "device", "sensitivity"}, exclude_none=True)
+    return config.model_dump_json(
+        indent=2, exclude={"output", "device", "runs_per_job", "sensitivity"}, exclude_none=True
+    )
 
 
 if __name__ == "__main__":

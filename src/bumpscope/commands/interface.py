@@ -121,6 +121,8 @@ def execute(command: Callable[..., None]) -> None:
             message = str(unwritable(error.filename, error))
         elif (memory := _out_of(error)) is not None:
             keys = KEYS_OF_MEMORY.get(command.__name__, KEYS_OF_MEMORY["train"])
+            if (command.__name__, memory) == ("train", "GPU"):
+                keys = f"runs_per_job, {keys}"
             message = f"the {memory} is out of memory: lower {keys}, or {CURES_OF_MEMORY[memory]} ({first_line(error)})"
         else:
             log.exception("unexpected error")

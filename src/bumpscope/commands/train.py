@@ -1,34 +1,38 @@
 """Train a denoiser, or go on where a killed training stopped."""
 
-import hashlib
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 from filelock import FileLock, Timeout
 
-from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
-from bumpscope.config.lattice import Lattice
-from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.commands.interface import (
+    CommandError,
+    DeviceOption,
+    GpusOption,
+    SettingsOption,
+    execute,
+    log,
+    read_settings,
+)
 from bumpscope.config.steps import Train
 from bumpscope.config.training import Training
+from bumpscope.denoise.assignment import Assignment, companions, hold
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.loop import train as train_to_the_end
-from bumpscope.denoise.named import new_denoiser
-from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData, learning_rate
+from bumpscope.denoise.loop import train_together
+from bumpscope.denoise.trainer import LossLog, TrainingError, learning_rate
 from bumpscope.store.checkpoints import load_tensors
-from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
-from bumpscope.store.machine import described
+from bumpscope.store.files import FileError, atomic_path
 from bumpscope.store.manifest import checksum, recorded_folder
-from bumpscope.store.provenance import code_fingerprint
-from bumpscope.store.tables import provenance, read_block, read_table, write_table
-from bumpscope.worlds.bumps import lattice_points, to_network
+from bumpscope.store.tables import write_table
 
 READS = ("dataset",)
 WRITES = ("losses",)
+# Trainings that share a GPU. With more of them the card itself is the limit (docs/benchmarks.md).
+RUNS_PER_GPU = 8
 
 
 def train(
@@ -38,33 +42,85 @@ def train(
     state: Annotated[Path, typer.Option(help="folder for what a killed training resumes from")],
     device: DeviceOption = "auto",
     gpus: GpusOption = 1,
+    runs_per_job: Annotated[
+        str,
+        typer.Option(
+            envvar="BUMPSCOPE_RUNS_PER_JOB",
+            help=f"runs trained side by side, this one and planned others; auto: {RUNS_PER_GPU} on a GPU, 1 on a CPU",
+        ),
+    ] = "auto",
+    planned: Annotated[
+        Path | None,
+        typer.Option(envvar="BUMPSCOPE_PLANNED", help="JSON list with settings, dataset and state of planned runs"),
+    ] = None,
 ) -> None:
     """Train a denoiser, or go on where a killed training stopped."""
     chosen = read_settings(settings, Train)
-    plain, training = chosen.plain, chosen.training
-    metadata = provenance(plain, dataset, run=chosen.run)
-    with hold_device(device, gpus) as place:
-        data = _training_data(dataset, chosen.lattice)
-        if training.labels == "permuted":
-            data = data.with_permuted_labels(chosen.seed)
-        # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
-        code, machine = code_fingerprint("commands.train"), described(place)
-        key = fingerprint(plain, _digest(data), code, torch.__version__, place.type)
-        folder = state / key
-        log.info("%s: training on %s (%s)", chosen.run, place, machine["gpu"] or machine["processor"])
-        run_lock = _hold(state, chosen.run)
-        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
-        trainer = Trainer(chosen.seed, data.to(place), network, chosen.diffusion, training, place)
-        parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
-        about = metadata | machine | {"config": canonical_json(plain), "code": code, "parameters": str(parameters)}
-        losses = train_to_the_end(trainer, folder, about, lambda text: log.info("%s: %s", chosen.run, text))
-    finished = [folder / f"step={step}.safetensors" for step in training.checkpoints]
+    if runs_per_job != "auto" and (not runs_per_job.isdecimal() or int(runs_per_job) == 0):
+        raise CommandError(f"--runs-per-job: holds {runs_per_job}; allowed: auto or a number from 1")
+    lock: FileLock | None = None
+    losses: LossLog | None = None
+    held = False
+    while losses is None:
+        with hold_device(device, gpus) as place, ExitStack() as others:
+            own = Assignment(chosen, dataset, state, place)
+            most = (RUNS_PER_GPU if place.type == "cuda" else 1) if runs_per_job == "auto" else int(runs_per_job)
+            if not held:
+                try:
+                    lock, held = hold(state, chosen.run, wait=most == 1), True
+                except Timeout:
+                    log.info("%s: another process is training this run", chosen.run)
+            losses = own.losses() if held else None
+            if losses is None:
+                # While another process trains this run, there may be others to train.
+                batch = [own] if held else []
+                if lock is not None or not held:
+                    batch += companions(own, planned, most - len(batch), others, alike=held)
+                losses = _train(batch, own)
+        if not held:
+            lock, held = hold(state, chosen.run), True
+    _publish_all(own, output)
+    _write_losses(output / "losses.parquet", losses, chosen.training, own.metadata)
+    with atomic_path(own.folder / "finished") as marker:
+        marker.touch()
+    if lock is not None:
+        lock.release()
+
+
+def _train(batch: list[Assignment], own: Assignment) -> LossLog | None:
+    """Train all runs of a batch; the losses of the job's own run, if it is among them.
+
+    Raises:
+        TrainingError, FileError: when the own run failed. That others failed is logged; their own jobs fail.
+    """
+    if batch:
+        names, where = ", ".join(one.settings.run for one in batch), own.machine["gpu"] or own.machine["processor"]
+        log.info("%s: training on %s (%s)", names, own.device, where)
+    courses = {one.settings.run: one.course() for one in batch}
+    train_together(courses.values())
+    for one in batch:
+        error = courses[one.settings.run].error
+        if isinstance(error, TrainingError):
+            one.note_failure(error)
+        if error is not None and one is not own:
+            log.warning("%s: failed, and the others went on: %s", one.settings.run, error)
+    mine = courses.get(own.settings.run)
+    if mine is None:
+        return None
+    if mine.error is not None:
+        raise mine.error
+    return mine.trainer.log
+
+
+def _publish_all(own: Assignment, output: Path) -> None:
+    """Put the checkpoints of a finished training among the results."""
+    finished = [own.folder / f"step={step}.safetensors" for step in own.settings.training.checkpoints]
     try:
         for path in finished:
             load_tensors(path)
     except FileError:
         # A broken state must not be resumed by the next attempt.
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(own.folder, ignore_errors=True)
         raise
     published = output / "checkpoints"
     with recorded_folder(published, {path.name: checksum(path) for path in finished}):
@@ -74,52 +130,6 @@ def train(
         for path in published.glob("step=*.safetensors"):
             if path.name not in {kept.name for kept in finished}:
                 path.unlink()
-    _write_losses(output / "losses.parquet", losses, training, metadata)
-    with atomic_path(folder / "finished") as marker:
-        marker.touch()
-    if run_lock is not None:
-        run_lock.release()
-
-
-def _hold(state: Path, run: str) -> FileLock | None:
-    """Keep other trainings of a run out; waits for one that is still ending. None where files cannot be locked."""
-    lock = FileLock(state / "lock", fallback_to_soft=False)
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            log.info("%s: another process is training this run; waiting for it", run)
-            lock.acquire()
-    except (NotImplementedError, OSError) as error:
-        if not knows_no_locks(error):
-            raise unwritable(state, cast("OSError", error)) from None
-        log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
-        return None
-    return lock
-
-
-def _digest(data: TrainingData) -> str:
-    """Stands for what training draws from, whatever made it."""
-    digest = hashlib.sha256()
-    for tensor in (data.images, data.labels, data.probability):
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _training_data(path: Path, lattice: Lattice) -> TrainingData:
-    points, wanted = read_table("dataset", path), lattice_points(lattice)
-    columns = {"mu_x": wanted.mu_x, "mu_y": wanted.mu_y, "probability": wanted.probability}
-    if any(len(points) != len(values) or not np.allclose(points[name], values) for name, values in columns.items()):
-        raise FileError(f"{path}: holds another lattice than this run is trained on; {CURE}")
-    pixels = to_network(read_block("dataset", path, "image"))
-    size = round(pixels.shape[1] ** 0.5)
-    drawn = points.probability.to_numpy() > 0
-    return TrainingData(
-        torch.tensor(pixels[drawn].reshape(-1, 1, size, size)),
-        torch.tensor(points.loc[drawn, ["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32),
-        torch.tensor(points.probability.to_numpy()[drawn]),
-    )
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bumpscope.config.analysis import Analysis
 from bumpscope.config.dataset import OVERRIDABLE, Dataset, DatasetName, Overrides, overridden
@@ -18,6 +18,7 @@ from bumpscope.config.sensitivity import Sensitivity
 from bumpscope.config.sweep import Expansion, Sweep, expand
 from bumpscope.config.training import Training
 
+MOST_RUNS_PER_JOB = 64
 # These keys give the datasets; a preset that has one of them replaces both.
 GRID = ("datasets", "sweep")
 
@@ -83,6 +84,21 @@ def _default_sweep() -> Sweep:
     return Sweep.model_validate(plain)
 
 
+def _runs_per_job(value: Any) -> Any:
+    """Checked here, so that a wrong value gives one error and not one for each alternative."""
+    if value != "auto" and (type(value) is not int or not 1 <= value <= MOST_RUNS_PER_JOB):
+        raise ValueError(f"auto or a whole number from 1 to {MOST_RUNS_PER_JOB}")
+    return value
+
+
+RunsPerJob = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(
+        _runs_per_job, json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_RUNS_PER_JOB)] | Literal["auto"]
+    ),
+]
+
+
 class Config(Section):
     """The whole configuration of an experiment."""
 
@@ -90,6 +106,11 @@ class Config(Section):
     seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="each dataset is trained once with each seed")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto uses a GPU if there is one; changing it reruns nothing"
+    )
+    runs_per_job: RunsPerJob = Field(
+        "auto",
+        description="runs of the same shape that a job trains side by side; auto is 8 on a GPU and 1 on a CPU; changing"
+        " it reruns nothing",
     )
     datasets: dict[DatasetName, Dataset] = Field(
         default_factory=_default_datasets,

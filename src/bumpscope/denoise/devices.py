@@ -40,7 +40,7 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
         raise DeviceError(f"device: holds {name}; allowed: auto, cpu or cuda")
     torch.use_deterministic_algorithms(True)
     # Otherwise each tensor is filled before it is computed; nothing here reads what it has not written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cuda" and available == 0:

@@ -120,7 +120,7 @@ class Trainer:
         if training.compile:
             self.network.compile(dynamic=False)
         self.optimizer = adamw(self.weights_flat, training, rate_in_memory=device.type == "cuda")
-        # On the CPU, since CUDA has no deterministic cumulative sum.
+        # On the CPU, since torch lists the cumulative sum of CUDA as not deterministic.
         self.cumulative = data.probability.cpu().double().cumsum(0).to(device)
         self._generator = torch.Generator(device)
         size = (training.batch_size,)

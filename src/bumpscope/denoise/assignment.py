@@ -1,0 +1,194 @@
+"""Runs to train, and the others that a job takes along.
+
+A job may train other runs of its workflow beside its own, into their own states, so that they share a GPU and its
+start-up. Their own jobs then find them trained. A run is trained by whoever holds its lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.config.steps import Train
+from bumpscope.denoise.loop import Course, finished
+from bumpscope.denoise.named import new_denoiser
+from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData
+from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
+from bumpscope.store.machine import described
+from bumpscope.store.provenance import code_fingerprint
+from bumpscope.store.tables import provenance, read_block, read_table
+from bumpscope.worlds.bumps import lattice_points, to_network
+
+log = logging.getLogger(__name__)
+
+
+class Assignment:
+    """A run to train on a device.
+
+    Args:
+        dataset: table of the dataset.
+        state: folder for the states of this run; each training with other settings, code or data has a folder in it.
+        device: set up already (:func:`bumpscope.denoise.devices.device`).
+
+    Raises:
+        FileError: when the table is missing, broken or of another lattice.
+    """
+
+    def __init__(self, settings: Train, dataset: Path, state: Path, device: torch.device):
+        self.settings, self.device = settings, device
+        plain = settings.plain
+        self.metadata = provenance(plain, dataset, run=settings.run)
+        self._data = _training_data(dataset, settings.lattice)
+        if settings.training.labels == "permuted":
+            self._data = self._data.with_permuted_labels(settings.seed)
+        # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
+        code, self.machine = code_fingerprint("commands.train"), described(device)
+        self.folder = state / fingerprint(plain, _digest(self._data), code, torch.__version__, device.type)
+        self._about = self.metadata | self.machine | {"config": canonical_json(plain), "code": code}
+
+    def losses(self) -> LossLog | None:
+        """Its losses, if it has been trained to the end."""
+        return finished(self.folder, self.metadata, self.settings.training)
+
+    def course(self) -> Course:
+        """The training, ready to begin."""
+        chosen = self.settings
+        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+        data = self._data.to(self.device)
+        trainer = Trainer(chosen.seed, data, network, chosen.diffusion, chosen.training, self.device)
+        parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
+        about = self._about | {"parameters": str(parameters)}
+        return Course(trainer, self.folder, about, lambda text: log.info("%s: %s", chosen.run, text))
+
+    @property
+    def failure(self) -> Path:
+        """Says why this training failed, so that no other job takes it along again."""
+        return self.folder / "failure"
+
+    def note_failure(self, error: Exception) -> None:
+        with atomic_path(self.failure) as temporary:
+            temporary.write_text(f"{error}\n", encoding="utf-8")
+
+
+def hold(state: Path, run: str, wait: bool = True) -> FileLock | None:
+    """Keep other trainings of a run out. None where files cannot be locked.
+
+    Args:
+        wait: wait for a training that is still going on.
+
+    Raises:
+        Timeout: when another process holds the run and ``wait`` is false.
+        FileError: when the folder cannot be written.
+    """
+    lock = FileLock(state / "lock", fallback_to_soft=False)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if not wait:
+                raise
+            log.info("%s: another process is training this run; waiting for it", run)
+            lock.acquire()
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, Timeout):
+            raise
+        if not knows_no_locks(error):
+            raise unwritable(state, cast("OSError", error)) from None
+        log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
+        return None
+    return lock
+
+
+def companions(
+    own: Assignment, planned: Path | None, most: int, held: ExitStack, alike: bool = True
+) -> list[Assignment]:
+    """Up to ``most`` planned runs of one shape that are not trained yet and that no process is training.
+
+    Args:
+        planned: a JSON list of mappings with ``settings``, ``dataset`` and ``state``; None or missing: no others.
+        held: gets their locks.
+        alike: of the shape of the job's own run, since they are trained beside it.
+    """
+    found: list[Assignment] = []
+    shape = _shape(own.settings) if alike else None
+    for settings, dataset, state in _planned(planned) if most > 0 else ():
+        if len(found) == most:
+            break
+        if settings.run == own.settings.run or shape not in (None, _shape(settings)) or not dataset.exists():
+            continue
+        with ExitStack() as attempt:
+            try:
+                lock = hold(state, settings.run, wait=False)
+                if lock is None:
+                    break
+                attempt.callback(lock.release)
+                other = Assignment(settings, dataset, state, own.device)
+            except (Timeout, FileError):  # its own job will tell
+                continue
+            if not other.failure.exists() and other.losses() is None:
+                found.append(other)
+                shape = _shape(settings)
+                held.push(attempt.pop_all())
+    return found
+
+
+def _planned(path: Path | None) -> Iterator[tuple[Train, Path, Path]]:
+    try:
+        entries: list[dict[str, Any]] = [] if path is None else json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        yield Train.model_validate(entry["settings"]), Path(entry["dataset"]), Path(entry["state"])
+
+
+def _shape(settings: Train) -> tuple[Any, ...]:
+    """Equal for runs whose steps take the same time and memory."""
+    training = settings.training
+    return settings.lattice.image_size, settings.model, training.batch_size, training.precision, training.compile
+
+
+def _digest(data: TrainingData) -> str:
+    """Stands for what training draws from, whatever made it."""
+    digest = hashlib.sha256()
+    for tensor in (data.images, data.labels, data.probability):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _training_data(path: Path, lattice: Lattice) -> TrainingData:
+    data, points = _read(path)
+    wanted = lattice_points(lattice)
+    columns = {"mu_x": wanted.mu_x, "mu_y": wanted.mu_y, "probability": wanted.probability}
+    if any(
+        len(points[name]) != len(values) or not np.allclose(points[name], values) for name, values in columns.items()
+    ):
+        raise FileError(f"{path}: holds another lattice than this run is trained on; {CURE}")
+    return data
+
+
+@lru_cache(maxsize=1)  # runs that are trained together often share it
+def _read(path: Path) -> tuple[TrainingData, dict[str, np.ndarray]]:
+    """What training draws from, and the columns of the table that tell its lattice."""
+    points = read_table("dataset", path)
+    pixels = to_network(read_block("dataset", path, "image"))
+    size = round(pixels.shape[1] ** 0.5)
+    drawn = points.probability.to_numpy() > 0
+    data = TrainingData(
+        torch.tensor(pixels[drawn].reshape(-1, 1, size, size)),
+        torch.tensor(points.loc[drawn, ["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32),
+        torch.tensor(points.probability.to_numpy()[drawn]),
+    )
+    return data, {name: points[name].to_numpy() for name in ("mu_x", "mu_y", "probability")}

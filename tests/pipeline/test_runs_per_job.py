@@ -1,0 +1,109 @@
+"""Several runs a job in the real workflow, on two fake GPUs."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from interrupted_runs import checksums
+from workflow import command, copy_project, jobs, planned, snakemake
+
+FAKE_GPUS = Path(__file__).parents[1] / "support" / "fake_gpus"
+# Six runs of two shapes, trained in moments.
+GRID = {
+    "seeds": [0, 1, 2],
+    "datasets": {
+        "small": {"image_size": 8, "sigma": 1.0, "margin": 2.0},
+        "large": {
+            "image_size": 16,
+            "sigma": 1.0,
+            "margin": 2.0,
+            "dx": 2.0,
+            "dy": 2.0,
+            "model": {"attention_resolutions": [2]},
+        },
+    },
+    "model": {"channel_multipliers": [1, 1, 1], "attention_resolutions": [1], "embedding_width": 8},
+    "training": {"steps": 20, "batch_size": 4, "warmup_steps": 2, "checkpoints": [0, 20]},
+    "probe": {"checkpoints": [0]},
+}
+SEEDS = (0, 1, 2)
+
+
+def targets(seeds=SEEDS) -> list[str]:
+    return [f"results/runs/{dataset}/seed={seed}/losses.parquet" for dataset in GRID["datasets"] for seed in seeds]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, str]:
+    """A project whose six runs were trained on two GPUs, three at a time, and what was told."""
+    project = copy_project(tmp_path_factory.mktemp("runs-per-job") / "project")
+    (project / "grid.yaml").write_text(yaml.safe_dump(GRID), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(FAKE_GPUS), "TMPDIR": str(project.parent)}
+    words = [*targets(), "--cores", "8", "--resources", "gpu=2", "--config", "runs_per_job=3"]
+    done = subprocess.run(
+        command(*words, preset="grid.yaml"), cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = sorted((project / "results/logs/train").glob("*.log"))
+    assert len(logs) == 6
+    return project, "".join(path.read_text(encoding="utf-8") for path in logs)
+
+
+def test_each_run_is_trained_once_by_jobs_that_train_runs_of_one_shape(trained):
+    _, told = trained
+    batches = [batch.split(", ") for batch in re.findall(r"INFO (\S.*): training on cpu", told)]
+    assert sorted(run for batch in batches for run in batch) == [
+        f"{dataset}-seed{seed}" for dataset in ("large", "small") for seed in SEEDS
+    ]
+    assert max(map(len, batches)) > 1
+    assert all(len({run.partition("-")[0] for run in batch}) == 1 for batch in batches)
+    assert len(re.findall(r"step 20 of 20", told)) == 6
+
+
+def test_no_two_jobs_hold_one_gpu_at_a_time(trained):
+    _, told = trained
+    held = set()
+    for _, what, index in sorted(re.findall(r"(\S+ \S+) INFO (holds|gives back) fake GPU (\d)", told)):
+        if what == "holds":
+            assert index not in held
+            held.add(index)
+        else:
+            held.remove(index)
+    assert not held
+    assert set(re.findall(r"holds fake GPU (\d)", told)) <= {"0", "1"}
+
+
+def test_runs_trained_one_a_job_have_the_same_bytes(trained):
+    project, _ = trained
+    words = [target.replace("results/", "alone/") for target in targets()]
+    done = snakemake(project, *words, "--config", "output=alone", "device=cpu", preset="grid.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = checksums(project / "results")
+    assert len(found) >= 6 * 3 and found == checksums(project / "alone")
+
+
+@pytest.mark.parametrize("number", ["auto", "1", "8"])
+def test_another_number_of_runs_a_job_reruns_nothing(trained, number):
+    project, _ = trained
+    assert planned(project, *targets(), "--config", f"runs_per_job={number}", preset="grid.yaml") == {}
+
+
+def test_a_new_seed_trains_just_itself(trained):
+    project, _ = trained
+    (project / "more.yaml").write_text(yaml.safe_dump(GRID | {"seeds": [*SEEDS, 7]}), encoding="utf-8")
+    wanted = targets((*SEEDS, 7))
+    done = snakemake(project, "--dry-run", *wanted, preset="more.yaml")
+    assert jobs(done.stdout + done.stderr) == {"train": 2}
+    before = checksums(project / "results")
+    done = snakemake(project, *wanted, "--config", "runs_per_job=8", "device=cpu", preset="more.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name for name in checksums(project / "results") if name not in before} >= {
+        f"runs/{dataset}/seed=7/losses.parquet" for dataset in GRID["datasets"]
+    }
+    logs = (project / "results/logs/train").glob("*-seed7.log")
+    told = "".join(path.read_text(encoding="utf-8") for path in logs)
+    assert sorted(re.findall(r"INFO (\S.*): training on cpu", told)) == ["large-seed7", "small-seed7"]
