@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from bumpscope.denoise.denoiser import Batch
+from bumpscope.denoise.devices import TF32
 from bumpscope.denoise.flat import flatten_parameters, slices
 from bumpscope.denoise.trainer import adamw, learning_rate
 from bumpscope.seeding import derived_seed
@@ -104,6 +105,33 @@ def test_steps_of_one_form_make_the_same_operations():
     first = made.pop((True, 0))
     assert all(len(found) == 1 for found in (first, *made.values()))
     assert made[False, 0] != made[False, 1]
+
+
+@pytest.fixture
+def no_tf32():
+    before = [backend.allow_tf32 for backend in TF32]
+    for backend in TF32:
+        backend.allow_tf32 = False
+    yield
+    for backend, was in zip(TF32, before, strict=True):
+        backend.allow_tf32 = was
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bfloat16", False)])
+def test_products_are_rounded_to_tf32_only_where_asked_for_and_only_meanwhile(no_tf32, precision, allowed):
+    one, seen = trainer(precision=precision), []
+    loss = one.network.loss
+
+    def look(*given):
+        found = loss(*given)
+        found.register_hook(lambda _: seen.append([backend.allow_tf32 for backend in TF32]))
+        seen.append([backend.allow_tf32 for backend in TF32])
+        return found
+
+    one.network.loss = look
+    one.advance()
+    assert seen == 2 * [[allowed, allowed]]  # forward and backward
+    assert not any(backend.allow_tf32 for backend in TF32)
 
 
 def test_drawing_writes_into_the_same_memory():

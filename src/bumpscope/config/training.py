@@ -27,8 +27,10 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0.0, le=1.0, description="decoupled weight decay of AdamW")
     gradient_clip: float = Field(1.0, gt=0.0, description="largest L2 norm of the gradient")
     ema_decay: float = Field(0.995, ge=0.0, lt=1.0, description="decay of the moving average of the weights")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="arithmetic of matrix products in training; bfloat16 is for GPUs"
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32",
+        description="arithmetic of matrix products in training; tf32 (factors rounded to ten bits) and bfloat16 are for"
+        " GPUs",
     )
     compile: bool = Field(
         False, description="compile the training step (takes minutes; worth it for hours of training on a GPU)"

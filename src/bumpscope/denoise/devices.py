@@ -10,11 +10,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
+
+
+# What may round float32 to TF32.
+TF32: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
 
 
 class DeviceError(RuntimeError):
@@ -53,14 +58,27 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
         torch.set_num_threads(1)
         yield torch.device("cpu")
         return
-    # TF32 rounds float32 products to ten bits, which the comparison with exact denoisers would show.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    # TF32 rounds the factors of float32 products to ten bits, which the comparison with exact denoisers would show.
+    for backend in TF32:
+        backend.allow_tf32 = False
     if "SLURM_JOB_ID" in os.environ and available == 1:
         yield torch.device("cuda:0")
         return
     with _slot(available) as index:
         yield torch.device(f"cuda:{index}")
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """In the block float32 products on a GPU may be rounded to TF32, if ``allowed``."""
+    before = [backend.allow_tf32 for backend in TF32]
+    for backend in TF32:
+        backend.allow_tf32 = allowed or backend.allow_tf32
+    try:
+        yield
+    finally:
+        for backend, was in zip(TF32, before, strict=True):
+            backend.allow_tf32 = was
 
 
 def _log_why_the_cpu(available: int) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.training import Training
 from bumpscope.denoise.denoiser import Batch, Denoiser
+from bumpscope.denoise.devices import tf32
 from bumpscope.denoise.flat import flatten_parameters, slices
 from bumpscope.denoise.process import Process
 from bumpscope.seeding import derived_seed
@@ -165,10 +166,12 @@ class Trainer:
 
     def compute(self) -> None:
         """Change weights, moments, average and the sum of losses by one step, with what was drawn."""
-        half = self.training.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            loss = self.network.loss(self.process, self._drawn(), self.progress)
-        self._store(torch.autograd.grad(loss, self._parameters, allow_unused=True))
+        precision = self.training.precision
+        with tf32(precision == "tf32"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = self.network.loss(self.process, self._drawn(), self.progress)
+            gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        self._store(gradients)
         for part in self._parts:
             nn.utils.clip_grad_norm_([part], self.training.gradient_clip)
         self.network.update(self.progress, self.optimizer.step)

@@ -112,7 +112,7 @@ TABLES: dict[str, Table] = {
             "weight_decay | float | – | decoupled weight decay\n"
             "gradient_clip | float | – | largest L2 norm of the gradient\n"
             "ema_decay | float | – | decay of the moving average of the weights\n"
-            "precision | text | – | arithmetic of the training: float32 or bfloat16\n"
+            "precision | text | – | arithmetic of the training: float32, tf32 or bfloat16\n"
             "trained | text | – | fingerprint of the settings of model, diffusion and training, without checkpoints,"
             " logging and compilation; datasets are compared only where it is the same\n"
             "weights | text | – | raw or ema: the weights that verdicts are read from\n"
