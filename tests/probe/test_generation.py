@@ -106,7 +106,7 @@ def test_how_images_are_batched_does_not_matter(network, monkeypatch, sampler, c
     probe = PROBE.model_copy(update={"sampler": sampler})
     exact = InDouble(network)
     whole, single = generated(exact, probe), generated(network, probe)
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setitem(module.CHUNK, "cpu", chunk)
     parts = generated(exact, probe)
     np.testing.assert_allclose(parts.images, whole.images, rtol=0, atol=1e-5)
     for key, vectors in whole.activations.items():
