@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 import synthetic_results
+from bumpscope import __version__
 from bumpscope.commands.figure import figure
 from bumpscope.judge.claims import modules, paragraph
 from bumpscope.show import gallery
-from bumpscope.show.report import pictures
+from bumpscope.show.report import page, pictures
 from bumpscope.show.report.page import TABLES_OF_ALL_RUNS, build
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
@@ -200,6 +201,14 @@ def test_methods_tell_configuration_versions_runs_and_circumstances(html):
     text = Page(html).text
     assert "batch_size: 64" in text and "numpy " + np.__version__ in text and "pandas " + pd.__version__ in text
     assert "0, 1" in text and "370000" in text and "two cores" in text
+
+
+def test_a_source_tree_that_is_not_installed_tells_its_version_all_the_same(monkeypatch):
+    def missing(name):
+        raise page.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(page.metadata, "requires", missing)
+    assert page._versions()["bumpscope"] == __version__ and "torch" in page._versions()
 
 
 def test_the_same_tables_give_the_same_page(html, folder):

@@ -118,6 +118,10 @@ def _datasets(runs: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _versions() -> dict[str, str]:
     """Versions of Python, of this package and of what it stands on."""
-    required = [re.split(r"[^\w-]", line)[0] for line in metadata.requires("bumpscope") or [] if "extra ==" not in line]
     versions = {"bumpscope": __version__, "Python": platform.python_version()}
+    try:
+        lines = metadata.requires("bumpscope") or []
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        return versions | {"torch": metadata.version("torch")}
+    required = [re.split(r"[^\w-]", line)[0] for line in lines if "extra ==" not in line]
     return versions | {name: metadata.version(name) for name in sorted(required)}
