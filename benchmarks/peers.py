@@ -12,15 +12,15 @@ networks have two blocks a level here, since theirs cannot have one. The width o
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.util
 import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -31,6 +31,9 @@ from bumpscope.config.training import Training
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import lattice_points, render, to_network
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
 
 PACKAGES = Path(__file__).parent / ".packages"
 LEARNING_RATE, EMA_DECAY, CLIP = 1e-3, 0.995, 1.0
@@ -84,7 +87,7 @@ def images(lattice: Lattice) -> tuple[Tensor, Tensor, Tensor]:
     return torch.tensor(pixels, dtype=torch.float32), centres.float(), torch.tensor(points.probability)
 
 
-def our_trainer(size: Size, device: torch.device, **keys: object) -> Trainer:
+def our_trainer(size: Size, device: torch.device, seed: int = 0, **keys: object) -> Trainer:
     """Our training as the workflow runs it."""
     data = TrainingData(*images(size.lattice)).to(device)
     training = Training(
@@ -97,10 +100,16 @@ def our_trainer(size: Size, device: torch.device, **keys: object) -> Trainer:
         ema_decay=EMA_DECAY,
         **keys,
     )
-    return Trainer(0, data, new_network(size.lattice.image_size, size.model, 0), Diffusion(), training, device)
+    return Trainer(seed, data, new_network(size.lattice.image_size, size.model, seed), Diffusion(), training, device)
+
+
+def diffusers_installed() -> bool:
+    return importlib.util.find_spec("diffusers") is not None
 
 
 def diffusers_network(size: Size) -> UNet2DModel:
+    from diffusers import UNet2DModel
+
     width = size.diffusers_width
     down = tuple("AttnDownBlock2D" if attends else "DownBlock2D" for attends in size.attends)
     up = tuple("AttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(size.attends))
@@ -128,30 +137,74 @@ def _loader(size: Size) -> Iterator[Tensor]:
     return _endless(DataLoader(TensorDataset(pixels), batch_size=size.batch, shuffle=True, drop_last=True))
 
 
-def diffusers_step(size: Size, device: torch.device) -> tuple[nn.Module, Callable[[], None]]:
-    """A network and one step of the loop in diffusers' unconditional-training example."""
+def diffusers_step(size: Size, device: torch.device, recorded: bool = False) -> tuple[nn.Module, Callable[[], None]]:
+    """A network and one step of the loop in diffusers' unconditional-training example.
+
+    Args:
+        recorded: repeat the step as a CUDA graph; only drawing and the learning rate stay outside.
+
+    Raises:
+        RuntimeError: when the step cannot be recorded.
+    """
+    from diffusers import DDPMScheduler
+    from diffusers.training_utils import EMAModel
+
     network = diffusers_network(size).to(device).train()
     average = EMAModel(network.parameters(), decay=EMA_DECAY)
     average.to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, betas=(0.95, 0.999), weight_decay=1e-6)
+    rate = torch.tensor(LEARNING_RATE, device=device) if recorded else LEARNING_RATE
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=rate, betas=(0.95, 0.999), weight_decay=1e-6, capturable=recorded
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10**6)
     scheduler = DDPMScheduler(num_train_timesteps=1000)
     loader = _loader(size)
 
-    def step() -> None:
-        clean = next(loader).to(device)
-        noise = torch.randn(clean.shape, dtype=clean.dtype, device=device)
-        timesteps = torch.randint(0, 1000, (len(clean),), device=device).long()
+    def compute(clean: Tensor, noise: Tensor, timesteps: Tensor) -> None:
         noisy = scheduler.add_noise(clean, noise, timesteps)
         loss = nn.functional.mse_loss(network(noisy, timesteps).sample.float(), noise.float())
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimizer.step()
-        schedule.step()
         optimizer.zero_grad()
         average.step(network.parameters())
 
-    return network, step
+    def draw() -> tuple[Tensor, Tensor, Tensor]:
+        clean = next(loader).to(device)
+        noise = torch.randn(clean.shape, dtype=clean.dtype, device=device)
+        return clean, noise, torch.randint(0, 1000, (len(clean),), device=device).long()
+
+    def step() -> None:
+        compute(*draw())
+        schedule.step()
+
+    if not recorded:
+        return network, step
+    static = draw()
+    replay = _recorded(lambda: compute(*static), device)
+
+    def repeat() -> None:
+        for place, drawn in zip(static, draw(), strict=True):
+            place.copy_(drawn)
+        replay()
+        schedule.step()
+
+    return network, repeat
+
+
+def _recorded(call: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """A call as a CUDA graph, after the warm-up on a side stream that torch asks for."""
+    with torch.cuda.device(device):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                call()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            call()
+    return graph.replay
 
 
 def lucidrains_installed() -> bool:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
 from peers import SIZES, diffusers_network, parameters
 from record import RESULTS, paired_seconds, save
 from torch import Tensor
@@ -34,6 +34,9 @@ from bumpscope.worlds.behaviour import classify, distance
 from bumpscope.worlds.bumps import from_network
 from bumpscope.worlds.requests import requested_centres
 
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler
+
 CENTRES, DDIM_STEPS, DDPM_STEPS = 1000, 25, 1000
 # Images that go through a network together, for all alike, and images of the thousand-step loop.
 CHUNK, DDPM_IMAGES = 125, 125
@@ -41,17 +44,19 @@ Denoise = Callable[[Tensor, int, slice], Tensor]
 
 
 def ddim_scheduler() -> DDIMScheduler:
+    from diffusers import DDIMScheduler
+
     return DDIMScheduler(num_train_timesteps=1000, timestep_spacing="trailing", clip_sample=True, set_alpha_to_one=True)
 
 
 @torch.inference_mode()
-def diffusers_sample(denoise: Denoise, scheduler, steps: int, noise: Tensor) -> Tensor:
+def diffusers_sample(denoise: Denoise, scheduler, steps: int, noise: Tensor, chunk: int = CHUNK) -> Tensor:
     """The loop of diffusers' DDIMPipeline and DDPMPipeline, over chunks of images."""
     scheduler.set_timesteps(steps)
     draw = torch.Generator().manual_seed(0)
     done = []
-    for start in range(0, len(noise), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(noise), chunk):
+        part = slice(start, start + chunk)
         x = noise[part]
         for t in scheduler.timesteps:
             x = scheduler.step(denoise(x, int(t), part), t, x, generator=draw).prev_sample
@@ -67,6 +72,8 @@ def start_noise(seeds: np.ndarray, size: int) -> Tensor:
 
 def speed(device: torch.device, rounds: int) -> pd.DataFrame:
     """Images a second of untrained networks of one size; a trained one takes as long."""
+    from diffusers import DDPMScheduler
+
     size = SIZES[0]
     probe = Probe(samples=CENTRES, sampling_steps=DDIM_STEPS, layers=["down3"], timesteps=[239])
     centres = requested_centres(size.lattice, CENTRES)
@@ -115,6 +122,8 @@ def agreement(run: Path, steps: list[int], ddpm_images: int) -> pd.DataFrame:
 def _agreement(
     network: torch.nn.Module, lattice: Lattice, model: Model, diffusion: Diffusion, step: int, ddpm_images: int
 ) -> list[dict[str, object]]:
+    from diffusers import DDPMScheduler
+
     probe = Probe(samples=CENTRES, sampling_steps=DDIM_STEPS, layers=["down3"], timesteps=[239])
     centres, seeds = requested_centres(lattice, CENTRES), noise_seeds(0, CENTRES)
     mu = torch.tensor(centres[["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32)

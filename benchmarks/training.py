@@ -24,11 +24,16 @@ from peers import (
 from record import RESULTS, paired_seconds, save
 from torch.utils.flop_counter import FlopCounterMode
 
+from bumpscope.denoise.together import Steps
+
 
 def compare(size: Size, device: torch.device, rounds: int) -> pd.DataFrame:
     """A row for each loop: parameters, GFLOP and seconds a step, images a second, and its time over ours."""
-    ours = our_trainer(size, device)
-    contenders = {"bumpscope": (ours.network, ours.advance), "diffusers": diffusers_step(size, device)}
+    ours, steps = our_trainer(size, device), Steps.on(device)
+    contenders = {
+        "bumpscope": (ours.network, lambda: steps.advance([ours]) and None),
+        "diffusers": diffusers_step(size, device),
+    }
     if lucidrains_installed():
         contenders["lucidrains"] = lucidrains_step(size, device)
     if device.type == "cuda":

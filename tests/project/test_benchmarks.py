@@ -214,6 +214,18 @@ def test_the_page_and_its_tables_are_made_of_the_kept_ones():
         assert (writing.DOCS / "data" / f"{name}.csv").read_text(encoding="utf-8") == writing.as_csv(table), name
 
 
+def test_what_a_gpu_was_measured_to_do_is_shown_where_there_is_a_table(tmp_path, monkeypatch):
+    assert page.on_a_gpu(tmp_path).count("Not measured.") == 1
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
+    frame = pd.DataFrame(
+        {"loop": ["bumpscope", "other"], "milliseconds": [1.23456, np.nan], "error": [None, "too large"]}
+    )
+    record.save("gpu-training", frame, torch.device("cuda"), tmp_path)
+    text = page.on_a_gpu(tmp_path)
+    assert "training, on one Some GPU:" in text and "Not measured." not in text
+    assert "| bumpscope | 1.23 | – |" in text and "| other | – | too large |" in text
+
+
 def test_the_page_says_what_was_not_measured(tmp_path):
-    # Each device, each section, and the throughput of a GPU.
-    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 1
+    # Each device, each section, gpu.sh and the throughput of a GPU.
+    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 2

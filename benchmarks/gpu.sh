@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# What one GPU does with this code, in eight minutes at most:
+#
+#     benchmarks/gpu.sh [FOLDER] [--small]
+#
+# Needs a Python (PYTHON, else .venv/bin/python, else python3) with torch and the packages named below; no Snakemake, and
+# nothing installed from this tree. With diffusers its loops are timed too; with scikit-dimension, gudhi and umap-learn
+# the last part measures geometry. Tables go to FOLDER (gpu-results), each as soon as it is there; a part that fails or
+# takes too long costs the others nothing.
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$root/.venv/bin/python
+[ -x "$python" ] || python=python3
+python=${PYTHON:-$python}
+folder=$root/gpu-results
+small=
+for word in "$@"; do
+    case $word in
+    --small) small=--small ;;
+    *) folder=$word ;;
+    esac
+done
+mkdir -p "$folder"
+export PYTHONPATH="$root/src:$root/benchmarks${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+
+missing=$("$python" - <<'EOF'
+from importlib.util import find_spec
+needed = "torch numpy pandas pyarrow scipy sklearn safetensors pydantic typer filelock yaml".split()
+print(*[name for name in needed if find_spec(name) is None])
+EOF
+) || exit 1
+if [ -n "$missing" ]; then
+    echo "gpu.sh: $python has no $missing" >&2
+    exit 1
+fi
+
+status=0
+run() { # seconds, parts
+    local limit=$1
+    shift
+    if ! timeout "$limit" "$python" "$root/benchmarks/gpu.py" "$@" --out "$folder" $small; then
+        echo "$*: failed or took more than $limit s"
+        status=1
+    fi
+}
+{
+    if [ -n "$small" ]; then
+        run 900 equality training profile cpu sampling set
+    else
+        run 75 equality
+        run 100 training
+        run 50 profile
+        run 35 cpu
+        run 35 sampling
+        run 165 set
+    fi
+    exit "$status"
+} 2>&1 | tee "$folder/summary.txt"

@@ -1,0 +1,157 @@
+"""The 32 px set: five seeds of a balanced lattice in one job, with what the workflow measures of them.
+
+Made by the commands of the workflow, without Snakemake. Training and probing share one process; behaviour, topology,
+geometry and phases follow in processes side by side. Each table holds all seeds, with a column ``run``, and is written
+as soon as it is there: gpu-set-losses, -behaviour, -geometry, -topology and -phases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import torch
+from record import ROOT, THREADS, write_table
+
+from bumpscope.commands.dataset import dataset as draw
+from bumpscope.commands.generate import generate
+from bumpscope.commands.train import train
+from bumpscope.config.loading import validate
+from bumpscope.config.run import Run
+from bumpscope.config.section import canonical_json
+from bumpscope.config.steps import step_settings
+from bumpscope.store.tables import read_table
+
+# Few enough for a minute of training at the throughput of the earlier trial (docs/benchmarks.md), and of probing.
+CHECKPOINTS = [0, 300, 500, 600, 800, 1250, 1600]
+FULL = {
+    "seeds": [0, 1, 2, 3, 4],
+    "datasets": {"balanced": {"image_size": 32, "sigma": 1.0, "margin": 0.0, "dx": 1.0, "dy": 1.0}},
+    "model": {"base_width": 16, "embedding_width": 88, "blocks_per_level": 2, "attention_resolutions": [8, 4]},
+    "training": {
+        **{"steps": 1600, "batch_size": 64, "learning_rate": 5.0e-4, "learning_rate_schedule": "constant"},
+        "checkpoints": CHECKPOINTS,
+    },
+    "probe": {
+        **{"checkpoints": CHECKPOINTS, "samples": 256, "sampling_steps": 25, "weights": "raw"},
+        **{"layers": ["halved3", "bottleneck", "up2"], "timesteps": [239, 39]},
+    },
+}
+SMALL = {
+    "seeds": [0, 1],
+    "datasets": {"balanced": {"image_size": 8, "sigma": 1.0, "margin": 2.0}},
+    "model": {"channel_multipliers": [1, 1, 1], "attention_resolutions": [1], "embedding_width": 8},
+    "training": {"steps": 4, "batch_size": 4, "warmup_steps": 2, "checkpoints": [0, 4]},
+    "probe": {
+        **{"checkpoints": [4], "samples": 16, "sampling_steps": 3, "layers": ["down3"]},
+        **{"timesteps": [239], "effect_timesteps": [450], "effect_samples": 32},
+    },
+}
+MOST_BYTES = 16 * 2**20
+# What a command of the analysis reads and writes, by option, in the folder of a run.
+ANALYSIS = {
+    "behaviour": {"samples": "samples", "output": "behaviour"},
+    "topology": {"latents": "latents", "samples": "samples", "output": "topology"},
+    "geometry": {
+        **{"latents": "latents", "samples": "samples", "behaviour": "behaviour"},
+        **{"output": "geometry", "embedding": "embedding", "umaps": "umaps"},
+    },
+    "phases": {"geometry": "geometry", "behaviour": "behaviour", "topology": "topology", "output": "phases"},
+}
+
+
+def make(out: Path, device: str, small: bool) -> None:
+    """Train, probe and measure all runs of the set, in a folder that is removed afterwards."""
+    runs = list(validate(SMALL if small else FULL).runs())
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        _timed("training", lambda: _train(base, runs, device))
+        _gather(base, runs, "losses", out)
+        _timed("probing", lambda: _probe(base, runs, device))
+        workers = max(1, (os.cpu_count() or 1) - 1)
+        # Compiling UMAP takes longer than all of a small set.
+        for name, files in list(ANALYSIS.items())[: 1 if small else None]:
+            with ThreadPoolExecutor(workers) as pool:
+                failed = [
+                    error for error in pool.map(lambda run, n=name, f=files: _analyse(base, run, n, f), runs) if error
+                ]
+            if failed:
+                print(f"{name}: failed, so it and what rests on it are left out ({failed[0]})", flush=True)
+                return
+            _gather(base, runs, name, out)
+
+
+def _train(base: Path, runs: Iterable[Run], device: str) -> None:
+    runs = list(runs)
+    draw(canonical_json(step_settings(runs[0], "dataset")), base / "dataset.parquet")
+    planned = [
+        {
+            "settings": step_settings(run, "train"),
+            "dataset": str(base / "dataset.parquet"),
+            "state": str(_state(base, run)),
+        }
+        for run in runs
+    ]
+    (base / "planned.json").write_text(json.dumps(planned), encoding="utf-8")
+    for run in runs:  # the first trains all, the others publish
+        train(
+            canonical_json(step_settings(run, "train")), base / "dataset.parquet", base / run.path, _state(base, run),
+            device, runs_per_job=str(len(runs)), planned=base / "planned.json",
+        )  # fmt: skip
+
+
+def _state(base: Path, run: Run) -> Path:
+    return base / "state" / run.id
+
+
+def _probe(base: Path, runs: Iterable[Run], device: str) -> None:
+    for run in runs:
+        folder = base / run.path
+        settings = canonical_json(step_settings(run, "generate"))
+        generate(settings, folder / "checkpoints", folder / "samples.parquet", folder / "latents.parquet", device)
+
+
+def _analyse(base: Path, run: Run, name: str, files: dict[str, str]) -> str:
+    """Run a command for a run; the last line that it printed if it failed, and else nothing."""
+    options = [
+        part for option, table in files.items() for part in (f"--{option}", str(base / run.path / f"{table}.parquet"))
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "bumpscope",
+        name,
+        "--settings",
+        canonical_json(step_settings(run, name)),
+        *options,
+    ]
+    environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
+
+
+def _gather(base: Path, runs: Iterable[Run], name: str, out: Path) -> None:
+    """One table of all runs."""
+    frames = [read_table(name, base / run.path / f"{name}.parquet").assign(run=run.id) for run in runs]
+    path = out / f"gpu-set-{name}.parquet"
+    frame = pd.concat(frames, ignore_index=True)
+    write_table(path, frame, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if path.stat().st_size > MOST_BYTES:
+        print(f"{path.name}: larger than {MOST_BYTES / 2**20:.0f} MiB")
+    if name == "behaviour":
+        shares = frame.groupby("step").outcome.value_counts(normalize=True).unstack(fill_value=0.0)
+        print(f"Share of images by outcome, over all runs:\n{shares.round(2).to_string()}", flush=True)
+
+
+def _timed(what: str, call: Callable[[], None]) -> None:
+    started = time.perf_counter()
+    call()
+    print(f"{what}: {time.perf_counter() - started:.0f} s", flush=True)

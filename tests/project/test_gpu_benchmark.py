@@ -1,0 +1,97 @@
+"""benchmarks/gpu.sh, at small sizes on the CPU: every part writes its table, and a part that fails costs no other."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark_modules import FOLDER, module
+
+gpu, record = module("gpu"), module("record")
+SET = ("losses", "behaviour")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, str]:
+    """The tables of a small run from a source tree that is not installed, and what it printed."""
+    folder = tmp_path_factory.mktemp("gpu")
+    environment = os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [FOLDER / "gpu.sh", folder, "--small"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def table(made, name):
+    frame, facts = record.read_table(made[0] / f"{name}.parquet")
+    assert facts["torch"] == torch.__version__ and len(frame)
+    return frame
+
+
+def test_every_part_writes_its_table_and_a_summary_is_kept(made):
+    folder, told = made
+    names = {f"gpu-{part}-cpu" for part in gpu.PARTS} | {f"gpu-set-{name}" for name in SET}
+    assert {path.stem for path in folder.glob("*.parquet")} == names
+    assert (folder / "summary.txt").read_text(encoding="utf-8") == told
+    assert all(f"{part}: " in told for part in [*gpu.PARTS, "set"])
+
+
+def test_on_a_cpu_nothing_is_recorded_and_everything_is_the_same(made):
+    frame = table(made, "gpu-equality-cpu")
+    assert set(frame.reference) == set(gpu.REFERENCES) and set(frame.precision) == {"float32", "bfloat16"}
+    assert frame.groupby(["reference", "precision"]).size().eq(4).all()
+    assert frame.same.all() and not frame.recorded.any()
+
+
+def test_loops_are_timed_alone_and_with_others(made):
+    frame = table(made, "gpu-training-cpu")
+    assert {"bumpscope, one by one", "bumpscope", "diffusers"} <= set(frame["loop"])
+    assert frame.error.isna().all() and (frame.milliseconds > 0).all()
+    ours = frame[frame["loop"] == "bumpscope"]
+    assert ours.runs.tolist() == [1, 2]
+    assert (frame.run_steps_a_second * frame.milliseconds / frame.runs).tolist() == pytest.approx([1e3] * len(frame))
+
+
+def test_cpu_and_device_agree_where_they_are_the_same(made):
+    frame = table(made, "gpu-cpu-cpu").set_index("what").value
+    assert (frame[frame.index.str.contains("relative difference")] == 0).all()
+    assert frame.filter(like="seed 0").nunique() == 1
+
+
+def test_images_of_the_set_are_judged(made):
+    frame = table(made, "gpu-set-behaviour")
+    assert set(frame.run) == {"balanced-seed0", "balanced-seed1"} and len(frame) == 2 * 16
+
+
+def test_a_loop_that_cannot_be_recorded_is_a_row_with_its_error(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(gpu.peers, "diffusers_step", refuse)
+    frame = gpu.training(torch.device("cpu"), small=True)
+    (error,) = frame.error.dropna()
+    assert error == "operation not permitted when stream is capturing"
+    assert frame.milliseconds.notna().sum() == len(frame) - 1
+
+
+def test_a_part_that_fails_is_told_and_the_python_that_lacks_a_package_too(tmp_path):
+    for name, answer in (
+        ("python-without", "echo torch pydantic"),
+        ("python-failing", "case $1 in -) ;; *) exit 3 ;; esac"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    run = lambda name: subprocess.run(  # noqa: E731
+        [FOLDER / "gpu.sh", tmp_path / "out"], env=os.environ | {"PYTHON": str(tmp_path / name)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    without = run("python-without")
+    assert without.returncode == 1 and "has no torch pydantic" in without.stderr
+    failing = run("python-failing")
+    assert failing.returncode == 1
+    assert [line.split(":")[0] for line in failing.stdout.splitlines()] == [*gpu.PARTS, "set"]
