@@ -42,6 +42,7 @@ NOT_RUN = {
     "source": "the tests run in an environment already",
     "conda": "no conda here; test_environment compares its file with the lock",
     "nvidia-smi": "comes with a GPU's driver",
+    "benchmarks/gpu.sh": "needs a GPU; test_gpu_benchmark runs it at small sizes",
     "squeue": "needs a cluster; test_slurm runs it on one",
     "snakemake --unlock": "there is no lock to remove; the answer was tried on a killed run",
     ".venv/bin/pip": "downloads packages",

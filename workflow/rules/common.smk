@@ -221,6 +221,7 @@ def forget_finished_states():
         run = marker.parent.parent
         if not any(path.is_dir() for path in run.iterdir()):
             shutil.rmtree(run, ignore_errors=True)
+    Path(PLANNED).unlink(missing_ok=True)
 
 
 # dataset -> seeds: short enough for a command line, also with thousands of runs.
