@@ -108,7 +108,8 @@ that the workflow reads of the network, in standard deviations over the seeds; u
 GPU = """\
 From the same seed a GPU draws other batches and other noise than a CPU, though the networks start alike. So a run on a
 GPU differs from one on a CPU as another seed does, not by rounding. On a GPU torch uses deterministic algorithms and
-no TF32. `python validation/determinism.py --device cuda` compares a GPU with the numbers kept here, and with itself."""
+no TF32, unless `training.precision` is `tf32`. `python validation/determinism.py --device cuda` compares a GPU with the
+numbers kept here, and with itself."""
 RECORDED = """\
 Checkpoints and columns `device` to `code` of table `runs` ([tables.md](tables.md)) record what a result may depend on:
 device, processor and its instructions, GPU, CUDA and driver, threads, system, versions, and a fingerprint of the
