@@ -50,6 +50,12 @@ def network(run: Run, step: int, weights: str = "ema") -> Denoiser:
     if weights not in ("ema", "raw"):
         raise UnknownName(unknown("weights", weights, ("ema", "raw")))
     trained = run.settings
-    return Checkpoints(path.parent, trained.lattice, trained.model, trained.diffusion, run.seed, run.name).load(
-        step, weights
-    )
+    return Checkpoints(
+        path.parent,
+        trained.lattice,
+        trained.model,
+        trained.diffusion,
+        run.seed,
+        run.name,
+        denoiser=trained.denoiser,
+    ).load(step, weights)

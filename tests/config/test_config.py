@@ -173,7 +173,7 @@ WRONG = [
     ("probe.effect_timesteps", [300, 1000], "probe.effect_timesteps", "less than diffusion.timesteps = 1000"),
     ("probe.layers", ["up1", "up1"], "probe.layers", "each layer once"),
     ("analysis.tolerance", 17.0, "analysis.tolerance", "at most image_size (16"),
-    (B, {"polarity": "dark", "model": {"reference": "factorised"}}, f"{B}.model.reference", "none or gated with pol"),
+    (B, {"polarity": "dark", "model": {"reference": "factorised"}}, f"{B}.model.reference", "another with pol"),
     # what is varied
     ("sensitivity.tolerance", [1.0], "sensitivity.tolerance", "tolerances, layers, timesteps, samples, samplers"),
     ("sensitivity.tolerances", 2.0, "sensitivity.tolerances", "a list"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bumpscope import commands
+from bumpscope.config.denoiser import BUILT_IN
 from bumpscope.show import figures
 from bumpscope.store import provenance
 from bumpscope.store.provenance import PACKAGE, closure, code_fingerprint, declared, module_path
@@ -61,7 +62,10 @@ def test_packages_have_no_code_of_their_own():
 # What any step needs to read its settings, and to read and write tables.
 COMMON = {
     "commands.interface",
-    *(f"config.{name}" for name in ("analysis", "diffusion", "lattice", "model", "probe", "run", "section", "steps")),
+    *(
+        f"config.{name}"
+        for name in ("analysis", "denoiser", "diffusion", "lattice", "model", "probe", "run", "section", "steps")
+    ),
     "config.training",
     "store.files",
     "store.manifest",
@@ -69,7 +73,7 @@ COMMON = {
     "store.tables",
 }
 BUMPS = {"worlds.bumps", "worlds.factor"}
-NETWORK = {f"denoise.{name}" for name in ("denoiser", "devices", "named", "process", "references", "unet")}
+NETWORK = {f"denoise.{name}" for name in ("denoiser", "devices", "named", "process")}
 NETWORK |= {"store.checkpoints", "seeding", *BUMPS}
 GENERATION = NETWORK | {"denoise.samplers", "probe.checkpoint", "probe.generation", "worlds.requests"}
 CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisation", "geometry", "order")}
@@ -77,7 +81,7 @@ CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisati
 CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *BUMPS}
 CLOSURES = {
     "dataset": BUMPS,
-    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.machine", "store.provenance"},
+    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.foreign", "store.machine", "store.provenance"},
     "generate": GENERATION,
     "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
     "interventions": NETWORK
@@ -243,14 +247,14 @@ def test_every_table_is_written_by_one_command():
     assert sorted(written) == sorted(TABLES)
 
 
-def fingerprints(package):
+def fingerprints(package, names=STEPS):
     """Fingerprints of all commands and figures, by a package that lies elsewhere, in a process of its own."""
     script = (
         "import json, sys; from bumpscope.store.provenance import PACKAGE, code_fingerprint\n"
         "print(json.dumps([str(PACKAGE), {m: code_fingerprint(m) for m in sys.argv[1:]}]))"
     )
     environment = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    told = subprocess.run([sys.executable, "-c", script, *STEPS], env=environment, capture_output=True, check=True)
+    told = subprocess.run([sys.executable, "-c", script, *names], env=environment, capture_output=True, check=True)
     where, found = json.loads(told.stdout)
     assert Path(where) == package
     return found
@@ -315,12 +319,39 @@ def test_a_constant_of_the_trainer_changes_training_only(copy):
     assert copy.changed() == {"commands.train"}
 
 
-PROBING = {f"commands.{name}" for name in ("generate", "effects", "interventions", "vary")}
+def test_a_denoiser_changes_what_names_it_and_no_other_code(copy, original):
+    copy.replace("denoise/references.py", "GATE_RATE = 1.5", "GATE_RATE = 2.5")
+    assert copy.changed() == set()
+    before, after = (fingerprints(package, BUILT_IN.values()) for package in (original[0], copy.package))
+    changed = {kind for kind, path in BUILT_IN.items() if before[path] != after[path]}
+    assert changed == {kind for kind, path in BUILT_IN.items() if "denoise.references" in path}
 
 
-def test_the_denoiser_changes_training_and_probing_only(copy):
-    copy.replace("denoise/unet.py", "LONGEST_PERIOD = 10_000.0", "LONGEST_PERIOD = 20_000.0")
-    assert copy.changed() == {"commands.train"} | PROBING
+OUTSIDE = {
+    "mine/__init__.py": "",
+    "mine/net.py": "from bumpscope.seeding import derived_seed\nfrom .parts import layer\n\nnet = layer\n",
+    "mine/parts.py": "def layer():\n    return 1\n",
+    "mine/other.py": "def other():\n    return 1\n",
+    "theirs.py": "def theirs():\n    return 1\n",
+}
+
+
+def test_code_from_elsewhere_is_that_of_its_package_as_far_as_it_is_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def found(**changes):
+        for file, text in OUTSIDE.items():
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text(text + changes.get(Path(file).stem, ""))
+        code_fingerprint.cache_clear()
+        return code_fingerprint("mine.net:net")
+
+    usual = found()
+    assert found(other="CHANGED = 1\n") == found(theirs="CHANGED = 1\n") == found(net="# A comment.\n") == usual
+    assert len({usual, found(net="CHANGED = 1\n"), found(parts="CHANGED = 1\n"), found(__init__="CHANGED = 1\n")}) == 4
+    assert "mine" not in sys.modules  # it was read, not run
+    with pytest.raises(FileNotFoundError, match=r"mine\.nets"):
+        code_fingerprint("mine.nets:net")
 
 
 def test_an_import_swapped_for_another_changes_what_uses_it(copy):

@@ -38,6 +38,19 @@ except ConfigError as error:
         "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
     ) from None
 
+# What denoisers from elsewhere compute, by dataset. They are tried before any job; since that imports torch, only where
+# there are any, and not again in the jobs of a cluster.
+COUNTED = {}
+if workflow.is_main_process and CONFIG.unknown_denoisers():
+    from bumpscope.denoise.examine import examined
+
+    try:
+        COUNTED = examined(CONFIG)
+    except ConfigError as error:
+        raise WorkflowError(
+            "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
+        ) from None
+
 CONFIGURATION = hashlib.sha256(in_force(CONFIG).encode()).hexdigest()
 OUT = CONFIG.output.rstrip("/")
 in_the_way = next(
@@ -116,6 +129,13 @@ def settings_for(step):
 def code_of(command):
     """Stands for all the code that a command uses, so that an edit makes just its results stale."""
     return code_fingerprint(f"commands.{command}")
+
+
+def code_with_network(command, run=run_of):
+    """As :func:`code_of`, for commands that also run the denoiser that a job's run names."""
+    return lambda wildcards: fingerprint(
+        code_of(command), code_fingerprint(run(wildcards).denoiser.path)
+    )
 
 
 def checkpoints_of(wildcards, steps):
@@ -329,6 +349,6 @@ def banner():
     noted = "".join(f"{line}\n" for line in notes(CONFIG))
     return (
         f"bumpscope: {len(RUNS)} runs of {len(GRID)} datasets; device {CONFIG.device}\n{noted}"
-        f"{describe(CONFIG)}\n"
+        f"{describe(CONFIG, COUNTED)}\n"
         f"Logs are under {OUT}/logs/, results under {OUT}/."
     )

@@ -30,7 +30,7 @@ rule vary:
         settings=lambda wildcards: canonical_json(
             step_settings(varied_run(wildcards), "vary")
         ),
-        code=code_of("vary"),
+        code=code_with_network("vary", varied_run),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
     message:
         "Probing {wildcards.dataset} with seed {wildcards.seed} again, {wildcards.variant} (log: {log})"

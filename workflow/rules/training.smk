@@ -40,7 +40,7 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
             runtime=grown(240),
         params:
             settings=settings_for("train"),
-            code=code_of("train"),
+            code=code_with_network("train"),
             folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}",
             state=state_of,
         message:

@@ -38,7 +38,8 @@ def effects(
         open_table("effects", output, metadata) as table,
         open_table("frequency", frequency, metadata) as frequency_table,
     ):
-        run = Checkpoints(checkpoints, chosen.lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        trained = (chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+        run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)
         draw = (chosen.probe.effect_samples, derived_seed(chosen.seed, "effects"))
         noise = {t: run.process.alpha_bar[t].item() for t in chosen.probe.effect_timesteps}
         models = {t: Estimator(run.network, run.process, t) for t in noise}

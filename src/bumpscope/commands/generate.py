@@ -42,7 +42,8 @@ def generate(
         open_table("samples", samples, metadata) as image_table,
         open_table("latents", latents, metadata) as latent_table,
     ):
-        run = Checkpoints(checkpoints, chosen.lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        trained = (chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+        run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)
         for number, step in enumerate(probe.checkpoints, start=1):
             for weights in probe.drawing:
                 network = run.load(step, weights)
@@ -56,7 +57,7 @@ def generate(
                 _keep(latent_table, generated, centres, step=step, weights=weights, noise="own")
                 _keep(latent_table, alike, control, step=step, weights=weights, noise="shared")
             if step == 0:
-                untrained = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+                untrained = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.denoiser)
                 untrained = with_default_weights(untrained, chosen.seed).to(place).eval()
                 alike = generate_images(untrained, run.process, probe, control, shared)
                 _keep(latent_table, alike, control, step=step, weights=DEFAULT_WEIGHTS, noise="shared")

@@ -109,7 +109,7 @@ def _out_of(error: Exception) -> str | None:
 def execute(command: Callable[..., None]) -> None:
     """Run a command's function on the command line; an error that a user can fix is one line and exit status 1."""
     # Compared by name, since importing the modules of these errors takes seconds.
-    fixable = {"CommandError", "ConfigError", "DeviceError", "TrainingError"}
+    fixable = {"CommandError", "ConfigError", "DenoiserError", "DeviceError", "TrainingError"}
     try:
         app = typer.Typer(add_completion=False)
         app.command()(_timed(command))

@@ -38,7 +38,8 @@ def interventions(
     )
     with hold_device(device, gpus) as place, open_table("interventions", output, metadata) as table:
         table.append(pd.DataFrame(columns=names))
-        run = Checkpoints(checkpoints, lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        trained = (lattice, chosen.model, chosen.diffusion, chosen.seed)
+        run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)
         if keys.interventions and not run.network.intervenes:
             log.info("%s: no interventions, since %s offers none", chosen.run, type(run.network).__name__)
             return

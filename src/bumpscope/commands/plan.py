@@ -8,6 +8,7 @@ import typer
 from bumpscope.commands.interface import execute
 from bumpscope.config.loading import load
 from bumpscope.config.plan import describe, notes
+from bumpscope.denoise.examine import examined
 
 READS = ()
 WRITES = ()
@@ -18,7 +19,7 @@ def plan(
 ) -> None:
     """Estimate what an experiment will cost, in core-minutes."""
     chosen = load(*(config or [Path("config.yaml")]))
-    print("\n".join([*notes(chosen), describe(chosen)]))
+    print("\n".join([*notes(chosen), describe(chosen, examined(chosen))]))
 
 
 if __name__ == "__main__":

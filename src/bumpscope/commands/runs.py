@@ -10,7 +10,9 @@ import typer
 
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.config.controls import trained
+from bumpscope.config.denoiser import KNOWN, in_force
 from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import REFERENCES
 from bumpscope.config.run import run_path
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
@@ -72,7 +74,8 @@ def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
 def of_settings(chosen: Train) -> dict[str, Any]:
     """The columns of table ``runs`` that follow from the settings of a training."""
     lattice, model, diffusion, training = chosen.lattice, chosen.model, chosen.diffusion, chosen.training
-    held = lattice.holdout
+    held, named = lattice.holdout, in_force(chosen.model, chosen.denoiser)
+    own = () if named.kind in KNOWN else (named.model_dump(mode="json"),)
     return {
         "run": chosen.run,
         "seed": chosen.seed,
@@ -87,10 +90,10 @@ def of_settings(chosen: Train) -> dict[str, Any]:
         "skew_alpha": lattice.skew.alpha,
         "holdout": "none" if held is None else f"x={held.x}, y={held.y}",
         "prediction": diffusion.prediction,
-        "reference": model.reference,
-        "denoiser": "unet" if model.reference == "none" else model.reference,
+        "reference": named.kind if named.kind in REFERENCES else "none",
+        "denoiser": named.kind,
         "n_images": _images(canonical_json(lattice.model_dump(mode="json"))),
-        "network": fingerprint(model.model_dump(mode="json", exclude={"reference"})),
+        "network": fingerprint(model.model_dump(mode="json", exclude={"reference"}), *own),
         "timesteps": diffusion.timesteps,
         "noise_schedule": diffusion.schedule,
         "labels": training.labels,
@@ -103,7 +106,7 @@ def of_settings(chosen: Train) -> dict[str, Any]:
         "gradient_clip": training.gradient_clip,
         "ema_decay": training.ema_decay,
         "precision": training.precision,
-        "trained": trained(model, diffusion, training),
+        "trained": trained(model, diffusion, training, named),
     }
 
 

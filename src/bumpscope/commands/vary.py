@@ -45,7 +45,8 @@ def vary(
         open_table("varied_behaviour", behaviour, metadata) as behaviour_table,
         open_table("varied_geometry", geometry, metadata) as geometry_table,
     ):
-        run = Checkpoints(checkpoints, lattice, chosen.model, chosen.diffusion, chosen.seed, chosen.run, place)
+        trained = (lattice, chosen.model, chosen.diffusion, chosen.seed)
+        run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)
         for number, step in enumerate(probe.checkpoints, start=1):
             generated = generate(run.load(step, probe.judged), run.process, probe, centres, seeds)
             images = generated.images.astype(np.float64)

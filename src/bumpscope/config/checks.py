@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bumpscope.config.dataset import OVERRIDABLE, Common
-from bumpscope.config.faults import Fault
+from bumpscope.config.denoiser import KNOWN
+from bumpscope.config.faults import Fault, show
 from bumpscope.config.lattice import Interval, Lattice
 from bumpscope.config.section import Section
 from bumpscope.config.sensitivity import Sensitivity
@@ -27,7 +28,7 @@ LATTICE_LIMIT = 250_000
 # there, at 0.35 px the fitted amplitude falls to 0.47, and at 0.3 px images are read as holding no bump.
 LEAST_SIGMA = 0.5
 # The estimates of the two axes are multiplied, and no product of two gives a dark bump.
-NOT_IN_DARK = "none or gated with polarity dark"
+NOT_IN_DARK = "another with polarity dark"
 
 
 def contradictions(config: Config, sections_too: bool) -> Iterator[str]:
@@ -52,12 +53,26 @@ def contradictions(config: Config, sections_too: bool) -> Iterator[str]:
             yield fault.line(here)
         if sections_too:
             yield from settings_faults(config, dataset, here)
-            reference = config.section("model", dataset).reference
-            if dataset.polarity == "dark" and reference == "factorised":
-                yield Fault("model.reference", reference, NOT_IN_DARK).line(here)
+            yield from _denoiser_faults(config, dataset, here)
     if sections_too:
         for fault in _sensitivity_faults(config):
             yield fault.line("sensitivity.")
+
+
+def _denoiser_faults(config: Config, dataset: Dataset, here: str) -> Iterator[str]:
+    """Faults of a denoiser that can be told without building it; :mod:`bumpscope.denoise.examine` tells the others."""
+    own = dataset.denoiser is not None
+    denoiser, reference = dataset.denoiser or config.denoiser, config.section("model", dataset).reference
+    if reference not in ("none", denoiser.kind) and denoiser.kind != "unet":
+        allowed = f"none, since denoiser.kind is {denoiser.kind}"
+        yield Fault("model.reference", reference, allowed).line(here)
+    elif dataset.polarity == "dark" and config.section("denoiser", dataset).kind == "factorised":
+        key, kind = ("model.reference", reference) if reference != "none" else ("denoiser.kind", denoiser.kind)
+        yield Fault(key, kind, NOT_IN_DARK).line(here)
+    if denoiser.kind in KNOWN:
+        for key, value in denoiser.keys.items():
+            text = f"denoiser.{key}: unknown key (holds {show(value)}); allowed: kind (its sizes are under model)"
+            yield (here if own else "") + text
 
 
 def repeated(values: Sequence[Any]) -> bool:

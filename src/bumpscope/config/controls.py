@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bumpscope.config.denoiser import UNET, DenoiserChoice, in_force
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import is_square
 from bumpscope.config.model import Model
@@ -60,9 +61,10 @@ class Nulls(NamedTuple):
     y: Pattern
 
 
-def trained(model: Model, diffusion: Diffusion, training: Training) -> str:
+def trained(model: Model, diffusion: Diffusion, training: Training, denoiser: DenoiserChoice = UNET) -> str:
     """A fingerprint of all settings of the training in which a dataset and its controls must agree."""
-    sections = (model, diffusion, training)
+    named = in_force(model, denoiser)
+    sections = (named, model.model_copy(update={"reference": "none"}), diffusion, training)
     return fingerprint(*(section.model_dump(mode="json", exclude=FREE) for section in sections))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field
 
+from bumpscope.config.denoiser import DenoiserChoice
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Drawing, Lattice
 from bumpscope.config.model import Model
@@ -35,6 +36,7 @@ class Overrides(Section):
     """What a dataset may have of its own instead of the global settings."""
 
     seeds: list[Seed] | None = Field(None, min_length=1, description="replaces the global seeds")
+    denoiser: DenoiserChoice | None = Field(None, description="replaces the global `denoiser`")
     model: ModelOverride | None = Field(None, description="overrides keys of `model`")
     diffusion: DiffusionOverride | None = Field(None, description="overrides keys of `diffusion`")
     training: TrainingOverride | None = Field(None, description="overrides keys of `training`")

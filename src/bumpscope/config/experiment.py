@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bumpscope.config.analysis import Analysis
 from bumpscope.config.dataset import OVERRIDABLE, Dataset, DatasetName, Overrides, overridden
+from bumpscope.config.denoiser import KNOWN, DenoiserChoice, in_force
 from bumpscope.config.diffusion import Diffusion
-from bumpscope.config.model import Model
+from bumpscope.config.model import REFERENCES, Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.run import Run, Seed
 from bumpscope.config.section import Section
@@ -118,7 +119,8 @@ class Config(Section):
         json_schema_extra={"additionalProperties": False},  # no names that do not fit the pattern
     )
     sweep: Sweep = Field(default_factory=_default_sweep, description="imbalanced cells, with their controls")
-    model: Model = Field(default_factory=Model, description="the denoiser")
+    denoiser: DenoiserChoice = Field(default_factory=DenoiserChoice, description="which denoiser is trained")
+    model: Model = Field(default_factory=Model, description="sizes of the denoisers of this package")
     diffusion: Diffusion = Field(default_factory=Diffusion, description="the forward process")
     training: Training = Field(default_factory=Training, description="the optimisation")
     probe: Probe = Field(default_factory=Probe, description="what is asked of a checkpoint")
@@ -146,16 +148,27 @@ class Config(Section):
     def runs(self) -> Iterator[Run]:
         """Every training of the grid, in the order of the configuration."""
         for name, dataset in self.all_datasets().items():
-            sections = {section: self.section(section, dataset) for section in OVERRIDABLE}
+            sections = {section: self.section(section, dataset) for section in ("denoiser", *OVERRIDABLE)}
+            # Named once, so that either way to name a denoiser gives the same run.
+            sections["model"] = sections["model"].model_copy(update={"reference": "none"})
             for seed in self.seeds if dataset.seeds is None else dataset.seeds:
                 yield Run(name, seed, dataset.lattice, analysis=self.analysis, **sections)
+
+    def unknown_denoisers(self) -> dict[str, Run]:
+        """Dataset -> a run of it, for those whose denoiser must be built to know what it computes."""
+        return {run.dataset: run for run in self.runs() if run.denoiser.kind not in KNOWN}
 
     def balanced_plane_runs(self) -> list[Run]:
         """The probed runs on balanced planes, without reference models and permuted labels; all claims but those on
         coupling rest on them."""
-        counts = [run for run in self.runs() if run.model.reference == "none" and run.training.labels == "own"]
+        counts = [run for run in self.runs() if run.denoiser.kind not in REFERENCES and run.training.labels == "own"]
         return [run for run in counts if run.lattice.is_balanced_plane and run.probe.checkpoints]
 
     def section(self, name: str, dataset: Overrides) -> Any:
-        """A section as it holds for ``dataset``: the global keys, with the dataset's own instead where it has any."""
+        """A section as it holds for ``dataset``: the global keys, with the dataset's own instead where it has any.
+
+        Keys of a denoiser belong to its kind, so a dataset's `denoiser` replaces the global one whole.
+        """
+        if name == "denoiser":
+            return in_force(self.section("model", dataset), dataset.denoiser or self.denoiser)
         return overridden(getattr(self, name), getattr(dataset, name))

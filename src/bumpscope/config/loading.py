@@ -27,7 +27,7 @@ class ConfigError(ValueError):
 
 
 def merge(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
-    """``preset`` laid over ``base`` key by key; one with `datasets` or `sweep` replaces both."""
+    """``preset`` laid over ``base`` key by key; one with `datasets` or `sweep` replaces both, and `denoiser` whole."""
     replaces_grid = any(key in preset for key in GRID)
     return _laid_over({key: value for key, value in base.items() if not (replaces_grid and key in GRID)}, preset)
 
@@ -35,7 +35,8 @@ def merge(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
 def _laid_over(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in preset.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        # The keys of a denoiser belong to its kind.
+        both = key != "denoiser" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _laid_over(merged[key], value) if both else value
     return merged
 

@@ -1,4 +1,4 @@
-"""The denoiser: its sizes, and the names of the layers whose activations can be kept."""
+"""Sizes of the denoisers of this package, and the names of the layers whose activations can be kept."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ IMAGE_LAYER = "image"
 # What the column weights calls an untrained network all of whose layers have PyTorch's default weights, a control.
 DEFAULT_WEIGHTS = "default"
 Reference = Literal["none", "factorised", "gated", "equal_resolution", "own_resolution"]
+REFERENCES: tuple[str, ...] = get_args(Reference)[1:]
 
 
 class Model(Section):
-    """Sizes of the denoiser, a UNet of three down and three up blocks."""
+    """Sizes of the denoisers of this package: a UNet of three down and three up blocks, and what shares its blocks."""
 
     base_width: int = Field(8, ge=8, le=512, multiple_of=8, description="channels of the first block")
     channel_multipliers: Annotated[list[Annotated[int, Field(ge=1, le=8)]], Field(min_length=3, max_length=3)] = Field(
@@ -35,8 +36,8 @@ class Model(Section):
     )
     reference: Reference = Field(
         "none",
-        description="none: the denoiser under study. Controls of the coupling index: factorised multiplies the"
-        " estimates of two denoisers that see one label each; gated scales the joint effect of both labels by one gate"
-        " that training opens last; equal_resolution is an exact denoiser that knows both labels equally well in px,"
-        " own_resolution one that knows each as well as it would alone",
+        description="an older way to write `denoiser.kind`, for controls of the coupling index: factorised multiplies"
+        " the estimates of two denoisers that see one label each; gated scales the joint effect of both labels by one"
+        " gate that training opens last; equal_resolution is an exact denoiser that knows both labels equally well in"
+        " px, own_resolution one that knows each as well as it would alone; none: what `denoiser` names",
     )

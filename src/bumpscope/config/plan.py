@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Protocol
 
 import pandas as pd
 
 from bumpscope.config.experiment import Config
-from bumpscope.config.model import LAYERS, PAPER_LAYERS, Model
+from bumpscope.config.model import LAYERS, PAPER_LAYERS, REFERENCES, Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.run import Run
 from bumpscope.config.variants import readings, variants
@@ -79,12 +81,32 @@ def binned_probes(samples: int) -> int:
     return 9 * max(32, samples // 9)
 
 
-def run_seconds(run: Run) -> dict[str, float]:
-    """Seconds on one core that each step of a run is expected to take."""
-    forward = multiply_adds(run.lattice.image_size, run.model)
-    # The factorised reference is two networks, the gated one asks its network with and without labels.
-    trained = forward * (2 if run.model.reference == "factorised" else 1)
-    forward *= 1 if run.model.reference == "none" else 2
+class Counted(Protocol):
+    """What a denoiser computes for one image, in multiply-adds: a prediction, and a training step."""
+
+    @property
+    def forward(self) -> int: ...
+    @property
+    def trained(self) -> int: ...
+
+
+NOTHING: Mapping[str, Counted] = MappingProxyType({})
+
+
+def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
+    """Seconds on one core that each step of a run is expected to take.
+
+    Args:
+        counted: what its denoiser computes; None where that is known without building it.
+    """
+    if counted is None:
+        forward, kind = multiply_adds(run.lattice.image_size, run.model), run.denoiser.kind
+        # Forward, and backward at twice its cost. The factorised reference is two networks, the gated one asks its
+        # network with and without labels.
+        trained = 3 * forward * (2 if kind == "factorised" else 1)
+        forward *= 2 if kind in REFERENCES else 1
+    else:
+        forward, trained = counted.forward, counted.trained
     probe, training = run.probe, run.training
     # Each checkpoint once with each of its weights.
     probed = len(probe.checkpoints) * len(probe.drawing)
@@ -102,9 +124,8 @@ def run_seconds(run: Run) -> dict[str, float]:
     changed, judged = len(probe.intervention_layers), INTERFERED_IMAGES["judged"]
     interfered = len(probe.interventions) * judged * (1 + len(LAYERS) + 4 * changed)
     fitted = len(probe.interventions) * INTERFERED_IMAGES["fitted"] * (1 + changed)
-    # Forward, and backward at twice its cost.
     work = {
-        "train": 3 * training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
+        "train": training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
         "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
         "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"] + fits * SECONDS_A_FIT,
         "interventions": (interfered + fitted) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"]
@@ -130,20 +151,24 @@ def _umaps_read(probe: Probe) -> float:
     return len(probe.checkpoints) * (layers * len(probe.timesteps) + otherwise)
 
 
-def sensitivity_seconds(config: Config) -> float:
+def sensitivity_seconds(config: Config, counted: Mapping[str, Counted] = NOTHING) -> float:
     """Seconds on one core that `snakemake sensitivity` adds to an experiment."""
     total = SECONDS_A_READING * len(readings(config).readings)
     for run in (run for runs in variants(config).values() for run in runs):
-        probing = run_seconds(run)
+        probing = run_seconds(run, counted.get(run.dataset))
         clouds = len(run.probe.checkpoints) * len(run.probe.layers) * len(run.probe.timesteps)
         total += probing["generate"] - SECONDS_A_JOB["generate"] + probing["behaviour"] - SECONDS_A_JOB["behaviour"]
         total += clouds * SECONDS_A_CLOUD["vary"] * (run.probe.samples / 512) ** CLOUD_EXPONENT + SECONDS_A_JOB["vary"]
     return total
 
 
-def planned_cost(runs: Iterable[Run]) -> pd.DataFrame:
-    """Core-minutes by dataset (rows) and step (columns), without what all runs share."""
-    rows = [{"dataset": run.dataset} | run_seconds(run) for run in runs]
+def planned_cost(runs: Iterable[Run], counted: Mapping[str, Counted] = NOTHING) -> pd.DataFrame:
+    """Core-minutes by dataset (rows) and step (columns), without what all runs share.
+
+    Args:
+        counted: dataset -> what its denoiser computes, for those where that is not known without building it.
+    """
+    rows = [{"dataset": run.dataset} | run_seconds(run, counted.get(run.dataset)) for run in runs]
     return pd.DataFrame(rows).groupby("dataset", sort=False).sum() / 60
 
 
@@ -164,9 +189,13 @@ def notes(config: Config) -> list[str]:
     return lines
 
 
-def describe(config: Config) -> str:
-    """The plan as text: a line for each dataset, the sum, and what `snakemake sensitivity` would add."""
-    cost = planned_cost(config.runs())
+def describe(config: Config, counted: Mapping[str, Counted] = NOTHING) -> str:
+    """The plan as text: a line for each dataset, the sum, and what `snakemake sensitivity` would add.
+
+    Args:
+        counted: as for :func:`planned_cost`.
+    """
+    cost = planned_cost(config.runs(), counted)
     total = cost.to_numpy().sum() + SECONDS_OF_AGGREGATION / 60
     table = cost.assign(total=cost.sum(axis=1)).round(1)
     more = f"\n… and {len(table) - DATASETS_SHOWN} more datasets" if len(table) > DATASETS_SHOWN else ""
@@ -174,5 +203,5 @@ def describe(config: Config) -> str:
         "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
         f"{table.head(DATASETS_SHOWN).to_string()}{more}\n"
         f"In all {total:.0f} core-minutes with figures and report, including what is already done.\n"
-        f"`snakemake sensitivity` would take {sensitivity_seconds(config) / 60:.0f} more."
+        f"`snakemake sensitivity` would take {sensitivity_seconds(config, counted) / 60:.0f} more."
     )

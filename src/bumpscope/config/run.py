@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bumpscope.config.analysis import Analysis
+from bumpscope.config.denoiser import UNET, DenoiserChoice
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
@@ -34,6 +35,7 @@ class Run:
     training: Training
     probe: Probe
     analysis: Analysis
+    denoiser: DenoiserChoice = UNET
 
     @property
     def id(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from bumpscope.config.analysis import Analysis
+from bumpscope.config.denoiser import UNET, DenoiserChoice
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
@@ -35,7 +36,7 @@ class Step(Section):
 
 def _keys_of(kind: Any, value: Any) -> Any:
     """``value``; of a section only the keys that ``kind`` has."""
-    if not isinstance(value, Section):
+    if not isinstance(value, Section) or isinstance(value, kind):
         return value
     return kind(**{name: getattr(value, name) for name in kind.model_fields})
 
@@ -68,6 +69,7 @@ class Train(Step):
     run: str
     seed: Seed
     lattice: Lattice
+    denoiser: DenoiserChoice = UNET
     model: Model
     diffusion: Diffusion
     training: Training
@@ -77,6 +79,7 @@ class Generate(Step):
     run: str
     seed: Seed
     lattice: Lattice
+    denoiser: DenoiserChoice = UNET
     model: Model
     diffusion: Diffusion
     probe: GenerationKeys
@@ -86,6 +89,7 @@ class Effects(Step):
     run: str
     seed: Seed
     lattice: Lattice
+    denoiser: DenoiserChoice = UNET
     model: Model
     diffusion: Diffusion
     training: CheckpointKeys
@@ -96,6 +100,7 @@ class Interventions(Step):
     run: str
     seed: Seed
     lattice: Lattice
+    denoiser: DenoiserChoice = UNET
     model: Model
     diffusion: Diffusion
     probe: SampledInterventionKeys
@@ -130,6 +135,7 @@ class Vary(Step):
     run: str
     seed: Seed
     lattice: Lattice
+    denoiser: DenoiserChoice = UNET
     model: Model
     diffusion: Diffusion
     probe: GenerationKeys

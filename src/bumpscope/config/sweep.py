@@ -101,7 +101,9 @@ class Sweep(Section):
         " which claims are judged by; balanced with balanced nulls instead; both with both; or false",
     )
     references: list[Reference] = Field(
-        ["none"], min_length=1, description="every cell and control with each of these as model.reference"
+        ["none"],
+        min_length=1,
+        description="every cell and control with each of these denoisers; none: that of `denoiser`",
     )
 
     @property
@@ -262,7 +264,7 @@ def expand(
     """
 
     def settings_of(dataset: Dataset) -> str:
-        return trained(*(section(name, dataset) for name in ("model", "diffusion", "training")))
+        return trained(*(section(name, dataset) for name in ("model", "diffusion", "training", "denoiser")))
 
     def seeds_of(dataset: Dataset) -> set[int]:
         return set(seeds if dataset.seeds is None else dataset.seeds)

@@ -67,6 +67,8 @@ def _shared(sweep: Sweep) -> Iterator[Fault]:
         yield Fault("common.seeds", common.seeds, "each seed once")
     if common.model is not None and common.model.reference is not None:
         yield Fault("common.model.reference", common.model.reference, "no reference here; sweep.references says it")
+    if common.denoiser is not None and sweep.references != ["none"]:
+        yield Fault("references", sweep.references, "[none] where common.denoiser names one")
     if "factorised" in sweep.references and common.polarity == "dark":
         yield Fault("references", "factorised", NOT_IN_DARK)
     found: dict[str, Fault] = {}

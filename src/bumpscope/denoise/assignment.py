@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from bumpscope.config.denoiser import in_force
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
@@ -54,7 +55,9 @@ class Assignment:
         if settings.training.labels == "permuted":
             self._data = self._data.with_permuted_labels(settings.seed)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
-        code, self.machine = code_fingerprint("commands.train"), described(device)
+        self._named = in_force(settings.model, settings.denoiser)
+        code = fingerprint(code_fingerprint("commands.train"), code_fingerprint(self._named.path))
+        self.machine = described(device)
         self.folder = state / fingerprint(plain, _digest(self._data), code, torch.__version__, device.type)
         self._about = self.metadata | self.machine | {"config": canonical_json(plain), "code": code}
 
@@ -65,7 +68,7 @@ class Assignment:
     def course(self) -> Course:
         """The training, ready to begin."""
         chosen = self.settings
-        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
+        network = new_denoiser(chosen.lattice, chosen.model, chosen.diffusion, chosen.seed, self._named)
         data = self._data.to(self.device)
         trainer = Trainer(chosen.seed, data, network, chosen.diffusion, chosen.training, self.device)
         parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
@@ -156,8 +159,9 @@ def _planned(path: Path | None) -> Iterator[tuple[Train, Path, Path]]:
 
 def _shape(settings: Train) -> tuple[Any, ...]:
     """Equal for runs whose steps take the same time and memory."""
-    training = settings.training
-    return settings.lattice.image_size, settings.model, training.batch_size, training.precision, training.compile
+    training, named = settings.training, in_force(settings.model, settings.denoiser)
+    sizes = settings.lattice.image_size, settings.model, canonical_json(named.model_dump(mode="json"))
+    return *sizes, training.batch_size, training.precision, training.compile
 
 
 def _digest(data: TrainingData) -> str:

@@ -9,7 +9,39 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bumpscope.config.diffusion import Diffusion
+from bumpscope.config.lattice import Lattice
+from bumpscope.config.model import Model
 from bumpscope.denoise.process import Process
+from bumpscope.worlds import bumps
+from bumpscope.worlds.factor import Factor
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a denoiser is built for.
+
+    Attributes:
+        lattice: what is drawn.
+        model: sizes of the denoisers of this package; others may use them.
+        diffusion: the forward process, and what is predicted.
+        seed: of the initial weights; torch's own generator has been seeded with it.
+    """
+
+    lattice: Lattice
+    model: Model
+    diffusion: Diffusion
+    seed: int = 0
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of an image, px."""
+        return self.lattice.image_size, self.lattice.image_size
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The factors of variation, in the order of the labels: x and y of the centre, each with its values."""
+        return bumps.factors(self.lattice)
 
 
 class Batch(NamedTuple):
@@ -17,7 +49,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: clean images in [-1, 1], shape (n, 1, N, N).
-        labels: their centres (x, y), px, shape (n, 2).
+        labels: their centres (x, y), px, shape (n, 2); NaN where a label is withheld.
         t: timesteps, shape (n,).
         noise: standard normal noise, shape (n, 1, N, N).
     """
@@ -26,6 +58,11 @@ class Batch(NamedTuple):
     labels: Tensor
     t: Tensor
     noise: Tensor
+
+    @property
+    def shown(self) -> tuple[Tensor, Tensor]:
+        """Labels without NaN, and ``keep`` as in :meth:`Denoiser.forward`; both of shape (n, 2)."""
+        return self.labels.nan_to_num(), (~self.labels.isnan()).to(self.images.dtype)
 
 
 @dataclass(frozen=True)
@@ -43,10 +80,12 @@ class Intervention:
 
 
 class Denoiser(nn.Module):
-    """Base class of all denoisers. A subclass defines ``forward`` and sets the first two attributes.
+    """Base class of all denoisers. A subclass defines ``forward`` and sets ``layers``.
+
+    It is built with a :class:`Task`, and with the keys that the configuration has beside ``denoiser.kind`` by name.
 
     Attributes:
-        image_size: side N of the images, px.
+        image_size: side N of the images, px; set by :func:`bumpscope.denoise.named.new_denoiser`.
         layers: names of the activations that ``forward`` can return, in order of computation.
         intervenes: whether ``forward`` also takes ``intervention``, an :class:`Intervention` or None. Optional: without
             it the table of interventions has no rows.
@@ -85,7 +124,8 @@ class Denoiser(nn.Module):
             progress: how much of the training is done, from 0 to 1.
         """
         noised = process.noised(batch.images, batch.noise, batch.t)
-        prediction = self(noised, batch.t, batch.labels)
+        labels, keep = batch.shown
+        prediction = self(noised, batch.t, labels, keep)
         return functional.mse_loss(prediction.float(), process.target(batch.images, batch.noise, batch.t))
 
     def parts(self) -> list[nn.Module]:

@@ -19,8 +19,9 @@ from torch.nn import functional
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import LAYERS
-from bumpscope.denoise.denoiser import Batch, Denoiser
+from bumpscope.denoise.denoiser import Batch, Denoiser, Task
 from bumpscope.denoise.process import Process
+from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import FINEST, factors, lattice_points, profiles
 
 # Share of a gated training after which only the gate is trained.
@@ -294,3 +295,24 @@ class OwnResolution(EqualResolution):
         )  # fmt: skip
         answers = [self(noised, t, labels, ln_resolution=ln) for ln in known]
         return functional.mse_loss(answers[0], target) + functional.mse_loss(answers[1], target)
+
+
+def factorised(task: Task) -> ProductOfStripes:
+    """The reference that is factorised by construction."""
+    along_x, along_y = (new_network(task.lattice.image_size, task.model, task.seed, part) for part in (0, 1))
+    return ProductOfStripes(along_x, along_y, task.lattice.sigma, task.diffusion)
+
+
+def gated(task: Task) -> Gated:
+    """The reference whose labels have one effect."""
+    return Gated(new_network(task.lattice.image_size, task.model, task.seed))
+
+
+def equal_resolution(task: Task) -> EqualResolution:
+    """The reference that knows both labels equally well in px."""
+    return EqualResolution(task.lattice, task.diffusion)
+
+
+def own_resolution(task: Task) -> OwnResolution:
+    """The reference that knows each label as well as it would alone."""
+    return OwnResolution(task.lattice, task.diffusion)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bumpscope.config.model import LAYERS, Model
-from bumpscope.denoise.denoiser import Denoiser, Intervention
+from bumpscope.denoise.denoiser import Denoiser, Intervention, Task
 from bumpscope.seeding import derived_seed
 
 # Channels that share a group of GroupNorm. A group of one channel would erase how bright that channel is.
@@ -201,3 +201,8 @@ def new_network(image_size: int, model: Model, seed: int, part: int = 0) -> UNet
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights", part))
         return UNet(image_size, model)
+
+
+def unet(task: Task) -> UNet:
+    """The denoiser under study."""
+    return new_network(task.lattice.image_size, task.model, task.seed)

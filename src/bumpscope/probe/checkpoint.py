@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bumpscope.config.denoiser import UNET, DenoiserChoice
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
@@ -33,6 +34,7 @@ class Checkpoints:
         lattice, model, diffusion, seed: what the run was trained with.
         run: its id, which every checkpoint must carry; not checked if empty.
         device: to compute on.
+        denoiser: the kind of network.
 
     Attributes:
         network: in evaluation mode; untrained until :meth:`load`.
@@ -48,9 +50,10 @@ class Checkpoints:
         seed: int,
         run: str = "",
         device: torch.device | str = "cpu",
+        denoiser: DenoiserChoice = UNET,
     ):
         self.folder, self.run = folder, run
-        self.network: Denoiser = new_denoiser(lattice, model, diffusion, seed).to(device).eval()
+        self.network: Denoiser = new_denoiser(lattice, model, diffusion, seed, denoiser).to(device).eval()
         self.process = Process.from_config(diffusion, device)
 
     def load(self, step: int, weights: str) -> Denoiser:

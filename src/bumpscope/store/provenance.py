@@ -14,16 +14,17 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from bumpscope.store import foreign
 from bumpscope.store.schemas import TABLES
 
 PACKAGE = Path(__file__).parents[1]
 # Sections of the configuration hold no more than keys, which reach a step as its settings.
 SECTIONS = {
-    *("config.analysis", "config.diffusion", "config.model", "config.probe"),
+    *("config.analysis", "config.denoiser", "config.diffusion", "config.model", "config.probe"),
     *("config.run", "config.section", "config.steps", "config.training"),
 }
 # Columns count for the steps that declare their table, and what changes this module changes fingerprints by itself.
-LEFT_OUT = {"store.schemas", "store.provenance", *SECTIONS}
+LEFT_OUT = {"store.schemas", "store.provenance", "store.foreign", *SECTIONS}
 TEMPLATES = (".jinja", ".css", ".js")
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TEXTS = {"help", "description"}
@@ -42,9 +43,19 @@ def module_path(module: str) -> Path:
 def code_fingerprint(module: str) -> str:
     """Sixteen hexadecimal digits for all code that ``module`` uses, and for the columns of the tables it declares.
 
+    Args:
+        module: of this package, by its dotted name below ``bumpscope``; or an import path such as
+            ``my_package.net:MyNet``, whose code is that of its module and of all modules of ``my_package`` that this
+            imports.
+
     Raises:
-        CycleError: when modules import each other.
+        CycleError: when modules of this package import each other.
+        FileNotFoundError: when a module is not found.
     """
+    path, named, _ = module.partition(":")
+    if named:
+        package, _, inner = path.partition(".")
+        return code_fingerprint(inner) if package == "bumpscope" else _hash(foreign.digests(path, _plain))[:16]
     TopologicalSorter({name: _imported(name) for name in closure(module)}).prepare()
     names = sorted({*declared(module, "READS"), *declared(module, "WRITES")})
     columns = [(name, [(column.name, column.kind) for column in TABLES[name].columns]) for name in names]

@@ -12,7 +12,7 @@ from bumpscope.store.schemas import TABLES
 
 # Of table runs: what tells datasets apart. Those that are alike for all are left out.
 _ALWAYS = ["image_size", "dx", "dy"]
-_WHERE_THEY_DIFFER = ["sigma", "margin", "boundary", "polarity", "skew_axis", "skew_alpha", "prediction", "reference"]
+_WHERE_THEY_DIFFER = ["sigma", "margin", "boundary", "polarity", "skew_axis", "skew_alpha", "prediction", "denoiser"]
 DATASETS_SHOWN = 30
 
 
