@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from bumpscope.config.dataset import Dataset, Overrides
 from bumpscope.config.experiment import Config
-from bumpscope.config.lattice import Holdout, Lattice, Skew
+from bumpscope.config.lattice import Holdout, Lattice, Shown, Skew
 from bumpscope.config.section import Section
 from bumpscope.config.sensitivity import SamplerChoice
 from bumpscope.config.sweep import Sweep
@@ -112,6 +112,9 @@ def config_page() -> str:
         "### `datasets.NAME.holdout`",
         "`none`, or a block: a point is withheld if both its x and its y lie in it.",
         _key_table(Holdout, list(Holdout.model_fields)),
+        "### `datasets.NAME.shown`",
+        " ".join((Shown.__doc__ or "").split()),
+        _key_table(Shown, list(Shown.model_fields)),
         "## `sweep`",
         " ".join((Sweep.__doc__ or "").split()),
         SWEEP_NOTES,

@@ -68,7 +68,7 @@ def test_a_denoiser_from_outside_stands_beside_the_unet_in_one_experiment(outsid
         effects(settings["effects"], checkpoints, folder / "effects.parquet", folder / "frequency.parquet", "cpu")
     runs(json.dumps({run.dataset: [0] for run in both.runs()}), outside, outside / "runs.parquet")
     table = read_table("runs", outside / "runs.parquet").set_index("dataset")
-    assert table["denoiser"].to_dict() == {"plain": "unet", "mine": "my_package.net:MLP"}
+    assert table["denoiser"].to_dict() == {"plain": "unet", "mine": "my_package.net:MLP(width=24)"}
     assert table["reference"].tolist() == ["none", "none"]
     assert table[["network", "trained", "code"]].nunique().tolist() == [2, 2, 2]
     assert table.loc["mine", "n_parameters"] == counted["mine"].parameters

@@ -42,6 +42,8 @@ def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
         "skew_axis": "none",
         "skew_alpha": 0.0,
         "holdout": "none",
+        "shown": "all",
+        "stripes": 0.0,
         "n_images": round(12 / dx) * round(12 / dy),
     }
     return with_fingerprint(row | TRAINING | {"n_parameters": 1000, "path": ""} | other)

@@ -9,7 +9,7 @@ import typer
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config import steps
 from bumpscope.store.tables import open_table, provenance
-from bumpscope.worlds.bumps import lattice_points, render
+from bumpscope.worlds.bumps import render, training_points
 
 READS = ()
 WRITES = ("dataset",)
@@ -24,7 +24,9 @@ def dataset(
     """Draw the lattice of a dataset: its centres, how often each is drawn, and the images."""
     chosen = read_settings(settings, steps.Dataset)
     lattice = chosen.lattice
-    points = lattice_points(lattice)
+    points = training_points(lattice)
+    stripe = np.isnan(points.mu_x) | np.isnan(points.mu_y)
+    split = np.select([stripe, points.heldout], ["stripe", "heldout"], "seen")
     with open_table("dataset", output, provenance(chosen.plain)) as table:
         for start in range(0, len(points.mu_x), ROWS_AT_A_TIME):
             rows = slice(start, start + ROWS_AT_A_TIME)
@@ -34,7 +36,7 @@ def dataset(
                     "mu_x": points.mu_x[rows],
                     "mu_y": points.mu_y[rows],
                     "probability": points.probability[rows],
-                    "split": np.where(points.heldout[rows], "heldout", "seen"),
+                    "split": split[rows],
                     "image": images.reshape(len(images), -1),
                 }
             )

@@ -1,5 +1,6 @@
 """Measure how much of each label the denoiser uses at every checkpoint, against exact Bayes denoisers."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOptio
 from bumpscope.config import steps
 from bumpscope.denoise.devices import device as hold_device
 from bumpscope.probe.checkpoint import Checkpoints, Estimator, checkpoint_path
-from bumpscope.probe.effects import decompose, make_probe
+from bumpscope.probe.effects import EffectProbe, decompose, heldout_probe, make_probe
 from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
 from bumpscope.probe.resolution import ResolutionFit
 from bumpscope.seeding import derived_seed
@@ -19,6 +20,7 @@ from bumpscope.store.tables import open_table, provenance
 
 READS = ()
 WRITES = ("effects", "frequency")
+HELDOUT = ("heldout_x", "heldout_y", "heldout_xy")
 
 
 def effects(
@@ -45,6 +47,7 @@ def effects(
         models = {t: Estimator(run.network, run.process, t) for t in noise}
         probes = [make_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
         fits = [ResolutionFit(probe, noise[probe.t], chosen.lattice) for probe in probes]
+        withheld = [heldout_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
         binned = []
         if chosen.probe.frequency_bins:
             binned = [make_binned_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
@@ -55,6 +58,7 @@ def effects(
                 run.load(step, weights)
                 answers = [models[p.t](p.x_t, p.mu_x, p.mu_y) for p in probes]
                 rows = [decompose(D, p) | fit.fit(D) for D, p, fit in zip(answers, probes, fits, strict=True)]
+                rows = [row | _use(models, p) for row, p in zip(rows, withheld, strict=True)]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)
                 table.append(frame[TABLES["effects"].names])
                 for one in binned if weights == "raw" else ():
@@ -62,6 +66,14 @@ def effects(
                     found = effects_by_bin(models[t], one, chosen.lattice).assign(step=step, t=t)
                     frequency_table.append(found[TABLES["frequency"].names])
         log.info("%s: label effects measured at %d checkpoints", chosen.run, len(measured))
+
+
+def _use(models: dict[int, Estimator], withheld: EffectProbe | None) -> dict[str, float]:
+    """Use of each label for withheld combinations."""
+    if withheld is None:
+        return dict.fromkeys(HELDOUT, math.nan)
+    found = decompose(models[withheld.t](withheld.x_t, withheld.mu_x, withheld.mu_y), withheld)
+    return {name: found[name.replace("heldout", "effect")] for name in HELDOUT}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Estimate what an experiment will cost, in core-minutes."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,6 @@ import typer
 from bumpscope.commands.interface import execute
 from bumpscope.config.loading import load
 from bumpscope.config.plan import describe, notes
-from bumpscope.denoise.examine import examined
 
 READS = ()
 WRITES = ()
@@ -19,7 +19,10 @@ def plan(
 ) -> None:
     """Estimate what an experiment will cost, in core-minutes."""
     chosen = load(*(config or [Path("config.yaml")]))
-    print("\n".join([*notes(chosen), describe(chosen, examined(chosen))]))
+    # Imported by name, since torch takes seconds to import and is needed only where a denoiser must be tried.
+    own = chosen.unknown_denoisers()
+    counted = import_module("bumpscope.denoise.examine").examined(chosen) if own else {}
+    print("\n".join([*notes(chosen), describe(chosen, counted)]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bumpscope.config.dataset import OVERRIDABLE, Common
 from bumpscope.config.denoiser import KNOWN
 from bumpscope.config.faults import Fault, show
-from bumpscope.config.lattice import Interval, Lattice
+from bumpscope.config.lattice import Interval, Lattice, Shown
+from bumpscope.config.model import REFERENCES
 from bumpscope.config.section import Section
 from bumpscope.config.sensitivity import Sensitivity
 
@@ -69,6 +70,8 @@ def _denoiser_faults(config: Config, dataset: Dataset, here: str) -> Iterator[st
     elif dataset.polarity == "dark" and config.section("denoiser", dataset).kind == "factorised":
         key, kind = ("model.reference", reference) if reference != "none" else ("denoiser.kind", denoiser.kind)
         yield Fault(key, kind, NOT_IN_DARK).line(here)
+    if dataset.stripes and (kind := config.section("denoiser", dataset).kind) in REFERENCES:
+        yield Fault("stripes", dataset.stripes, f"0 with the reference {kind}, which needs both labels").line(here)
     if denoiser.kind in KNOWN:
         for key, value in denoiser.keys.items():
             text = f"denoiser.{key}: unknown key (holds {show(value)}); allowed: kind (its sizes are under model)"
@@ -108,9 +111,27 @@ def lattice_faults(lattice: Lattice) -> Iterator[Fault]:
         yield Fault("dx, dy", [lattice.dx, lattice.dy], allowed)
     if lattice.skew.axis == "none" and lattice.skew.alpha != 0:
         yield Fault("skew.alpha", lattice.skew.alpha, "0 while skew.axis is none (or name the axis)")
+    if lattice.shown is not None and 0 < points <= LATTICE_LIMIT:
+        yield from _shown_faults(lattice.shown, lattice)
     if lattice.holdout is not None and 0 < points <= LATTICE_LIMIT:
         for axis, spacing in (("x", lattice.dx), ("y", lattice.dy)):
             yield from _holdout_faults(f"holdout.{axis}", lattice, getattr(lattice.holdout, axis), spacing)
+
+
+def _shown_faults(shown: Shown, lattice: Lattice) -> Iterator[Fault]:
+    (n_x, n_y), points = lattice.counts, math.prod(lattice.counts)
+    plain = shown.model_dump(exclude_none=True)
+    if (shown.each is None) == (shown.share is None):
+        yield Fault("shown", plain, "one of each and share")
+    elif shown.each is not None and not (n_x == n_y and shown.each < n_x):
+        allowed = f"less than the positions of an axis, as many along x as along y (these are {n_x} and {n_y})"
+        yield Fault("shown.each", shown.each, allowed)
+    elif shown.share is not None and not 0 < round(shown.share * points) < points:
+        yield Fault(
+            "shown.share", shown.share, f"a share that shows some of the {points} combinations and withholds some"
+        )
+    if lattice.holdout is not None:
+        yield Fault("shown", plain, "all where holdout withholds a block")
 
 
 def _holdout_faults(key: str, lattice: Lattice, interval: Interval, spacing: float) -> Iterator[Fault]:

@@ -41,6 +41,11 @@ class DenoiserChoice(Section):
             raise ValueError(f"one of {', '.join(BUILT_IN)}, or an import path such as my_package.net:MyNet")
         return kind
 
+    def __str__(self) -> str:
+        """The kind, with its keys in brackets."""
+        told = ", ".join(f"{key}={value}" for key, value in self.keys.items())
+        return f"{self.kind}({told})" if told else self.kind
+
     @property
     def path(self) -> str:
         """The import path of what builds it."""

@@ -162,7 +162,8 @@ class Config(Section):
         """The probed runs on balanced planes, without reference models and permuted labels; all claims but those on
         coupling rest on them."""
         counts = [run for run in self.runs() if run.denoiser.kind not in REFERENCES and run.training.labels == "own"]
-        return [run for run in counts if run.lattice.is_balanced_plane and run.probe.checkpoints]
+        counts = [run for run in counts if run.lattice.is_balanced_plane and not run.lattice.stripes]
+        return [run for run in counts if run.probe.checkpoints]
 
     def section(self, name: str, dataset: Overrides) -> Any:
         """A section as it holds for ``dataset``: the global keys, with the dataset's own instead where it has any.

@@ -29,6 +29,37 @@ class Holdout(Section):
     y: Interval = Field(description="[low, high] of the withheld block along y, px, both ends included")
 
 
+class Shown(Section):
+    """Which combinations of x and y training shows; the others are withheld. One of `each` and `share` is given."""
+
+    each: int | None = Field(
+        None,
+        ge=1,
+        description="a circulant design: so many combinations, evenly spread, in every row and in every column of a"
+        " lattice with as many positions along x as along y",
+    )
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="a random share of all combinations; with one seed a larger share contains a smaller one"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
+        None, description="of the random share, 0 by default; with each, rows and columns are shuffled if it is given"
+    )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key}={value}" for key, value in self.model_dump(exclude_none=True).items())
+
+
+def _shown(value: Any) -> Any:
+    """As :func:`_holdout`, for ``all`` or a design."""
+    if value is None or isinstance(value, Shown):
+        return value
+    if value == "all":
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError("all, {each: ...} or {share: ..., seed: ...}")
+    return value
+
+
 def _holdout(value: Any) -> Any:
     """Read ``none`` or a block here, so that a wrong value gives one error and not one for each alternative."""
     if value is None or isinstance(value, Holdout):
@@ -69,6 +100,18 @@ class Lattice(Drawing):
     holdout: Annotated[
         Holdout | None, BeforeValidator(_holdout, json_schema_input_type=Holdout | Literal["none"] | None)
     ] = Field(None, description="none, or {x: [low, high], y: [low, high]}: combinations withheld from training, px")
+    shown: Annotated[Shown | None, BeforeValidator(_shown, json_schema_input_type=Shown | Literal["all"] | None)] = (
+        Field(
+            None, description="all, or which combinations of x and y training shows: {each: 2} or {share: 0.3, seed: 0}"
+        )
+    )
+    stripes: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of the training images that are stripes: a position of one axis alone, along the whole other"
+        " axis, with the label of the other withheld",
+    )
 
     @property
     def free_margin(self) -> float:

@@ -117,6 +117,7 @@ def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
     clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + len(probe.drawing))
     # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.
     probes = 2 * probe.effect_samples + (3 * binned_probes(probe.effect_samples) if probe.frequency_bins else 0)
+    probes += 2 * probe.effect_samples if run.lattice.holdout or run.lattice.shown else 0
     estimates = len(training.checkpoints) * len(probe.effect_timesteps) * probes
     fits = 2 * len(training.checkpoints) * len(probe.effect_timesteps)
     # One draw of those that are fitted to, and again for each layer; those that are judged without an intervention, for

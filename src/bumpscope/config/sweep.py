@@ -81,7 +81,7 @@ class Sweep(Section):
 
     common: Common = Field(
         default_factory=Common,
-        description="shared by all cells and controls: any key of a dataset but dx, dy, skew, boundary and holdout",
+        description="shared by all cells and controls: any key of a dataset but those that make a cell",
     )
     boundaries: list[Literal["plane", "torus"]] = Field(
         ["plane"], min_length=1, description="every cell on each of these; on a torus the margin is always 0"
@@ -301,5 +301,7 @@ def expand(
 
 def _lattice_key(dataset: Dataset) -> tuple[Any, ...]:
     """Equal for equal lattices; spacings count by the number of centres, so that rounding does not separate them."""
-    plain = dataset.model_dump(include={"image_size", "sigma", "boundary", "polarity", "skew", "holdout"}, mode="json")
+    plain = dataset.model_dump(
+        include={"image_size", "sigma", "boundary", "polarity", "skew", "holdout", "shown", "stripes"}, mode="json"
+    )
     return (canonical_json(plain), dataset.free_margin, *dataset.counts)

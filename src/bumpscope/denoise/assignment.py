@@ -30,7 +30,7 @@ from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, 
 from bumpscope.store.machine import described
 from bumpscope.store.provenance import code_fingerprint
 from bumpscope.store.tables import provenance, read_block, read_table
-from bumpscope.worlds.bumps import lattice_points, to_network
+from bumpscope.worlds.bumps import to_network, training_points
 
 log = logging.getLogger(__name__)
 
@@ -174,10 +174,11 @@ def _digest(data: TrainingData) -> str:
 
 def _training_data(path: Path, lattice: Lattice) -> TrainingData:
     data, points = _read(path)
-    wanted = lattice_points(lattice)
+    wanted = training_points(lattice)
     columns = {"mu_x": wanted.mu_x, "mu_y": wanted.mu_y, "probability": wanted.probability}
     if any(
-        len(points[name]) != len(values) or not np.allclose(points[name], values) for name, values in columns.items()
+        len(points[name]) != len(values) or not np.allclose(points[name], values, equal_nan=True)
+        for name, values in columns.items()
     ):
         raise FileError(f"{path}: holds another lattice than this run is trained on; {CURE}")
     return data

@@ -16,7 +16,7 @@ from bumpscope.config.controls import COUNT_TOLERANCE, NULLS, Nulls, Pattern, ma
 from bumpscope.config.lattice import Lattice, is_balanced_plane
 
 # Columns in which compared datasets agree: their lattices but for spacing and skew, and all settings of the training.
-SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "holdout", "trained"]
+SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "holdout", "shown", "stripes", "trained"]
 # Columns of table ``runs`` on the machine and the versions that trained a run, named as in the metadata of checkpoints
 # (:func:`bumpscope.store.machine.described`). Runs of different machines are compared.
 MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
@@ -36,13 +36,13 @@ def datasets(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
-    """The :func:`datasets` on balanced planes, without reference models and permuted labels."""
+    """The :func:`datasets` on balanced planes, without reference models, permuted labels and stripes."""
     if runs.empty:
         return pd.DataFrame()
     table = datasets(runs)
     rows = table[["boundary", "dx", "dy", "skew_axis"]].itertuples(index=False)
     balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
-    return table[balanced & (table["reference"] == "none") & (table["labels"] == "own")]
+    return table[balanced & (table["reference"] == "none") & (table["labels"] == "own") & (table["stripes"] == 0)]
 
 
 def permuted_controls(runs: pd.DataFrame) -> dict[str, str]:
@@ -58,7 +58,7 @@ def permuted_controls(runs: pd.DataFrame) -> dict[str, str]:
 
 
 def lattice_of(run: Mapping[Any, Any]) -> Lattice:
-    """The lattice of a run, a row of table ``runs``, without skew and withheld block."""
+    """The lattice of a run, a row of table ``runs``, without skew and what is withheld."""
     names = ("image_size", "sigma", "margin", "dx", "dy", "boundary", "polarity")
     return Lattice(**{name: run[name] for name in names})
 

@@ -36,7 +36,7 @@ def on_lattice_scale(images: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     Returns:
         A row an image: ``split``, where heldout is a withheld lattice point and centres between those have none;
         ``right_0.25`` and ``right_0.45``, whether it has one bump of width sigma within this share of the spacing on
-        each axis; ``along`` and ``square``, the scalar product of the drawn with the requested offset from the nearest
+        each axis; ``right_x`` and ``right_y``, the same for the wider share on one axis alone; ``along`` and ``square``, the scalar product of the drawn with the requested offset from the nearest
         lattice point, and the square of the requested one, over images with one bump within a spacing of the request.
         Offsets are in spacings.
     """
@@ -53,6 +53,7 @@ def on_lattice_scale(images: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     split = images["split"].where(~(between & (images["split"] == "heldout").to_numpy()))
     shaped = single & (np.abs(images["width"].to_numpy() / lattice.sigma - 1) <= WIDTH_TOLERANCE)
     right = {name: shaped & (farthest <= share) for name, share in zip(QUANTITIES, CLOSE, strict=True)}
+    right |= {f"right_{axis}": shaped & (own <= CLOSE[-1]) for axis, own in zip("xy", off, strict=True)}
     near = single & (farthest <= 1)
     along, square = (
         np.where(near, np.sum([a * b for a, b in zip(one, requested, strict=True)], axis=0), 0.0)
@@ -78,7 +79,7 @@ def yardsticks(requests: pd.DataFrame, points: pd.DataFrame, lattice: Lattice, f
     """
     new = requests[requests["split"] != "seen"]
     mu_x, mu_y = (new[name].to_numpy() for name in ("mu_x", "mu_y"))
-    kept = points[points["probability"] > 0]
+    kept = points[points["probability"] > 0].dropna(subset=["mu_x", "mu_y"])  # stripes have no centre
     parts = []
     for start in range(0, len(new), CHUNK):
         rows = slice(start, start + CHUNK)

@@ -11,11 +11,12 @@ Quantities, by the columns that qualify them:
   :mod:`bumpscope.measure.lattice_scale`: how many images, the shares that are right, and how much of a request's offset
   from the nearest lattice point the bump has. With a label and no weights those of stand-ins for the network (exact,
   copier, kernel), at the last checkpoint.
+- weights or label, factor (x, y), split: ``right_axis_0.45``: as ``right_0.45``, on this axis alone.
 - weights, factor (x, y), split: ``error`` and its quantiles, on this axis. ``accuracy``: among the images with one
   bump, share within the tolerance on this axis. Divided by the images with one bump and not by all: a factor common to
   both axes would make them rise together whatever the network learns.
 - t, weights, and factor where there is one: the columns of table ``effects``; ``effect_x_low`` is quantity
-  ``effect_low`` of factor x.
+  ``effect_low`` of factor x. ``heldout``: ``effect`` for withheld combinations.
 - t, weights (raw), bin, and factor where there is one: the columns of table ``frequency``. A bin such as
   ``x=rare,y=all`` names common, middle, rare or all for each axis. ``accuracy`` and ``share_correct`` of the seen
   centres are given by bin as well where this table is.
@@ -44,6 +45,8 @@ from bumpscope.probe.frequency import ALL
 from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.bumps import factors, frequency_bins
 
+# Share right on one axis, within the wider share of the spacing of :mod:`bumpscope.measure.lattice_scale`.
+ON_AXIS = "right_axis_0.45"
 OUTCOMES = ("none", "multiple", "misplaced", "correct")
 DISTANCES = (0.5, 1.0, 2.0)
 # Suffix of a quantity -> quantile.
@@ -151,6 +154,8 @@ def _new_centres(images: pd.DataFrame, lattice: Lattice, *by: str) -> Iterator[p
     shares, sums = grouped[list(SHARES_RIGHT)].mean(), grouped[["along", "square"]].sum()
     # At lattice points, and without bumps near the requests, no offset is defined.
     offset = (sums["along"] / sums["square"]).where(sums["square"] > 0)
+    on_axis = grouped[["right_x", "right_y"]].mean().rename(columns={"right_x": "x", "right_y": "y"})
+    yield _melt(on_axis, "factor").assign(quantity=ON_AXIS)
     yield _melt(shares.assign(requests=grouped.size().astype("float64"), offset=offset), "quantity")
 
 

@@ -66,6 +66,21 @@ def make_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed: int) 
     return noised_probe(points.mu_x[drawn], points.mu_y[drawn], lattice, alpha_bar_t, t, generator)
 
 
+def heldout_probe(lattice: Lattice, alpha_bar_t: float, t: int, n: int, seed: int) -> EffectProbe | None:
+    """As :func:`make_probe`, but of withheld combinations; None where nothing is withheld.
+
+    The exact denoisers know the whole lattice, so effects of 1 are those of a network to which nothing was withheld.
+    """
+    points = lattice_points(lattice)
+    withheld = np.flatnonzero(points.heldout)
+    if not len(withheld):
+        return None
+    generator = np.random.default_rng([seed, t])
+    drawn = generator.choice(withheld, size=n)
+    whole = lattice.model_copy(update={"holdout": None, "shown": None})
+    return noised_probe(points.mu_x[drawn], points.mu_y[drawn], whole, alpha_bar_t, t, generator)
+
+
 def noised_probe(
     mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice, alpha_bar_t: float, t: int, generator: np.random.Generator
 ) -> EffectProbe:

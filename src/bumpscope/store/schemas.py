@@ -68,12 +68,12 @@ _REQUEST = (
 TABLES: dict[str, Table] = {
     "dataset": Table(
         "datasets/{dataset}.parquet",
-        "a lattice point",
+        "a lattice point, or a stripe",
         _columns(
-            "mu_x | float | px | centre, x (column)\n"
-            "mu_y | float | px | centre, y (row)\n"
+            "mu_x | float | px | centre, x (column); empty for a stripe along x\n"
+            "mu_y | float | px | centre, y (row); empty for a stripe along y\n"
             "probability | float | – | probability that a training image is drawn here; 0 for a withheld point\n"
-            "split | text | – | seen, or heldout where the combination is withheld\n"
+            "split | text | – | seen, heldout where the combination is withheld, or stripe\n"
             "image | image | intensity 0 to 1 | N x N pixels, row-major (row = y)"
         ),
     ),
@@ -94,10 +94,12 @@ TABLES: dict[str, Table] = {
             "skew_axis | text | – | none, x, y or both\n"
             "skew_alpha | float | – | exponent of the sampling power law\n"
             "holdout | text | px | none, or the withheld block: x=[5.0, 8.0], y=[5.0, 8.0]\n"
+            "shown | text | – | all, or the design of the combinations that training shows: each=2\n"
+            "stripes | float | – | share of the training images that are stripes\n"
             "prediction | text | – | what the network predicts: epsilon or v\n"
             "reference | text | – | none: the denoiser under study; else a model of known coupling: factorised,"
             " gated, equal_resolution or own_resolution\n"
-            "denoiser | text | – | the key `denoiser.kind`: unet, or what else was trained\n"
+            "denoiser | text | – | the key `denoiser.kind`, with other keys of `denoiser` in brackets\n"
             "n_images | int | – | lattice points with a probability above 0\n"
             "n_parameters | int | – | trainable parameters\n"
             "network | text | – | fingerprint of the sizes and keys of the denoiser (sixteen hexadecimal digits)\n"
@@ -239,6 +241,10 @@ TABLES: dict[str, Table] = {
             "effect_x_high | float | – | upper end\n"
             "effect_y_low | float | – | lower end\n"
             "effect_y_high | float | – | upper end\n"
+            "heldout_x | float | – | use of the x label for withheld combinations; 1: as the Bayes denoiser to which nothing"
+            " was withheld; empty where nothing is withheld\n"
+            "heldout_y | float | – | the same for y\n"
+            "heldout_xy | float | – | the same for what needs both labels at once\n"
             "condition | float | – | condition number of the fit; above 100 the effects would mean little"
         ),
     ),

@@ -55,14 +55,15 @@ def profiles(mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice) -> tuple[np.n
     """Bumps along x and along y; an image is the outer product of the two.
 
     Args:
-        mu_x, mu_y: centres, px, shapes (n,) and (m,).
+        mu_x, mu_y: centres, px, shapes (n,) and (m,); NaN for a profile of 1 throughout.
 
     Returns:
         Intensities, shapes (n, N) and (m, N).
     """
 
     def profile(factor: Factor, centres: np.ndarray) -> np.ndarray:
-        distance = factor.difference(np.arange(lattice.image_size), np.asarray(centres, dtype=np.float64)[:, None])
+        centres = np.asarray(centres, dtype=np.float64)[:, None]
+        distance = np.nan_to_num(factor.difference(np.arange(lattice.image_size), centres))
         return np.exp(-(distance**2) / (2 * lattice.sigma**2))
 
     x, y = factors(lattice)
@@ -73,7 +74,7 @@ def render(mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Images of bumps at the given centres.
 
     Args:
-        mu_x, mu_y: centres, px, each of shape (n,).
+        mu_x, mu_y: centres, px, each of shape (n,); with a NaN the image is a stripe along this axis.
 
     Returns:
         Intensities in [0, 1], shape (n, N, N), float64; row is y, column is x.
@@ -137,8 +138,34 @@ def frequency_bins(positions: np.ndarray, lattice: Lattice, axis: str) -> np.nda
     return np.array(BINS)[_ranks(count, axis) * len(BINS) // count][factor.index(positions)]
 
 
+def shown_combinations(lattice: Lattice) -> np.ndarray:
+    """Which combinations ``lattice.shown`` shows, shape (positions along y, positions along x).
+
+    A circulant design shows column j in row i where ``(j - i) mod N`` is one of k offsets, ``floor(m N / k)``. A random
+    share shows the first combinations of a seeded order, so that with one seed a larger share contains a smaller one.
+    """
+    n_x, n_y = lattice.counts
+    design = lattice.shown
+    if design is None:
+        return np.ones((n_y, n_x), dtype=bool)
+    draw = np.random.default_rng([design.seed or 0, n_x, n_y])
+    if design.share is not None:
+        shown = np.zeros(n_x * n_y, dtype=bool)
+        shown[draw.permutation(n_x * n_y)[: round(design.share * n_x * n_y)]] = True
+        return shown.reshape(n_y, n_x)
+    assert design.each is not None
+    offsets = np.arange(design.each) * n_x // design.each
+    shown = np.isin((np.arange(n_x) - np.arange(n_y)[:, None]) % n_x, offsets)
+    return shown if design.seed is None else shown[draw.permutation(n_y)][:, draw.permutation(n_x)]
+
+
 def in_holdout(lattice: Lattice, mu_x: np.ndarray, mu_y: np.ndarray) -> np.ndarray:
-    """Whether each centre lies in the withheld block, its ends included; shape (n,)."""
+    """Whether each centre is withheld: in the withheld block, its ends included, or a combination not shown; (n,)."""
+    if lattice.shown is not None:
+        x, y = factors(lattice)
+        column, row = (np.abs(mu[:, None] - f.grid).argmin(axis=1) for mu, f in ((mu_x, x), (mu_y, y)))
+        here = np.isclose(x.grid[column], mu_x, rtol=0, atol=1e-6) & np.isclose(y.grid[row], mu_y, rtol=0, atol=1e-6)
+        return here & ~shown_combinations(lattice)[row, column]
     if lattice.holdout is None:
         return np.zeros(len(mu_x), dtype=bool)
     (x_low, x_high), (y_low, y_high) = lattice.holdout.x, lattice.holdout.y
@@ -167,3 +194,21 @@ def lattice_points(lattice: Lattice) -> LatticePoints:
     heldout = in_holdout(lattice, mu_x, mu_y)
     probability = np.where(heldout, 0.0, probability)
     return LatticePoints(mu_x, mu_y, probability / probability.sum(), heldout)
+
+
+def training_points(lattice: Lattice) -> LatticePoints:
+    """What training draws from: the points of :func:`lattice_points`, then the stripes of ``lattice.stripes``.
+
+    Every position of x once with mu_y NaN, then every position of y with mu_x NaN; each axis gets half of the share.
+    """
+    points, share = lattice_points(lattice), lattice.stripes
+    if not share:
+        return points
+    x, y = factors(lattice)
+    nothing = [np.full(len(factor.grid), np.nan) for factor in (y, x)]
+    return LatticePoints(
+        np.concatenate([points.mu_x, x.grid, nothing[0]]),
+        np.concatenate([points.mu_y, nothing[1], y.grid]),
+        np.concatenate([(1 - share) * points.probability, share / 2 * x.probability, share / 2 * y.probability]),
+        np.concatenate([points.heldout, np.zeros(len(x.grid) + len(y.grid), dtype=bool)]),
+    )

@@ -17,9 +17,9 @@ SHARES_WITH_HOLDOUT = {"seen": 0.5, "heldout": 0.25}
 def requested_centres(lattice: Lattice, samples: int) -> pd.DataFrame:
     """The centres that a probe requests: columns sample, mu_x, mu_y, split.
 
-    - ``seen``: lattice points that training draws. They form a grid (the whole lattice if it is small, evenly spaced
-      positions of each axis if it is large). Each is requested at least twice, with different noise, so that the
-      effects of noise and position can be separated.
+    - ``seen``: lattice points that training draws. Unless a design shows only some they form a grid (the whole lattice
+      if it is small, evenly spaced positions of each axis if it is large). Each is requested at least twice, with
+      different noise, so that the effects of noise and position can be separated.
     - ``heldout``: withheld combinations, all equally often.
     - ``between``: a Sobol sequence over the support, the same for every lattice with this support, so that datasets
       of different spacing can be compared. An axis with one position stays there. Points inside a withheld block count
@@ -49,6 +49,8 @@ def one_a_centre(centres: pd.DataFrame) -> pd.DataFrame:
 
 def _grid(lattice: Lattice, at_most: int) -> pd.DataFrame:
     """A grid of lattice points of at most ``at_most`` points, as many for x as for y as the lattice allows."""
+    if lattice.shown is not None:
+        return _shown(lattice, at_most)
     x, y = (factor.grid for factor in factors(lattice))
     count_x = min(len(x), max(1, int(np.sqrt(at_most))))
     count_y = min(len(y), max(1, at_most // count_x))
@@ -57,11 +59,16 @@ def _grid(lattice: Lattice, at_most: int) -> pd.DataFrame:
     mu_y, mu_x = (grid.ravel() for grid in np.meshgrid(y, x, indexing="ij"))
     seen = ~in_holdout(lattice, mu_x, mu_y)
     if not seen.any():  # a block that leaves only a rim may cover the whole grid
-        points = lattice_points(lattice)
-        mu_x, mu_y = points.mu_x[~points.heldout], points.mu_y[~points.heldout]
-        chosen = _evenly(len(mu_x), min(len(mu_x), at_most))
-        return pd.DataFrame({"mu_x": mu_x[chosen], "mu_y": mu_y[chosen]})
+        return _shown(lattice, at_most)
     return pd.DataFrame({"mu_x": mu_x[seen], "mu_y": mu_y[seen]})
+
+
+def _shown(lattice: Lattice, at_most: int) -> pd.DataFrame:
+    """Of the lattice points that training draws at most ``at_most``, evenly spaced in their order."""
+    points = lattice_points(lattice)
+    mu_x, mu_y = points.mu_x[~points.heldout], points.mu_y[~points.heldout]
+    chosen = _evenly(len(mu_x), min(len(mu_x), at_most))
+    return pd.DataFrame({"mu_x": mu_x[chosen], "mu_y": mu_y[chosen]})
 
 
 def _evenly(length: int, count: int) -> np.ndarray:

@@ -1,0 +1,221 @@
+"""How many combinations of x and y training must show before the others are drawn right.
+
+On an N x N lattice whose design shows K combinations, k in each row and column, a network that memorises is right on
+those alone and needs all N²; one that has learnt x and y as two tasks needs a multiple of N. So K*, the least K with an
+accuracy of 0.9 on withheld combinations, grows as N² or as N, and its exponent in N tells which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from bumpscope.judge.intervals import t_interval
+from bumpscope.judge.onsets import onset
+
+# Accuracy on withheld combinations that counts as right, and the least on those that were shown.
+RIGHT, SEEN = 0.9, 0.95
+# Parameters and operations may differ from those of the arm that is compared with by this share.
+ALIKE = 0.1
+# Fewer seeds describe, and prove nothing.
+FEWEST_SEEDS = 5
+DRAWS = 2000
+# Logistic slopes in ln K that are considered, and the number of values of ln K*. The steepest is a step: what is right as
+# soon as K* is reached leaves it open where K* lies between two measured K.
+SLOPES = np.geomspace(0.5, 200.0, 40)
+PLACES = 201
+# Values of ln K* whose log-likelihood is this close to the largest are equally good.
+TIE = 0.1
+COLUMNS = ["arm", "positions", "shown", "seed", "right", "requests"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """K* of one arm on lattices of N positions an axis.
+
+    Attributes:
+        value, low, high: estimate and 95% interval; the ends are NaN below two seeds.
+        bound: ``at most`` where the fewest shown combinations may be enough, ``at least`` where even the most may not;
+            the value is then this K, or N²: what is known is the interval. Else empty.
+        draws: ln K* under resampled seeds, shape (DRAWS,); paired with those of other arms by the resample.
+    """
+
+    value: float
+    low: float
+    high: float
+    bound: str
+    draws: np.ndarray
+
+
+def resamples(seeds: np.ndarray) -> np.ndarray:
+    """How often each seed is drawn in each resample, shape (DRAWS, seeds); the same for the same number of seeds."""
+    count = len(seeds)
+    return np.random.default_rng(count).multinomial(count, np.full(count, 1 / count), size=DRAWS)
+
+
+def threshold(curve: pd.DataFrame, positions: int) -> Threshold:
+    """K* from accuracies at several K: a logistic in ln K, K* between the fewest K measured and N².
+
+    Seeds are resampled, and in each resample K* is drawn from the likelihood of its counts, flat in ln K* and in the
+    logarithm of the slope. So the interval tells both how seeds differ and how far the K that were measured lie apart.
+
+    Args:
+        curve: columns shown (K), seed, right and requests (numbers of images of withheld combinations).
+        positions: N.
+    """
+    seeds, shown = np.unique(curve["seed"]), np.unique(curve["shown"])
+    counts = curve.assign(wrong=curve["requests"] - curve["right"]).groupby(["shown", "seed"])[["right", "wrong"]].sum()
+    grid = pd.MultiIndex.from_product([shown, seeds], names=["shown", "seed"])
+    counts = counts.reindex(grid, fill_value=0.0).to_numpy(dtype=float).reshape(len(shown), len(seeds), 2)
+    places = np.linspace(math.log(shown[0]), 2 * math.log(positions), PLACES)
+    # ln p and ln (1 - p) at each K for each slope and place of K*; shape (slopes, places, K, 2).
+    away = SLOPES[:, None, None] * (np.log(shown) - places[:, None]) + logit(RIGHT)
+    logs = -np.logaddexp(0, np.stack([-away, away], axis=-1))
+    whole = np.tensordot(logs, counts.sum(axis=1), axes=2).max(axis=0)
+    good = whole >= whole.max() - TIE
+    # A tie that reaches an end is not resolved by what was measured.
+    best, bound = float(places[good].mean()), ""
+    if good[-1]:
+        best, bound = float(places[-1]), "at least"
+    elif good[0]:
+        best, bound = float(places[0]), "at most"
+    times, which = np.unique(resamples(seeds), axis=0, return_inverse=True)  # few seeds have few resamples
+    cumulative = _likelihoods(logs, np.tensordot(times, counts, axes=(1, 1))).cumsum(axis=1)[which.ravel()]
+    at = np.random.default_rng(positions).random(DRAWS) * cumulative[:, -1]
+    draws = places[(cumulative < at[:, None]).sum(axis=1)]
+    low, high = np.exp(interval(draws)) if len(seeds) > 1 else (math.nan, math.nan)
+    return Threshold(math.exp(best), float(low), float(high), bound, draws)
+
+
+def _likelihoods(logs: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Likelihood of each place of K* for each resample's counts (resamples, K, 2), summed over slopes; largest 1."""
+    logs = logs.reshape(*logs.shape[:2], -1)
+    found = np.tensordot(counts.reshape(len(counts), -1), logs, axes=(1, 2))
+    return np.exp(found - found.max(axis=(1, 2), keepdims=True)).sum(axis=1)
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def exponent(thresholds: Mapping[int, Threshold]) -> tuple[float, float, float]:
+    """d ln K* / d ln N by least squares, with its 95% interval; NaN for one N.
+
+    Args:
+        thresholds: N -> K*, all of the same seeds.
+    """
+    if len(thresholds) < 2:
+        return math.nan, math.nan, math.nan
+    ln_n = np.log(list(thresholds))
+    ln_n -= ln_n.mean()
+    values = np.log([one.value for one in thresholds.values()])
+    slopes = ln_n @ np.stack([one.draws for one in thresholds.values()]) / (ln_n @ ln_n)
+    return float(ln_n @ values / (ln_n @ ln_n)), *interval(slopes)
+
+
+def ratio(own: Threshold, other: Threshold) -> tuple[float, float, float]:
+    """K* over that of another arm with the same seeds, with its 95% interval."""
+    low, high = np.exp(interval(own.draws - other.draws))
+    return own.value / other.value, float(low), float(high)
+
+
+def accuracies(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Images of withheld combinations drawn right, at the last step of each run on a design with k a row and column.
+
+    Args:
+        runs: rows of table ``runs``.
+        metrics: rows of table ``metrics`` with quantities ``right_0.45`` and ``requests``, judged weights, no label.
+
+    Returns:
+        ``COLUMNS``, a row for each run; ``arm`` as by :func:`arms`.
+    """
+    last = metrics[(metrics["split"] == "heldout") & metrics["label"].isna() & metrics["factor"].isna()]
+    last = last[last["step"] == last.groupby("run")["step"].transform("max")]
+    values = last.pivot_table(index="run", columns="quantity", values="value")
+    found = runs[runs["shown"].str.startswith("each=") & runs["run"].isin(values.index)].copy()
+    found["arm"] = arms(found)
+    found["positions"] = ((found["image_size"] - 2 * found["margin"]) / found["dx"]).round().astype(int)
+    found["shown"] = found["n_images"]
+    found["requests"] = found["run"].map(values["requests"])
+    found["right"] = found["run"].map(values["right_0.45"]) * found["requests"]
+    return found[COLUMNS].reset_index(drop=True)
+
+
+def arms(runs: pd.DataFrame) -> pd.Series:
+    """The arm of each run: its denoiser, and stripes where its dataset has them."""
+    return runs["denoiser"].where(runs["stripes"] == 0, runs["denoiser"] + " + stripes")
+
+
+def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
+    """K*, its ratio to that of the baseline and its exponent, a row for each arm and N.
+
+    Args:
+        curves: as from :func:`accuracies`.
+
+    Returns:
+        arm, positions, k_star, low, high, bound, ratio, ratio_low, ratio_high, exponent, exponent_low, exponent_high,
+        seeds. A ratio is NaN where the baseline has other seeds or no such N, an exponent where the seeds of the N
+        differ.
+    """
+    found: dict[str, dict[int, tuple[Threshold, frozenset[int]]]] = {}
+    for (arm, positions), curve in curves.groupby(["arm", "positions"], sort=False):
+        found.setdefault(str(arm), {})[int(positions)] = threshold(curve, int(positions)), frozenset(curve["seed"])
+    rows = []
+    for arm, by_positions in found.items():
+        alike = len({seeds for _, seeds in by_positions.values()}) == 1
+        slope = exponent({n: one for n, (one, _) in by_positions.items()} if alike else {})
+        for n, (one, seeds) in by_positions.items():
+            other, others = found.get(baseline, {}).get(n, (None, frozenset()))
+            times = (math.nan,) * 3 if other is None or others != seeds else ratio(one, other)
+            row = [arm, n, one.value, one.low, one.high, one.bound, *times, *slope, len(seeds)]
+            rows.append(row)
+    names = ["arm", "positions", "k_star", "low", "high", "bound", "ratio", "ratio_low", "ratio_high"]
+    return pd.DataFrame(rows, columns=[*names, "exponent", "exponent_low", "exponent_high", "seeds"])
+
+
+def shortfall(seen: np.ndarray, heldout: np.ndarray) -> tuple[float, float, float]:
+    """Accuracy on shown minus that on withheld combinations, with a t interval over runs; arrays of shape (runs,)."""
+    return t_interval(np.asarray(seen) - np.asarray(heldout))
+
+
+def beyond_product(both: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Accuracy on both axes minus the product of those on each, with a t interval over runs; arrays of shape (runs,).
+
+    0 where x and y are drawn right independently (Okawa et al. 2023); at most min(x, y) - x y where they fail together.
+    """
+    return t_interval(np.asarray(both) - np.asarray(x) * np.asarray(y))
+
+
+def label_onsets(use: pd.DataFrame, level: float = 0.5) -> pd.DataFrame:
+    """When each label is first used for withheld combinations, by run and factor; infinite if never.
+
+    Args:
+        use: columns run, factor, step, value, such as metric ``heldout`` at one t.
+    """
+    rows = []
+    for (run, factor), curve in use.sort_values("step").groupby(["run", "factor"]):
+        found = onset(curve["step"].to_numpy(), curve["value"].to_numpy(), level)
+        rows.append({"run": run, "factor": factor, "time": math.nan if found is None else found.time})
+    return pd.DataFrame(rows, columns=["run", "factor", "time"])
+
+
+def guardrails(
+    seen_accuracy: float, parameters: float, operations: float, baseline_parameters: float, baseline_operations: float
+) -> list[str]:
+    """What makes a comparison unfair, in words: empty where an arm has learnt what it was shown, at an equal size."""
+    faults = []
+    if not seen_accuracy >= SEEN:
+        faults.append(f"accuracy {seen_accuracy:.2f} on shown combinations, less than {SEEN}")
+    for name, own, other in (
+        ("parameters", parameters, baseline_parameters),
+        ("operations", operations, baseline_operations),
+    ):
+        if not abs(own / other - 1) <= ALIKE:
+            faults.append(f"{own / other:.2f} times the {name}, more than {ALIKE:.0%} off")
+    return faults

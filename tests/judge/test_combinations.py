@@ -1,0 +1,185 @@
+"""K* and its exponent: on made-up accuracies of known ones, on a copier, and on an oracle that factorises."""
+
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+from bumpscope.config.lattice import Lattice, Shown
+from bumpscope.judge.combinations import (
+    COLUMNS,
+    RIGHT,
+    accuracies,
+    beyond_product,
+    compared,
+    guardrails,
+    label_onsets,
+    shortfall,
+    threshold,
+)
+from bumpscope.measure.lattice_scale import on_lattice_scale, yardsticks
+from bumpscope.measure.metrics import run_metrics
+from bumpscope.worlds.bumps import lattice_points
+from bumpscope.worlds.requests import requested_centres
+
+EACH = [1, 2, 4, 8]
+
+
+def made_up(arm, positions, k_star, each=EACH, seeds=5, slope=3.0, requests=96, draw=0, spread=0.0):
+    """Accuracies that rise as a logistic in ln K through 0.9 at ``k_star``; ``spread``: of ln K* over seeds."""
+    generator = np.random.default_rng([draw, positions, round(1000 * k_star)])
+    moved = generator.normal(0, spread, seeds)
+    rows = []
+    for k in (k for k in each if k < positions):
+        chances = expit(slope * (math.log(k * positions / k_star) - moved) + logit(RIGHT))
+        right = generator.binomial(requests, chances)
+        rows += [(arm, positions, k * positions, seed, number, requests) for seed, number in enumerate(right)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.mark.parametrize("slope", [1.0, 3.0, 10.0])
+@pytest.mark.parametrize("k_star", [20.0, 48.0, 80.0])
+def test_a_known_threshold_is_found_and_lies_in_its_interval(k_star, slope):
+    found = [threshold(made_up("a", 12, k_star, slope=slope, draw=draw), 12) for draw in range(20)]
+    inside = sum(one.low <= k_star <= one.high for one in found)
+    assert inside >= 17  # of 20 at 95 %
+    assert np.median([one.value for one in found]) == pytest.approx(k_star, rel=0.1 if slope > 1 else 0.25)
+
+
+def test_seeds_that_differ_widen_the_interval():
+    alike, unlike = (threshold(made_up("a", 12, 48.0, spread=spread), 12) for spread in (0.0, 0.6))
+    assert math.log(unlike.high / unlike.low) > 1.5 * math.log(alike.high / alike.low)
+    found = [threshold(made_up("a", 12, 48.0, spread=0.4, draw=draw), 12) for draw in range(20)]
+    assert sum(one.low <= 48 <= one.high for one in found) >= 16
+
+
+def test_between_two_numbers_of_combinations_the_interval_says_that_nothing_was_measured():
+    curve = made_up("a", 12, 40.0, each=[2, 4], slope=100.0)
+    assert curve.groupby("shown")["right"].sum().tolist() == [0, 96 * 5]
+    one = threshold(curve, 12)
+    assert one.bound == "" and 24 < one.value < 48
+    assert one.low < 28 and one.high > 40
+
+
+@pytest.mark.parametrize("power", [1.0, 1.5, 2.0])
+def test_a_known_exponent_is_found(power):
+    k_stars = {n: 1.5 * n * (n / 6) ** (power - 1) for n in (6, 12, 24)}
+    each = [1, 2, 3, 4, 6, 8, 12, 16]
+    inside = 0
+    for draw in range(10):
+        found = compared(pd.concat([made_up("a", n, k, each=each, draw=draw) for n, k in k_stars.items()])).iloc[0]
+        inside += found["exponent_low"] <= power <= found["exponent_high"]
+        assert found["exponent"] == pytest.approx(power, abs=0.15)
+        assert found["exponent_high"] - found["exponent_low"] < 0.5
+    assert inside >= 8
+
+
+def test_the_ratio_to_another_arm_is_of_paired_seeds():
+    curves = pd.concat([made_up("unet", 12, 72.0), made_up("other", 12, 24.0), made_up("few", 12, 24.0, seeds=4)])
+    found = compared(curves).set_index("arm")
+    assert found.loc["unet", "ratio"] == 1
+    assert found.loc["other", "ratio_low"] < 1 / 3 < found.loc["other", "ratio_high"]
+    assert found.loc["other", "ratio_high"] < 0.5
+    assert found.loc["few", ["ratio", "ratio_low", "ratio_high"]].isna().all()
+    assert found.loc["few", "seeds"] == 4
+
+
+def test_one_seed_has_no_interval():
+    one = threshold(made_up("a", 12, 48.0, seeds=1), 12)
+    assert math.isnan(one.low) and math.isnan(one.high) and one.value == pytest.approx(48, rel=0.3)
+
+
+def drawn_by(stand_in, positions, each, seeds=5):
+    """What a stand-in draws of the withheld combinations of a design, through the instrument that reads a network's."""
+    spacing = 24 / positions
+    lattice = Lattice(image_size=32, margin=4.0, dx=spacing, dy=spacing, shown=Shown(each=each))
+    points = lattice_points(lattice)
+    table = pd.DataFrame({"mu_x": points.mu_x, "mu_y": points.mu_y, "probability": points.probability})
+    requests = requested_centres(lattice, 128)
+    images = yardsticks(requests[requests["split"] == "heldout"], table, lattice, 0.25)
+    images = images[images["yardstick"] == stand_in]
+    right = on_lattice_scale(images, lattice)["right_0.45"]
+    rows = [(stand_in, positions, each * positions, seed, right.sum(), len(right)) for seed in range(seeds)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.mark.parametrize(("stand_in", "power", "bound"), [("copier", 2, "at least"), ("exact", 1, "at most")])
+def test_a_copier_must_memorise_and_one_that_factorises_needs_one_a_row(stand_in, power, bound):
+    found = compared(pd.concat([drawn_by(stand_in, n, k) for n in (6, 12) for k in (1, n // 2, n - 1)]))
+    assert found["exponent"].to_numpy() == pytest.approx(power, abs=1e-9)
+    assert (found["bound"] == bound).all()
+    np.testing.assert_allclose(found["k_star"], found["positions"].astype(float) ** power)
+    if power == 2:
+        assert (found["exponent_low"] > 1.8).all()
+    else:
+        assert (found["exponent_high"] < 1.2).all()
+
+
+def test_accuracies_are_read_from_metrics_of_designs():
+    lattice = Lattice(image_size=16, margin=2.0, dx=1.5, dy=1.5, shown=Shown(each=2))
+    requests = requested_centres(lattice, 256)
+    random = np.random.default_rng(0)
+    hit = {axis: random.random(len(requests)) < share for axis, share in (("x", 0.9), ("y", 0.5))}
+    behaviour = requests.assign(
+        step=800, weights="raw", bumps=1, amplitude=1.0, width=1.0, error=0.0, outcome="correct"
+    )
+    for axis, right in hit.items():
+        behaviour[axis] = behaviour[f"mu_{axis}"] + np.where(right, 0.0, 1.5)
+    metrics = run_metrics("a-seed0", "a", 0, behaviour=behaviour, lattice=lattice)
+    other = metrics.assign(run="b-seed0", dataset="b")
+    shared = {"image_size": 16, "margin": 2.0, "dx": 1.5, "seed": 0, "n_images": 16, "shown": "each=2"}
+    runs = pd.DataFrame(
+        [
+            shared | {"run": "a-seed0", "denoiser": "unet", "stripes": 0.0},
+            shared | {"run": "b-seed0", "denoiser": "unet", "stripes": 0.4},
+            shared | {"run": "c-seed0", "denoiser": "unet", "stripes": 0.0, "shown": "all"},
+        ]
+    )
+    found = accuracies(runs, pd.concat([metrics, other]))
+    heldout = (requests["split"] == "heldout").to_numpy()
+    assert found["arm"].tolist() == ["unet", "unet + stripes"]
+    assert found[["positions", "shown", "requests"]].to_numpy().tolist() == [[8, 16, heldout.sum()]] * 2
+    assert found["right"].tolist() == pytest.approx([(hit["x"] & hit["y"])[heldout].sum()] * 2)
+    axes = metrics[
+        (metrics["quantity"] == "right_axis_0.45") & (metrics["split"] == "heldout") & metrics["label"].isna()
+    ]
+    shares = axes.set_index("factor")["value"]
+    assert shares["x"] == pytest.approx(hit["x"][heldout].mean()) and shares["y"] == pytest.approx(
+        hit["y"][heldout].mean()
+    )
+
+
+def test_axes_that_fail_apart_have_a_product_and_those_that_fail_together_do_not():
+    random = np.random.default_rng(0)
+    x, y = random.random((2, 10, 4000)) < [[[0.8]], [[0.6]]]
+    apart, low, high = beyond_product((x & y).mean(axis=1), x.mean(axis=1), y.mean(axis=1))
+    assert low < 0 < high and abs(apart) < 0.01
+    together, low, _ = beyond_product(x.mean(axis=1), x.mean(axis=1), x.mean(axis=1))
+    assert together == pytest.approx(0.8 - 0.64, abs=0.01) and low > 0.1
+
+
+def test_seen_minus_heldout_is_of_the_same_runs():
+    assert shortfall(np.array([1.0, 0.9]), np.array([0.5, 0.4]))[0] == pytest.approx(0.5)
+
+
+def test_onsets_are_of_each_label():
+    steps = [100, 200, 400]
+    use = pd.DataFrame(
+        {"run": "a", "factor": ["x"] * 3 + ["y"] * 3, "step": steps * 2, "value": [0.1, 0.6, 1, 0, 0, 0.2]}
+    )
+    found = label_onsets(use).set_index("factor")["time"]
+    assert 100 < found["x"] < 200 and math.isinf(found["y"])
+
+
+def test_guardrails_name_what_is_unfair():
+    assert guardrails(0.96, 105, 100, 100, 100) == []
+    told = guardrails(0.5, 120, 80, 100, 100)
+    assert [re.sub(r"\d+\.\d+", "#", one)[:30] for one in told] == [
+        "accuracy # on shown combinatio",
+        "# times the parameters, more t",
+        "# times the operations, more t",
+    ]
+    assert guardrails(math.nan, 100, 100, 100, 100) != []
