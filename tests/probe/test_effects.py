@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from bumpscope.config.lattice import Holdout, Lattice, Skew
-from bumpscope.probe.effects import decompose, make_probe, solvable
+from bumpscope.config.lattice import Holdout, Lattice, Shown, Skew
+from bumpscope.probe.effects import decompose, heldout_probe, make_probe, solvable
 from bumpscope.worlds.bayes import bayes_estimates
 from bumpscope.worlds.bumps import lattice_points, render, to_network
 from measure_effects import bayes_denoisers
@@ -51,6 +51,22 @@ def test_probe_is_the_forward_process_at_lattice_centres_and_repeats():
     again, other = make_probe(lattice, 0.3, 300, 50, seed=4), make_probe(lattice, 0.3, 301, 50, seed=4)
     np.testing.assert_array_equal(probe.x_t, again.x_t)
     assert not np.allclose(probe.noise, other.noise)
+
+
+@pytest.mark.parametrize("withheld", [{"holdout": Holdout(x=[2.0, 4.0], y=[1.0, 3.0])}, {"shown": Shown(each=2)}])
+def test_withheld_combinations_are_probed_as_if_nothing_were_withheld(withheld):
+    lattice = LATTICES["plane"].model_copy(update=withheld)
+    probe, points = heldout_probe(lattice, 0.4, 450, 64, seed=2), lattice_points(lattice)
+    hidden = set(zip(points.mu_x[points.heldout], points.mu_y[points.heldout], strict=True))
+    assert set(zip(probe.mu_x, probe.mu_y, strict=True)) <= hidden
+    # An oracle that was shown them, and one that memorised the others: the second uses labels it cannot combine.
+    whole = bayes_estimates(probe.x_t, probe.mu_x, probe.mu_y, 0.4, LATTICES["plane"])
+    np.testing.assert_allclose(np.stack(whole), np.stack([probe.D0, probe.Dx, probe.Dy]))
+    able = decompose(probe.x0.reshape(64, -1), probe)
+    assert [able[f"effect_{name}"] for name in ("x", "y", "xy")] == pytest.approx([1, 1, 1])
+    blind, *_ = bayes_estimates(probe.x_t, probe.mu_x, probe.mu_y, 0.4, lattice)
+    assert abs(decompose(blind, probe)["effect_xy"]) < 0.5
+    assert heldout_probe(LATTICES["plane"], 0.4, 450, 64, seed=2) is None
 
 
 def test_centres_are_drawn_with_their_training_probability():

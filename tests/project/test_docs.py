@@ -210,26 +210,28 @@ def test_a_command_on_a_page_runs(command: Command, place: Path) -> None:
 
 
 @pytest.mark.slow  # half a minute
-def test_a_denoiser_of_ones_own_takes_a_file_and_one_line(tmp_path: Path) -> None:
+def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "own")
-    of_page = [block for block in blocks() if block.page == "docs/extending.md"]
-    (network,) = [block for block in of_page if block.kind == "python" and block.file]
-    (change,) = [block for block in of_page if block.kind == "diff"]
-    old, new = (line[1:] for line in change.text.splitlines())
-    (project / network.file).write_text(network.text, encoding="utf-8")
-    denoiser = project / "src/bumpscope/denoise/named.py"
-    source = denoiser.read_text(encoding="utf-8")
-    assert source.count(old) == 1
-    denoiser.write_text(source.replace(old, new), encoding="utf-8")
+    (network,) = [block for block in blocks("python") if block.page == "docs/extending.md" and block.file]
+    file = project / network.file
+    file.parent.mkdir()
+    file.write_text(network.text, encoding="utf-8")
+    preset = tmp_path / "own.yaml"
+    tiny = (project / "workflow/presets/tiny.yaml").read_text(encoding="utf-8")
+    preset.write_text(tiny + 'denoiser: {kind: "my_package.net:MLP", width: 48}\n', encoding="utf-8")
     run = "results/runs/plane/seed=0"
-    done = snakemake(project, f"{run}/phases.parquet", f"{run}/effects.parquet")
+    done = snakemake(project, f"{run}/phases.parquet", f"{run}/effects.parquet", preset=preset)
     assert done.returncode == 0, done.stdout + done.stderr
     vectors = pd.read_parquet(project / run / "latents.parquet").vector
-    assert set(vectors.str.len()) == {16 * 8}  # the width of its hidden layers, unlike any layer of the UNet
-    # Editing the file makes its trainings stale.
-    with (project / network.file).open("a", encoding="utf-8") as file:
-        file.write("\nCHANGED = True\n")
-    assert planned(project, f"{run}/losses.parquet")["train"] == 1
+    assert set(vectors.str.len()) == {48}
+    # Editing the file makes its trainings and probes stale, and nothing that does not run it.
+    assert planned(project, f"{run}/effects.parquet", preset=preset) == {}
+    file.write_text(network.text + "\nCHANGED = True\n", encoding="utf-8")
+    assert planned(project, f"{run}/effects.parquet", preset=preset) == {"effects": 1, "train": 1}
+    file.write_text(network.text.replace("view_as(x)", "sum()"), encoding="utf-8")
+    wrong = snakemake(project, "--dry-run", preset=preset)
+    assert wrong.returncode != 0
+    assert "denoiser.kind: the prediction of my_package.net:MLP is []" in wrong.stdout + wrong.stderr
 
 
 def test_activations_may_be_deleted_and_come_again_when_they_are_needed(

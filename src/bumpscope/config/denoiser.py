@@ -17,6 +17,13 @@ BUILT_IN = {
     "gated": "bumpscope.denoise.references:gated",
     "equal_resolution": "bumpscope.denoise.references:equal_resolution",
     "own_resolution": "bumpscope.denoise.references:own_resolution",
+    "rendering": "bumpscope.denoise.arms.rendering:Rendering",
+    "relative": "bumpscope.denoise.arms.relative:Relative",
+    "coordconv": "bumpscope.denoise.arms.relative:CoordConv",
+    "split_film": "bumpscope.denoise.arms.split_film:SplitFiLM",
+    "dropout": "bumpscope.denoise.arms.dropout:Dropout",
+    "coind": "bumpscope.denoise.arms.dropout:CoInD",
+    "local": "bumpscope.denoise.arms.local:Local",
 }
 # Have no keys of their own, and what they compute is known without building them (:mod:`bumpscope.config.plan`).
 KNOWN = ("unet", *REFERENCES)

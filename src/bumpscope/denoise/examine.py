@@ -17,8 +17,8 @@ from bumpscope.denoise.named import DenoiserError, new_denoiser
 from bumpscope.denoise.process import Process
 from bumpscope.store.provenance import code_fingerprint
 
-# Images of the trial; not one, since a layer may forget the first dimension.
-IMAGES = 3
+# Images of the trial; several, since a layer may forget the first dimension, and a loss treat some of them apart.
+IMAGES = 16
 
 
 class Examined(NamedTuple):

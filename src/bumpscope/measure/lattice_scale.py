@@ -36,9 +36,9 @@ def on_lattice_scale(images: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     Returns:
         A row an image: ``split``, where heldout is a withheld lattice point and centres between those have none;
         ``right_0.25`` and ``right_0.45``, whether it has one bump of width sigma within this share of the spacing on
-        each axis; ``right_x`` and ``right_y``, the same for the wider share on one axis alone; ``along`` and ``square``, the scalar product of the drawn with the requested offset from the nearest
-        lattice point, and the square of the requested one, over images with one bump within a spacing of the request.
-        Offsets are in spacings.
+        each axis; ``right_x`` and ``right_y``, the same for the wider share on one axis alone; ``along`` and
+        ``square``, the scalar product of the drawn with the requested offset from the nearest lattice point, and the
+        square of the requested one, over images with one bump within a spacing of the request. Offsets are in spacings.
     """
     off, requested, drawn = [], [], []
     for factor, spacing in zip(factors(lattice), (lattice.dx, lattice.dy), strict=True):
