@@ -118,12 +118,12 @@ def test_reference_models_are_trained_on_every_cell_and_control():
     assert list(config.all_datasets()) == [
         *plain, *(f"{name}_factorised" for name in plain), *(f"{name}_gated" for name in plain)
     ]  # fmt: skip
-    assert {run.dataset: run.model.reference for run in config.runs()}["dx2_dy0p5_gated"] == "gated"
+    assert {run.dataset: run.denoiser.kind for run in config.runs()}["dx2_dy0p5_gated"] == "gated"
 
 
 def test_a_model_override_of_common_is_kept_beside_the_reference():
     config = swept(None, {"model": {"base_width": 16}}, spacings=MATRIX, references=["gated"])
-    assert {(run.model.base_width, run.model.reference) for run in config.runs()} == {(16, "gated")}
+    assert {(run.model.base_width, run.denoiser.kind) for run in config.runs()} == {(16, "gated")}
 
 
 PLANE = {"image_size": 16, "sigma": 1.0, "margin": 2.0}
@@ -398,7 +398,7 @@ def runs_table(config):
         row = run_row(run.dataset, run.seed, lattice.dx, lattice.dy, n_images=math.prod(lattice.counts))
         row |= {key: getattr(lattice, key) for key in ("image_size", "sigma", "margin", "boundary", "polarity")}
         row |= {"skew_axis": lattice.skew.axis, "skew_alpha": lattice.skew.alpha}
-        row["trained"] = trained(run.model, run.diffusion, run.training)
+        row["trained"] = trained(run.model, run.diffusion, run.training, run.denoiser)
         rows.append(row)
     return pd.DataFrame(rows)
 

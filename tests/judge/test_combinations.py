@@ -87,6 +87,13 @@ def test_the_ratio_to_another_arm_is_of_paired_seeds():
     assert found.loc["few", "seeds"] == 4
 
 
+def test_arms_that_did_alike_have_a_ratio_of_1_that_is_not_certain():
+    one = made_up("unet", 12, 48.0)
+    found = compared(pd.concat([one, one.assign(arm="other")])).set_index("arm")
+    assert found.loc["unet", ["ratio", "ratio_low", "ratio_high"]].tolist() == [1, 1, 1]
+    assert found.loc["other", "ratio_low"] < 0.97 and found.loc["other", "ratio_high"] > 1.03
+
+
 def test_one_seed_has_no_interval():
     one = threshold(made_up("a", 12, 48.0, seeds=1), 12)
     assert math.isnan(one.low) and math.isnan(one.high) and one.value == pytest.approx(48, rel=0.3)

@@ -1,6 +1,7 @@
 """Which combinations training shows: circulant designs, random shares, and stripes with one label withheld."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_shuffled_designs_differ_by_their_seed():
 def test_a_random_share_contains_the_smaller_ones_of_its_seed():
     shares = [shown_combinations(lattice(share=share, seed=3)) for share in (0.1, 0.5, 0.9)]
     assert [shown.sum() for shown in shares] == [6, 32, 58]
-    assert all((small <= large).all() for small, large in zip(shares, shares[1:], strict=False))
+    assert all((small <= large).all() for small, large in pairwise(shares))
     assert not np.array_equal(shares[1], shown_combinations(lattice(share=0.5, seed=4)))
 
 

@@ -36,7 +36,7 @@ class Step(Section):
 
 def _keys_of(kind: Any, value: Any) -> Any:
     """``value``; of a section only the keys that ``kind`` has."""
-    if not isinstance(value, Section) or isinstance(value, kind):
+    if not isinstance(value, Section) or type(value) is kind:
         return value
     return kind(**{name: getattr(value, name) for name in kind.model_fields})
 

@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.norm1 = group_norm(channels)
         self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
-        self.modulation = nn.Linear(embedding, 2 * out)
+        self.modulation: nn.Module = nn.Linear(embedding, 2 * out)
         self.norm2 = group_norm(out)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
         self.skip = nn.Conv2d(channels, out, 1) if channels != out else nn.Identity()
@@ -126,7 +126,7 @@ class UNet(Denoiser):
         def attends(level: int) -> bool:
             return image_size // 2**level in model.attention_resolutions
 
-        self.embed = nn.Sequential(
+        self.embed: nn.Module = nn.Sequential(
             nn.Linear(3 * model.embedding_width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
         )
         self.first = nn.Conv2d(1, widths[0], 3, padding=1)

@@ -58,7 +58,7 @@ def resamples(seeds: np.ndarray) -> np.ndarray:
     return np.random.default_rng(count).multinomial(count, np.full(count, 1 / count), size=DRAWS)
 
 
-def threshold(curve: pd.DataFrame, positions: int) -> Threshold:
+def threshold(curve: pd.DataFrame, positions: int, stream: int = 0) -> Threshold:
     """K* from accuracies at several K: a logistic in ln K, K* between the fewest K measured and N².
 
     Seeds are resampled, and in each resample K* is drawn from the likelihood of its counts, flat in ln K* and in the
@@ -67,11 +67,13 @@ def threshold(curve: pd.DataFrame, positions: int) -> Threshold:
     Args:
         curve: columns shown (K), seed, right and requests (numbers of images of withheld combinations).
         positions: N.
+        stream: of random numbers; arms whose K* are compared have different ones.
     """
     seeds, shown = np.unique(curve["seed"]), np.unique(curve["shown"])
-    counts = curve.assign(wrong=curve["requests"] - curve["right"]).groupby(["shown", "seed"])[["right", "wrong"]].sum()
+    curve = curve.assign(wrong=curve["requests"] - curve["right"])
+    sums = curve.groupby(["shown", "seed"])[["right", "wrong"]].sum()
     grid = pd.MultiIndex.from_product([shown, seeds], names=["shown", "seed"])
-    counts = counts.reindex(grid, fill_value=0.0).to_numpy(dtype=float).reshape(len(shown), len(seeds), 2)
+    counts = sums.reindex(grid, fill_value=0.0).to_numpy(dtype=float).reshape(len(shown), len(seeds), 2)
     places = np.linspace(math.log(shown[0]), 2 * math.log(positions), PLACES)
     # ln p and ln (1 - p) at each K for each slope and place of K*; shape (slopes, places, K, 2).
     away = SLOPES[:, None, None] * (np.log(shown) - places[:, None]) + logit(RIGHT)
@@ -86,7 +88,7 @@ def threshold(curve: pd.DataFrame, positions: int) -> Threshold:
         best, bound = float(places[0]), "at most"
     times, which = np.unique(resamples(seeds), axis=0, return_inverse=True)  # few seeds have few resamples
     cumulative = _likelihoods(logs, np.tensordot(times, counts, axes=(1, 1))).cumsum(axis=1)[which.ravel()]
-    at = np.random.default_rng(positions).random(DRAWS) * cumulative[:, -1]
+    at = np.random.default_rng([stream, positions]).random(DRAWS) * cumulative[:, -1]
     draws = places[(cumulative < at[:, None]).sum(axis=1)]
     low, high = np.exp(interval(draws)) if len(seeds) > 1 else (math.nan, math.nan)
     return Threshold(math.exp(best), float(low), float(high), bound, draws)
@@ -164,8 +166,9 @@ def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
         differ.
     """
     found: dict[str, dict[int, tuple[Threshold, frozenset[int]]]] = {}
-    for (arm, positions), curve in curves.groupby(["arm", "positions"], sort=False):
-        found.setdefault(str(arm), {})[int(positions)] = threshold(curve, int(positions)), frozenset(curve["seed"])
+    for stream, (arm, own) in enumerate(curves.groupby("arm", sort=False)):
+        by_n = ((int(n), own[own["positions"] == n]) for n in sorted(own["positions"].unique()))
+        found[str(arm)] = {n: (threshold(curve, n, stream), frozenset(curve["seed"])) for n, curve in by_n}
     rows = []
     for arm, by_positions in found.items():
         alike = len({seeds for _, seeds in by_positions.values()}) == 1
