@@ -252,7 +252,7 @@ WRONG = [
     ({"spacing": {}}, "sweep.spacing", "common, boundaries, spacings, ratios, skews, controls, references"),
     ({"common": {"sigmas": 1.0}}, "sweep.common.sigmas", "image_size, sigma, margin, polarity, seeds"),
     *(
-        ({"common": {key: value}}, f"sweep.common.{key}", "image_size, sigma, margin, polarity, seeds, model")
+        ({"common": {key: value}}, f"sweep.common.{key}", "image_size, sigma, margin, polarity, seeds, denoiser, model")
         for key, value in {"dx": 1.0, "dy": 1.0, "skew": {"axis": "x"}, "boundary": "torus", "holdout": "none"}.items()
     ),
     ({"common": {"training": {"step": 5}}}, "sweep.common.training.step", "steps, batch_size"),

@@ -21,6 +21,8 @@ from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
 from bumpscope.denoise.examine import examine, examined
 from bumpscope.denoise.named import new_denoiser
+from bumpscope.show.figures import loss
+from bumpscope.store.results import Results
 from bumpscope.store.tables import read_block, read_table
 from fenced_blocks import blocks
 
@@ -73,6 +75,9 @@ def test_a_denoiser_from_outside_stands_beside_the_unet_in_one_experiment(outsid
     assert table[["network", "trained", "code"]].nunique().tolist() == [2, 2, 2]
     assert table.loc["mine", "n_parameters"] == counted["mine"].parameters
     assert read_block("latents", outside / "runs/mine/seed=0/latents.parquet", "vector").shape[1] == OWN["width"]
+    losses = loss.select(Results(outside))
+    texts = {text.get_text() for axes in loss.draw(losses).axes for text in axes.texts}
+    assert {"plain", "mine"} <= texts  # in one figure
     assert len(read_table("effects", outside / "runs/mine/seed=0/effects.parquet")) == 4
 
 

@@ -20,7 +20,10 @@ from bumpscope.config.training import Training
 
 
 class Step(Section):
-    """Settings of a step; keys of a whole section that are left out take their defaults."""
+    """Settings of a step; keys of a whole section that are left out take their defaults.
+
+    So does ``denoiser``, which checkpoints of earlier versions do not name.
+    """
 
     @classmethod
     def of(cls, run: Run) -> Self:
