@@ -136,7 +136,7 @@ FAULTS = {
     "syntax": (OWN, ("class MLP", "clas MLP"), "cannot be built (SyntaxError"),
     "no_forward": (OWN, ("def forward", "def predict"), "has no method forward"),
     "no_layers": (OWN, ('layers = ("down3", "up2")', ""), "has no layers"),
-    "shape": (OWN, (".view_as(x)", ""), "the prediction of my_package.net:MLP is [3, 64]"),
+    "shape": (OWN, (".view_as(x)", ""), "the prediction of my_package.net:MLP is [16, 64]"),
     "taps": (OWN, ("taps.update(down3=first, up2=second)", "taps.update(down3=first)"), "does not fill taps with up2"),
     "keep": (OWN, ("keep * (labels", "(labels"), "uses labels for which keep is 0"),
     "raises": (OWN, ("self.second(first)", "self.third(first)"), "fails to predict (AttributeError"),

@@ -51,6 +51,7 @@ def select(results: Results) -> pd.DataFrame:
         return nothing
     onsets, table = results.table("onsets", measure=RESOLUTION), datasets(results.runs)
     plain = (table["boundary"] == "plane") & (table["skew_axis"] == "none") & (table["holdout"] == "none")
+    plain &= (table["shown"] == "all") & (table["stripes"] == 0)
     plain &= (table["reference"] == "none") & table.index.isin(onsets["dataset"])
     length = table["image_size"] - 2 * table["margin"]
     plain &= ~np.isclose(table["dx"], length) & ~np.isclose(table["dy"], length)  # one position has no pace
