@@ -49,14 +49,14 @@ def _builder(denoiser: DenoiserChoice) -> Callable[..., Denoiser]:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     try:
-        build = getattr(importlib.import_module(module), name)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise DenoiserError(
             f"denoiser.kind: {module} cannot be imported (no module {error.name}); it must be on Python's path,"
             " such as in the folder that the workflow is started from"
         ) from None
-    except AttributeError:
-        raise DenoiserError(f"denoiser.kind: {module} has no {name}") from None
+    if (build := getattr(found, name, None)) is None:
+        raise DenoiserError(f"denoiser.kind: {module} has no {name}")
     if not callable(build):
         raise DenoiserError(f"denoiser.kind: {denoiser.path} is no class")
     parameters = dict(list(inspect.signature(build).parameters.items())[1:])
