@@ -68,7 +68,10 @@ COMMON = {
     ),
     "config.training",
     "store.files",
+    "store.headers",
     "store.manifest",
+    "store.origin",
+    "store.provenance",
     "store.schemas",
     "store.tables",
 }
@@ -81,7 +84,7 @@ CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisati
 CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *BUMPS}
 CLOSURES = {
     "dataset": BUMPS,
-    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.foreign", "store.machine", "store.provenance"},
+    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.foreign", "store.machine"},
     "generate": GENERATION,
     "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
     "interventions": NETWORK

@@ -1,6 +1,7 @@
 """The reader of results: frames, arrays and networks, read when they are asked for, and clear errors."""
 
 import copy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ from bumpscope.store.results import Results, in_network_order
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import UnknownName, matching
 from bumpscope.store.summary import spans
-from bumpscope.store.tables import TableError, open_table, write_table
+from bumpscope.store.tables import TableError, open_table, read_table, write_table
 from synthetic_results import DATASETS, METADATA, write_results
 
 STEPS, SAMPLES, SEEDS = (0, 900), 32, (0, 1)
@@ -411,7 +412,8 @@ def test_the_folder_may_be_left_after_opening(folder: Path, monkeypatch: pytest.
         (lambda runs: runs["torus", 0].table("claims"), UnknownName, "no table of a run 'claims'"),
         (lambda runs: runs.sensitivity, TableError, "is missing; made by `snakemake sensitivity`"),
         (lambda runs: runs.behaviour, TableError, "behaviour.parquet: is missing; run the workflow"),
-        (lambda runs: runs["torus", 0].behaviour, TableError, "behaviour.parquet: is missing; run the workflow"),
+        (lambda runs: runs["torus", 0].behaviour, TableError, "torus/seed=0/behaviour.parquet: is missing; run the"),
+        (lambda runs: runs["torus", 0].images(step=5), TableError, "no row of image that fits the selection"),
         (lambda runs: runs.table("samples", ["mux"]), UnknownName, r"no plain column of samples 'mux' \(did"),
         (lambda runs: runs.table("samples", ["image"]), UnknownName, "no plain column of samples 'image'"),
         (lambda runs: runs.table("samples", stp=3), UnknownName, r"no column of samples 'stp' \(did you mean step\?\)"),
@@ -437,3 +439,13 @@ def test_a_broken_table_is_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(FileError, match=r"losses\.parquet: does not match its checksum"):
         _ = bumpscope.open(root).losses
+
+
+def test_a_table_that_the_experiment_no_longer_asks_for_is_not_read(folder: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "results"))
+    frame = read_table("runs", other / "runs.parquet").assign(tables="losses effects")
+    write_table("runs", other / "runs.parquet", frame, METADATA)
+    left = bumpscope.open(other)["torus", 0]
+    assert left.path("samples").exists() and not left.has("samples")
+    with pytest.raises(TableError, match="is missing"):
+        left.images(step=0)

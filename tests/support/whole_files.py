@@ -65,7 +65,9 @@ def _read(path: Path, place: str) -> None:
     """Read all of a file; an error where it is not whole."""
     verify(path)
     if path.suffix == ".sha256":
-        lines = path.read_text(encoding="ascii").splitlines(keepends=True)
+        lines = [
+            line for line in path.read_text(encoding="ascii").splitlines(keepends=True) if not line.startswith("# ")
+        ]
         if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  [^\n]+\n", line) for line in lines):
             raise ValueError("is not in the format of sha256sum")
     elif path.suffix == ".parquet":

@@ -8,7 +8,9 @@ import typer
 from bumpscope.commands.interface import execute
 from bumpscope.show.animation import animate
 from bumpscope.store.files import atomic_path
+from bumpscope.store.manifest import described
 from bumpscope.store.results import Results
+from bumpscope.store.tables import provenance
 
 READS = ("runs", "metrics", "embedding", "phases", "samples")
 WRITES = ()
@@ -19,8 +21,10 @@ def animation(
     gif: Annotated[Path, typer.Option(help="animation to write")],
 ) -> None:
     """Draw the latents and the images of one run over training as an animation."""
-    moving = animate(Results(folder))
-    with atomic_path(gif) as temporary:
+    results = Results(folder)
+    metadata = provenance({}, *results.files(*READS), code=("commands.animation",))
+    moving = animate(results)
+    with described(metadata, gif), atomic_path(gif) as temporary:
         temporary.write_bytes(moving)
 
 

@@ -24,7 +24,9 @@ def behaviour(
     chosen = read_settings(settings, steps.Behaviour)
     lattice, size = chosen.lattice, chosen.lattice.image_size
     requests = read_table("samples", samples)
-    with open_table("behaviour", output, provenance(chosen.plain, samples, run=chosen.run)) as table:
+    with open_table(
+        "behaviour", output, provenance(chosen.plain, samples, run=chosen.run, code=("commands.behaviour",))
+    ) as table:
         # A checkpoint at a time, so that memory does not grow with their number.
         for (step, weights), rows in requests.groupby(["step", "weights"], sort=False):
             request, where = rows.reset_index(drop=True), [("step", "==", step), ("weights", "==", weights)]

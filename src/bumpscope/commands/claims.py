@@ -21,11 +21,7 @@ def claims(
 ) -> None:
     """Judge the claims: statistic, interval over seeds and verdict for each."""
     results = Results(folder)
-    metadata = provenance(
-        {},
-        *(folder / f"{name}.parquet" for name in ("metrics", "coupling")),
-        *(run.path("interventions") for run in results if run.has("interventions")),
-    )
+    metadata = provenance({}, *results.files(*READS), code=("commands.claims",))
     judged = judge(read(results))
     write_table("claims", output, claims_table(judged), metadata)
     if evidence is not None:

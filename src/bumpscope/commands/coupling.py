@@ -26,9 +26,8 @@ def coupling(
     factorisation: Annotated[Path, typer.Option(help="table of factorised geometry to write")],
 ) -> None:
     """Compare imbalanced datasets with their nulls: are x and y learnt together, and is what they end in factorised?"""
-    inputs = [folder / "metrics.parquet", folder / "runs.parquet"]
-    metadata = provenance({}, *inputs)
     results = Results(folder)
+    metadata = provenance({}, *results.files(*READS), code=("commands.coupling",))
     metrics, runs = results.table("metrics", quantity=[*QUANTITIES, *geometry.QUANTITIES]), results.runs
     untrained = results.table("metrics", quantity=geometry.QUANTITIES, weights=DEFAULT_WEIGHTS)
     found, times = compare(metrics, runs), onset_table(metrics, runs)

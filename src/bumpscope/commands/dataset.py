@@ -27,7 +27,7 @@ def dataset(
     points = training_points(lattice)
     stripe = np.isnan(points.mu_x) | np.isnan(points.mu_y)
     split = np.select([stripe, points.heldout], ["stripe", "heldout"], "seen")
-    with open_table("dataset", output, provenance(chosen.plain)) as table:
+    with open_table("dataset", output, provenance(chosen.plain, code=("commands.dataset",))) as table:
         for start in range(0, len(points.mu_x), ROWS_AT_A_TIME):
             rows = slice(start, start + ROWS_AT_A_TIME)
             images = render(points.mu_x[rows], points.mu_y[rows], lattice)

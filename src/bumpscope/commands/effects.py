@@ -34,7 +34,12 @@ def effects(
     """Measure how much of each label the denoiser uses at every checkpoint, against exact Bayes denoisers."""
     chosen = read_settings(settings, steps.Effects)
     measured = chosen.training.checkpoints
-    metadata = provenance(chosen.plain, *(checkpoint_path(checkpoints, step) for step in measured), run=chosen.run)
+    metadata = provenance(
+        chosen.plain,
+        *(checkpoint_path(checkpoints, step) for step in measured),
+        run=chosen.run,
+        code=("commands.effects", chosen.denoiser.path),
+    )
     with (
         hold_device(device, gpus) as place,
         open_table("effects", output, metadata) as table,

@@ -7,8 +7,9 @@ import typer
 
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.store.files import atomic_path
+from bumpscope.store.manifest import described
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import read_table
+from bumpscope.store.tables import provenance, read_table
 
 # What it reads depends on its argument.
 READS = ()
@@ -26,8 +27,10 @@ def export(
     """Write a table over all runs as CSV."""
     if name not in OVER_ALL_RUNS:
         raise CommandError(f"table: holds {name}; allowed: {', '.join(OVER_ALL_RUNS)}")
-    table = read_table(name, folder / TABLES[name].path)
-    with atomic_path(csv) as temporary:
+    path = folder / TABLES[name].path
+    metadata = provenance({}, path, code=("commands.export",))
+    table = read_table(name, path)
+    with described(metadata, csv), atomic_path(csv) as temporary:
         table.to_csv(temporary, index=False)
 
 

@@ -8,7 +8,9 @@ import typer
 from bumpscope.commands.interface import CommandError, execute
 from bumpscope.show import gallery, style
 from bumpscope.store.files import atomic_path
+from bumpscope.store.manifest import described
 from bumpscope.store.results import Results
+from bumpscope.store.tables import provenance
 
 # What it reads depends on the figure, whose module declares it.
 READS = ()
@@ -26,10 +28,14 @@ def figure(
     if name not in gallery.names():
         raise CommandError(f"figure: holds {name}; allowed: {', '.join(gallery.names())}")
     module = gallery.figure(name)
-    data = module.select(Results(folder))
-    style.save(module.draw(data), pdf, png)
-    with atomic_path(csv) as temporary:
-        data.to_csv(temporary, index=False)
+    results = Results(folder)
+    read = results.files(*dict.fromkeys(["runs", *module.READS]))
+    metadata = provenance({"figure": name}, *read, code=("commands.figure", f"show.figures.{name}"))
+    data = module.select(results)
+    with described(metadata, pdf, png, csv):
+        style.save(module.draw(data), pdf, png)
+        with atomic_path(csv) as temporary:
+            data.to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,12 @@ def generate(
     seeds = noise_seeds(chosen.seed, len(centres))
     control = one_a_centre(centres)
     shared = shared_noise_seeds(chosen.seed, len(control))
-    metadata = provenance(chosen.plain, checkpoint_path(checkpoints, probe.checkpoints[-1]), run=chosen.run)
+    metadata = provenance(
+        chosen.plain,
+        *(checkpoint_path(checkpoints, step) for step in probe.checkpoints),
+        run=chosen.run,
+        code=("commands.generate", chosen.denoiser.path),
+    )
     with (
         hold_device(device, gpus) as place,
         open_table("samples", samples, metadata) as image_table,

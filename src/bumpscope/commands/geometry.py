@@ -39,7 +39,7 @@ def geometry(
     seed = derived_seed(chosen.seed, "geometry") % 2**31
     x_and_y = factors(chosen.lattice)
     behaviour_rows = read_table("behaviour", behaviour)
-    metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run)
+    metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run, code=("commands.geometry",))
     pictures = {}
     places = list(read_table("latents", latents, PLACE).drop_duplicates().itertuples(index=False, name=None))
     with open_table("geometry", output, metadata) as table, open_table("umaps", umaps, metadata) as umap_table:

@@ -34,7 +34,10 @@ def interventions(
     weights = "raw"
     names = TABLES["interventions"].names
     metadata = provenance(
-        chosen.plain, *(checkpoint_path(checkpoints, step) for step in keys.interventions), run=chosen.run
+        chosen.plain,
+        *(checkpoint_path(checkpoints, step) for step in keys.interventions),
+        run=chosen.run,
+        code=("commands.interventions", chosen.denoiser.path),
     )
     with hold_device(device, gpus) as place, open_table("interventions", output, metadata) as table:
         table.append(pd.DataFrame(columns=names))

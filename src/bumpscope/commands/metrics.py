@@ -29,8 +29,7 @@ def metrics(
 ) -> None:
     """Collect the numbers of every checkpoint of every run into one table."""
     results = Results(folder)
-    inputs = [run.path(name) for run in results for name in ("dataset", *OF_A_RUN) if run.has(name)]
-    metadata = provenance({"tolerance": tolerance, "faint": faint}, folder / "runs.parquet", *inputs)
+    metadata = provenance({"tolerance": tolerance, "faint": faint}, *results.files(*READS), code=("commands.metrics",))
     stand_ins: dict[str, pd.DataFrame] = {}
     with open_table("metrics", output, metadata) as table:
         for run in results:

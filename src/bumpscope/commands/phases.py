@@ -30,7 +30,7 @@ def phases(
     chosen = read_settings(settings, steps.Phases)
     holes = None if topology is None else read_table("topology", topology)
     read = [path for path in (geometry, behaviour, topology) if path is not None]
-    metadata = provenance(chosen.plain, *read, run=chosen.run)
+    metadata = provenance(chosen.plain, *read, run=chosen.run, code=("commands.phases",))
     numbers = read_table("geometry", geometry)
     verdicts = judge(numbers, read_table("behaviour", behaviour), holes)
     verdicts = verdicts.merge(phases_as_read(numbers), how="left", on=["step", *PLACE])

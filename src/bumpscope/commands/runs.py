@@ -24,38 +24,44 @@ from bumpscope.worlds.bumps import lattice_points
 
 READS = ()
 WRITES = ("runs",)
+OF_ONE_RUN = [name for name, table in TABLES.items() if table.path.startswith("{path}/")]
 
 
 def runs(
-    runs: Annotated[str, typer.Option(help='the grid as JSON: {"dataset": [seeds], ...}')],
+    runs: Annotated[
+        str,
+        typer.Option(
+            help='the grid as JSON: {"dataset": [seeds], ...}, or in place of the seeds {"seeds": [0], "last": 1200, '
+            '"weights": "raw", "without": []}: last checkpoint, judged weights, tables that are not asked for'
+        ),
+    ],
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="table to write")],
-    judged: Annotated[
-        str, typer.Option(help='weights that verdicts are read from as JSON: {"dataset": "ema", ...}; the others: raw')
-    ] = "{}",
 ) -> None:
     """List the runs of an experiment with their properties."""
     try:
         grid = json.loads(runs)
-        pairs = [(dataset, int(seed)) for dataset, seeds in grid.items() for seed in seeds]
-    except (ValueError, TypeError, AttributeError):
+        told = {dataset: about if isinstance(about, dict) else {"seeds": about} for dataset, about in grid.items()}
+        found = [(dataset, int(seed), about) for dataset, about in told.items() for seed in about["seeds"]]
+    except (ValueError, TypeError, AttributeError, KeyError):
         raise CommandError('--runs: is not JSON of the form {"dataset": [seeds], ...}') from None
-    try:
-        weights = dict(json.loads(judged))
-    except (ValueError, TypeError):
-        raise CommandError('--judged: is not JSON of the form {"dataset": "ema", ...}') from None
-    rows, last_checkpoints = [], []
-    for dataset, seed in pairs:
+    rows, checkpoints = [], []
+    for dataset, seed, about in found:
         path = run_path(dataset, seed)
-        last = _last_checkpoint(folder / path / "checkpoints")
-        row = _row(path, dataset, f"{dataset}-seed{seed}", last)
-        rows.append(row | {"weights": weights.get(dataset, "raw")})
-        last_checkpoints.append(last)
-    metadata = provenance({"runs": grid, "judged": weights}, *last_checkpoints)
+        checkpoint = _last_checkpoint(folder / path / "checkpoints", about.get("last"))
+        tables = [name for name in OF_ONE_RUN if name not in about.get("without", ())]
+        row = _row(path, dataset, f"{dataset}-seed{seed}", checkpoint)
+        rows.append(row | {"weights": about.get("weights", "raw"), "tables": " ".join(tables)})
+        checkpoints.append(checkpoint)
+    # A list, since the order of datasets counts.
+    metadata = provenance({"runs": list(grid.items())}, *checkpoints, code=("commands.runs",))
     write_table("runs", output, pd.DataFrame(rows)[TABLES["runs"].names], metadata)
 
 
-def _last_checkpoint(folder: Path) -> Path:
+def _last_checkpoint(folder: Path, step: int | None) -> Path:
+    """The checkpoint of a step, or the last that is there, which may be of another, longer training."""
+    if step is not None:
+        return folder / f"step={step}.safetensors"
     steps = {int(path.stem.removeprefix("step=")): path for path in folder.glob("step=*.safetensors")}
     if not steps:
         raise CommandError(f"{folder}: holds no checkpoint; train the run first")

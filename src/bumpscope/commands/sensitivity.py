@@ -16,9 +16,9 @@ from bumpscope.judge.coupling import QUANTITIES, coupling
 from bumpscope.judge.sensitivity import Experiment, Probing, places_text, verdicts_text
 from bumpscope.judge.sensitivity import places as places_of
 from bumpscope.store.files import atomic_path
+from bumpscope.store.manifest import described
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
-from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
 
 READS = (
@@ -45,7 +45,6 @@ def sensitivity(
         raise CommandError("there is no balanced dataset on a plane (dx = dy, no skew), so nothing to read")
     results = Results(folder)
     data = read(results)
-    own = {name: folder / TABLES[name].path for name in ("metrics", "coupling", "claims")}
     experiment = Experiment(
         metrics=data.table("metrics"),
         runs=results.runs,
@@ -70,10 +69,11 @@ def sensitivity(
         for table in VARIED
     ]
     told = f"{verdicts_text(verdicts)}\n\n{places_text(everywhere)}\n"
-    metadata = provenance(wanted.model_dump(mode="json"), *own.values(), *varied)
+    inputs = [*results.files(*(name for name in READS if name not in VARIED)), *dict.fromkeys(varied)]
+    metadata = provenance(wanted.model_dump(mode="json"), *inputs, code=("commands.sensitivity",))
     write_table("places", places, everywhere, metadata)
     write_table("sensitivity", output, verdicts, metadata)
-    with atomic_path(text) as temporary:
+    with described(metadata, text), atomic_path(text) as temporary:
         temporary.write_text(told, encoding="utf-8")
     print(f"\n{told}", flush=True)
 

@@ -25,7 +25,9 @@ def topology(
 ) -> None:
     """Persistent homology of the activations at each probed checkpoint, layer and timestep, and of the images."""
     chosen = read_settings(settings, steps.Topology)
-    with open_table("topology", output, provenance(chosen.plain, latents, samples, run=chosen.run)) as table:
+    with open_table(
+        "topology", output, provenance(chosen.plain, latents, samples, run=chosen.run, code=("commands.topology",))
+    ) as table:
         for cloud in clouds(latents, samples):
             if cloud.noise == "own":
                 bars = persistence(cloud.vectors, derived_seed(chosen.seed, "topology"))

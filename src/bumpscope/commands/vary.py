@@ -39,7 +39,7 @@ def vary(
     seeds = noise_seeds(chosen.seed, len(centres))
     geometry_seed = derived_seed(chosen.seed, "geometry") % 2**31
     paths = [checkpoint_path(checkpoints, step) for step in probe.checkpoints]
-    metadata = provenance(chosen.plain, *paths, run=chosen.run)
+    metadata = provenance(chosen.plain, *paths, run=chosen.run, code=("commands.vary", chosen.denoiser.path))
     with (
         hold_device(device, gpus) as place,
         open_table("varied_behaviour", behaviour, metadata) as behaviour_table,

@@ -50,16 +50,16 @@ class Assignment:
     def __init__(self, settings: Train, dataset: Path, state: Path, device: torch.device):
         self.settings, self.device = settings, device
         plain = settings.plain
-        self.metadata = provenance(plain, dataset, run=settings.run)
+        self._named = in_force(settings.model, settings.denoiser)
+        code = ("commands.train", self._named.path)
+        self.metadata = provenance(plain, dataset, run=settings.run, code=code)
         self._data = _training_data(dataset, settings.lattice)
         if settings.training.labels == "permuted":
             self._data = self._data.with_permuted_labels(settings.seed)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
-        self._named = in_force(settings.model, settings.denoiser)
-        code = fingerprint(code_fingerprint("commands.train"), code_fingerprint(self._named.path))
-        self.machine = described(device)
-        self.folder = state / fingerprint(plain, _digest(self._data), code, torch.__version__, device.type)
-        self._about = self.metadata | self.machine | {"config": canonical_json(plain), "code": code}
+        self.machine, codes = described(device), [code_fingerprint(module) for module in code]
+        self.folder = state / fingerprint(plain, _digest(self._data), codes, torch.__version__, device.type)
+        self._about = self.metadata | self.machine
 
     def losses(self) -> LossLog | None:
         """Its losses, if it has been trained to the end."""

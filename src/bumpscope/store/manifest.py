@@ -2,6 +2,9 @@
 
 The checksums of a folder lie in its subfolder ``.sha256``, in the format of ``sha256sum``: a file for each result, so
 that jobs which finish at the same time never write the same one, and a single file for all checkpoints of a run.
+
+Pictures and pages cannot say themselves what they were made from, so their records do, in lines that ``sha256sum``
+takes for comments.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from pathlib import Path
 from bumpscope.store.files import CURE, FileError, atomic_path, flush
 
 FOLDER = ".sha256"
+COMMENT = "# "
 
 
 def verify(path: str | Path) -> None:
@@ -56,7 +60,8 @@ def _recorded(path: Path) -> str | None:
             continue
         except UnicodeDecodeError:
             return ""
-        checksums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
+        parts = (line.partition("  ") for line in lines if not line.startswith(COMMENT))
+        checksums = {name: value for value, _, name in parts}
         # The record of a folder need not name each file in it.
         return checksums.get(own, "" if own == path.name else None)
     return None
@@ -74,6 +79,37 @@ def recorded_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def described(metadata: Mapping[str, str], *paths: str | Path) -> Iterator[None]:
+    """Record what the files that the block writes say of themselves, and their checksums.
+
+    Their old records are removed first, so that a file never has the record of another.
+    """
+    for path in paths:
+        record_of(path).unlink(missing_ok=True)
+    yield
+    for path in map(Path, paths):
+        with _new_record(path, {path.name: checksum(path)}, metadata):
+            pass
+
+
+def description(path: str | Path) -> dict[str, str]:
+    """What the record of a file says of it; empty without a record.
+
+    Raises:
+        FileError: when the file is not the one of its record.
+        OSError: when the file cannot be read.
+    """
+    Path(path).stat()  # a file that is missing is not one without a record
+    verify(path)
+    try:
+        lines = record_of(path).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return {}
+    told = (line.removeprefix(COMMENT).partition(": ") for line in lines if line.startswith(COMMENT))
+    return {key: value for key, _, value in told}
+
+
+@contextmanager
 def recorded_folder(folder: str | Path, checksums: Mapping[str, str]) -> Iterator[None]:
     """Record the checksums of the files that the block puts into a folder, by name; all of them in one record."""
     folder = Path(folder)
@@ -82,7 +118,7 @@ def recorded_folder(folder: str | Path, checksums: Mapping[str, str]) -> Iterato
 
 
 @contextmanager
-def _new_record(path: Path, checksums: Mapping[str, str]) -> Iterator[None]:
+def _new_record(path: Path, checksums: Mapping[str, str], metadata: Mapping[str, str] | None = None) -> Iterator[None]:
     """Replace a record by one that appears when the block ends well.
 
     The new one is on disk before the old one is removed, and the old one is removed before the block changes a file. A
@@ -90,7 +126,8 @@ def _new_record(path: Path, checksums: Mapping[str, str]) -> Iterator[None]:
     """
     record = record_of(path)
     with atomic_path(record) as temporary:
-        lines = [f"{value}  {name}\n" for name, value in checksums.items()]
+        lines = [f"{COMMENT}{key}: {value}\n" for key, value in (metadata or {}).items()]
+        lines += [f"{value}  {name}\n" for name, value in checksums.items()]
         temporary.write_text("".join(lines), encoding="ascii")
         flush(temporary)
         record.unlink(missing_ok=True)

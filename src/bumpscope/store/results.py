@@ -115,6 +115,20 @@ class Results:
             return any(run.has(name) for run in self)
         return (self.folder / TABLES[name].path).exists()
 
+    def files(self, *tables: str) -> list[Path]:
+        """The existing files of tables, each once.
+
+        Raises:
+            UnknownName: when there is no table of one of these names.
+        """
+        found = []
+        for name in tables:
+            if "{" in TABLES[name].path:
+                found += [run.path(name) for run in self if run.has(name)]
+            elif self.has(name):
+                found.append(self.folder / TABLES[name].path)
+        return list(dict.fromkeys(found))
+
     def of_dataset(self, name: str) -> dict[str, Any]:
         """The row of table ``runs`` of the first run of a dataset.
 

@@ -21,11 +21,18 @@ KEYS = {"run": "str", "dataset": "str", "seed": "int64"}
 OF_A_RUN = [name for name, table in TABLES.items() if "{" in table.path or {"run", "step"} <= set(table.names)]
 
 
-def missing(folder: Path, table: str) -> TableError:
-    """The error of a table that does not exist; it says what makes the table."""
+def missing(folder: Path, table: str, **where: str) -> TableError:
+    """The error of a table that does not exist; it says what makes the table.
+
+    Args:
+        where: what stands in place of names in the table's path.
+    """
+    path = TABLES[table].path
+    for name, value in where.items():
+        path = path.replace(f"{{{name}}}", value)
     row = TABLES[table].row
     cure = row.split("; ")[-1] if "made by" in row else "run the workflow to its end"
-    return TableError(f"{folder / TABLES[table].path}: is missing; {cure}")
+    return TableError(f"{folder / path}: is missing; {cure}")
 
 
 class Run:
@@ -101,7 +108,7 @@ class Run:
             variant: read_table(name, path, wanted, rows, self.name) for variant, path in self._files(name).items()
         }
         if not frames:
-            raise missing(self._root, name)
+            raise missing(self._root, name, path=str(self.info["path"]), dataset=self.dataset)
         for variant, frame in frames.items():
             if variant:
                 frame.insert(0, "variant", variant)
@@ -135,7 +142,7 @@ class Run:
         """
         path = self.path(table)
         if not path.exists():
-            raise missing(self._root, table)
+            raise missing(self._root, table, path=str(self.info["path"]), dataset=self.dataset)
         return read_block(table, path, column, filters, self.name)
 
     @property
@@ -166,11 +173,20 @@ class Run:
         metadata = read_checkpoint_metadata(self.checkpoint(self.checkpoints[-1]))
         return Train.model_validate_json(metadata["config"])
 
+    @cached_property
+    def _left_over(self) -> set[str]:
+        """Tables of its own that the experiment does not ask for; an earlier one may have left them in its folder."""
+        asked = self.info.get("tables")
+        own = {name for name in OF_A_RUN if TABLES[name].path.startswith("{path}/")}
+        return own - set(asked.split()) if isinstance(asked, str) else set()
+
     def _files(self, table: str) -> dict[str, Path]:
         """The existing files of a table: variant of the probe ("" for the experiment's own) -> file."""
         variants = [""]
         if "{variant}" in TABLES[_known(table)].path:
             variants = sorted(path.name for path in self._root.glob("sensitivity/*") if path.is_dir())
+        elif table in self._left_over:
+            return {}
         paths = {variant: self.path(table, variant) for variant in variants}
         return {variant: path for variant, path in paths.items() if path.exists()}
 

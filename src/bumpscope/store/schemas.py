@@ -118,6 +118,8 @@ TABLES: dict[str, Table] = {
             "trained | text | – | fingerprint of the settings of model, diffusion and training, without checkpoints,"
             " logging and compilation; datasets are compared only where it is the same\n"
             "weights | text | – | raw or ema: the weights that verdicts are read from\n"
+            "tables | text | – | tables of the run's own, separated by spaces; others that may lie in its folder are of"
+            " other settings and not read\n"
             "path | text | – | folder of the run, relative to the output folder\n"
             "device | text | – | what trained it: cpu or cuda\n"
             "processor | text | – | model of the CPU\n"

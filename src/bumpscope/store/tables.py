@@ -1,6 +1,7 @@
 """Parquet tables: checked against their schema when written and read, and written whole or not at all.
 
-The schema metadata of a file holds the package version, its run, and a fingerprint of the settings that it depends on.
+The schema metadata of a file holds the package version, its run, its own settings, and fingerprints of all settings and
+of all code that it depends on.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from pyarrow.fs import LocalFileSystem
 from safetensors import SafetensorError, safe_open
 
 from bumpscope import __version__
-from bumpscope.config.section import fingerprint
+from bumpscope.config.section import canonical_json
 from bumpscope.store.files import CURE, FileError, first_line
+from bumpscope.store.headers import own, told_by
 from bumpscope.store.manifest import recorded_path, verify
+from bumpscope.store.origin import Origin
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR, Column
 
 _PLAIN: dict[str, pa.DataType] = {
@@ -41,22 +44,37 @@ class TableError(FileError):
     """A table that is missing, broken or of another shape; one line that names the file and the cure."""
 
 
-def provenance(settings: Mapping[str, Any], *inputs: str | Path, run: str = "") -> dict[str, str]:
-    """Metadata for a table: version, run id, and a fingerprint of its own settings and of its inputs'.
+def provenance(
+    settings: Mapping[str, Any], *inputs: str | Path, run: str = "", code: Sequence[str] = ()
+) -> dict[str, str]:
+    """Metadata for a result: version, run id, own settings, and its :class:`.lineage.Origin`.
 
-    Chaining the inputs' fingerprints makes it stand for everything upstream, and for nothing else.
+    Args:
+        inputs: the files that it is made from.
+        run: the run that it belongs to, if any.
+        code: the modules whose code makes it, as for :func:`.provenance.code_fingerprint`.
 
     Raises:
         TableError: when an input is missing or broken, or belongs to another run than ``run``.
     """
-    upstream = sorted(_settings_of(Path(path), run) for path in inputs)
-    return {"version": __version__, "run": run, "settings": fingerprint(dict(settings), upstream)}
+    upstream = []
+    for path in inputs:
+        metadata = metadata_of(path)
+        _check_run(path, metadata.get("run", ""), run)
+        upstream.append(Origin.told(metadata))
+    origin = Origin.of(settings, code, upstream)
+    return {"version": __version__, "run": run, "config": canonical_json(dict(settings)), **origin._asdict()}
 
 
-def _settings_of(path: Path, run: str) -> str:
-    metadata = read_checkpoint_metadata(path) if path.suffix == ".safetensors" else read_metadata(path)
-    _check_run(path, metadata.get("run", ""), run)
-    return metadata.get("settings", "")
+def metadata_of(path: str | Path) -> dict[str, str]:
+    """What a result says of itself; only its header is read, and what a table or a checkpoint holds is not checked.
+
+    Raises:
+        TableError: when the file is missing or broken.
+    """
+    kinds = {".parquet": "Parquet file", ".safetensors": "checkpoint"}
+    with _one_line_errors(path, kinds.get(Path(path).suffix, "file")):
+        return told_by(Path(path))
 
 
 def _check_run(path: str | Path, found: str, run: str) -> None:
@@ -84,15 +102,9 @@ def read_checkpoint_metadata(path: str | Path, *needed: str) -> dict[str, str]:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Metadata of a table file (keys version, run, settings, table)."""
+    """Metadata of a table file (keys version, run, config, settings, code, table)."""
     with _one_line_errors(path):
-        return _own(_schema_of(path).metadata or {})
-
-
-def _own(raw: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Those of a schema's metadata that are this package's."""
-    prefix = b"bumpscope."
-    return {key[len(prefix) :].decode(): value.decode() for key, value in raw.items() if key.startswith(prefix)}
+        return own(_schema_of(path).metadata or {})
 
 
 def _schema(name: str, metadata: Mapping[str, str], image_length: int) -> pa.Schema:
@@ -223,15 +235,17 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None, ru
     """
     table = _read(name, path, [column], filters, run)
     values = table.column(column).combine_chunks()
+    if not len(values):
+        raise TableError(f"{path}: has no row of {column} that fits the selection; see which values its columns have")
     if pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
-        raise TableError(f"{path}: rows of {column} differ in length or are none; select one layer")
+        raise TableError(f"{path}: rows of {column} differ in length; select one layer")
     flat = values.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(values), -1).astype(np.float32, copy=False)
 
 
 def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
     with _readable(name, path) as schema:
-        _check_run(path, _own(schema.metadata or {}).get("run", ""), run)
+        _check_run(path, own(schema.metadata or {}).get("run", ""), run)
         if filters is not None and not isinstance(filters, pc.Expression):
             filters = pq.filters_to_expression(filters)
         file = _PARQUET.make_fragment(str(path), LocalFileSystem())
@@ -284,5 +298,5 @@ def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:
         if not fits:
             raise TableError(f"{path}: is not a {name} table (column {column.name} is {kind}); {CURE}")
     # Columns alone do not tell: some tables have all of another's.
-    if (kept := _own(schema.metadata or {}).get("table", name)) != name:
+    if (kept := own(schema.metadata or {}).get("table", name)) != name:
         raise TableError(f"{path}: is not a {name} table but {kept}; {CURE}")
