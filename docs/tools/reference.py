@@ -48,7 +48,7 @@ def config_yaml() -> str:
     default = Config()
     plain = default.model_dump(mode="json", exclude_none=True)
     lines = [_HEADER]
-    top = ("output", "seeds", "device", "runs_per_job")
+    top = ("output", "seeds", "device", "runs_per_job", "check_disk")
     lines += [f"{_comment(Config.model_fields[key])}{key}: {_flow(plain[key])}\n" for key in top]
     lines.append("\n".join(f"# {line}" for line in DATASET_NOTES.splitlines()) + "\ndatasets:")
     for name, dataset in default.datasets.items():
@@ -197,8 +197,9 @@ def tables_page() -> str:
         "Made from `src/bumpscope/store/schemas.py` by `make reference`. All tables are Parquet (zstd), written whole"
         " or not at all; the schema is checked on write and on read. `{path}` is the run's folder,"
         " `runs/DATASET/seed=SEED`.",
-        "Every file carries in its schema metadata `bumpscope.version`, `bumpscope.run`, `bumpscope.table` and"
-        " `bumpscope.settings`, a fingerprint of just the keys that it depends on. Checkpoints"
+        "Every file carries in its schema metadata `bumpscope.version`, `bumpscope.run`, `bumpscope.table`,"
+        " `bumpscope.config`, its own settings, and `bumpscope.settings` and `bumpscope.code`, fingerprints of all"
+        " settings and of all code that it depends on. Checkpoints"
         " (`{path}/checkpoints/step=S.safetensors`) hold raw and averaged weights under `raw.` and `ema.`, and in their"
         " metadata the settings, step, versions, hardware and a digest of their content.",
     ]

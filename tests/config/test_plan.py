@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bumpscope.config.disk import numbers_at, parameters, planned_bytes, run_bytes, shortage
 from bumpscope.config.experiment import Config
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
-from bumpscope.config.model import Model
+from bumpscope.config.model import LAYERS, Model
 from bumpscope.config.plan import (
     binned_probes,
     describe,
+    gpu_seconds,
     multiply_adds,
     notes,
     planned_cost,
@@ -20,8 +22,7 @@ from bumpscope.config.plan import (
 from bumpscope.denoise.unet import UNet
 from bumpscope.probe.frequency import make_binned_probe
 
-
-@pytest.mark.parametrize(
+NETWORKS = pytest.mark.parametrize(
     ("image_size", "keys"),
     [
         (16, {}),
@@ -29,6 +30,9 @@ from bumpscope.probe.frequency import make_binned_probe
         (16, {"blocks_per_level": 2, "channel_multipliers": [1, 1, 2], "attention_resolutions": []}),
     ],
 )
+
+
+@NETWORKS
 def test_multiply_adds_are_those_torch_counts(image_size, keys):
     model = Model(**keys)
     network = UNet(image_size, model)
@@ -105,3 +109,44 @@ def test_probes_by_frequency_bin_and_a_reference_cost_more():
     assert (binned - plain) / (twice - plain) == pytest.approx(3 * 288 / (2 * 256))
     plain, pair = run(), run(model={"reference": "factorised"})
     assert run_seconds(pair)["train"] > 1.8 * run_seconds(plain)["train"]
+
+
+@NETWORKS
+def test_parameters_and_activations_are_those_of_the_network(image_size, keys):
+    model = Model(**keys)
+    network = UNet(image_size, model)
+    assert parameters(image_size, model) == sum(parameter.numel() for parameter in network.parameters())
+    taps = {}
+    with torch.no_grad():
+        network(torch.randn(1, 1, image_size, image_size), torch.zeros(1), torch.zeros(1, 2), taps=taps)
+    assert {layer: numbers_at(layer, image_size, model) for layer in LAYERS} == {
+        layer: tap[0].numel() for layer, tap in taps.items()
+    }
+
+
+def test_room_grows_with_what_is_kept():
+    def size(**keys):
+        return run_bytes(next(validate({"seeds": [0], "datasets": {"d": {"margin": 2.0}}} | keys).runs()))
+
+    plain = size()
+    assert size(probe={"samples": 1024})["images"] == pytest.approx(2 * plain["images"])
+    assert size(probe={"layers": ["down3"]})["activations"] < plain["activations"] / 2
+    assert size(training={"checkpoints": [0]}, probe={"checkpoints": [0]})["checkpoints"] < plain["checkpoints"] / 3
+    none = size(probe={"checkpoints": []})
+    assert none["activations"] == none["images"] == 0 < none["checkpoints"]
+
+
+def test_the_plan_tells_gigabytes_and_on_gpus_their_hours():
+    text, on_gpus = describe(Config()), describe(Config(), gpu=True)
+    assert "On disk about" in text and "GPU-hours" not in text
+    assert "GPU-hours" in on_gpus and "core-minutes of analysis" in on_gpus
+    small = next(Config().runs())
+    # A small network is bound by the number of steps.
+    assert gpu_seconds(small) > small.training.steps * 0.033
+
+
+def test_an_experiment_that_does_not_fit_is_told_in_one_line():
+    planned = planned_bytes(Config().runs()).total()
+    assert shortage(planned, 0, planned) == "" == shortage(planned, planned / 2, planned / 2)
+    line = shortage(planned, 0, planned / 2)
+    assert "\n" not in line and "check_disk=false" in line

@@ -42,6 +42,7 @@ CHANGES = {
     "output": ("elsewhere", set()),
     "device": ("cpu", set()),
     "runs_per_job": (4, set()),
+    "check_disk": (False, set()),
 }
 
 

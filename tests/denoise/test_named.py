@@ -90,7 +90,7 @@ def test_cost_is_planned_from_counted_operations(outside):
     assert counted["mine"].trained == 3 * forward - (64 + 5) * 24
     cheap, dear = planned_cost(one.runs(), counted), planned_cost(one.runs())
     assert cheap.loc["mine", "train"] < dear.loc["mine", "train"]
-    assert "mine" in describe(one, counted)
+    assert "mine" in describe(one, counted=counted)
 
 
 def test_operations_counted_are_those_of_the_formula_for_the_unet():

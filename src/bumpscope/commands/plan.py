@@ -1,4 +1,4 @@
-"""Estimate what an experiment will cost, in core-minutes."""
+"""Estimate what an experiment will cost: time, and room on disk."""
 
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +16,14 @@ WRITES = ()
 
 def plan(
     config: Annotated[list[Path] | None, typer.Option(help="configuration file, then presets")] = None,
+    gpu: Annotated[bool, typer.Option(help="tell GPU-hours too")] = False,
 ) -> None:
-    """Estimate what an experiment will cost, in core-minutes."""
+    """Estimate what an experiment will cost: time, and room on disk."""
     chosen = load(*(config or [Path("config.yaml")]))
     # Imported by name, since torch takes seconds to import and is needed only where a denoiser must be tried.
     own = chosen.unknown_denoisers()
     counted = import_module("bumpscope.denoise.examine").examined(chosen) if own else {}
-    print("\n".join([*notes(chosen), describe(chosen, counted)]))
+    print("\n".join([*notes(chosen), describe(chosen, gpu, counted)]))
 
 
 if __name__ == "__main__":

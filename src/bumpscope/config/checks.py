@@ -44,8 +44,8 @@ def contradictions(config: Config, sections_too: bool) -> Iterator[str]:
         yield Fault("seeds", config.seeds, "each seed once").line()
     if repeated([name.lower() for name in names]):
         yield Fault("datasets", names, "names that differ in more than case").line()
-    if not config.output.strip("/") or set("{}~*?[]\n") & set(config.output):
-        yield Fault("output", config.output, "a folder other than /, without { } ~ * ? [ ]").line()
+    if not config.output.strip("/") or set("{}~*?[]$\n") & set(config.output):
+        yield Fault("output", config.output, "a folder other than /, without { } ~ * ? [ ] $").line()
     for name, dataset in config.datasets.items():
         here = f"datasets.{name}."
         if dataset.seeds is not None and repeated(dataset.seeds):

@@ -113,6 +113,9 @@ class Config(Section):
         description="runs of the same shape that a job trains side by side; auto is 8 on a GPU and 1 on a CPU; changing"
         " it reruns nothing",
     )
+    check_disk: bool = Field(
+        True, description="refuse, before any job, an experiment that the disk has no room for by the plan"
+    )
     datasets: dict[DatasetName, Dataset] = Field(
         default_factory=_default_datasets,
         description="name -> lattice of bumps, trained with every seed",
@@ -136,6 +139,11 @@ class Config(Section):
         if isinstance(raw, Mapping) and any(key in raw for key in GRID):
             return {key: {} for key in GRID} | dict(raw)
         return raw
+
+    def in_force(self) -> str:
+        """The configuration as JSON, without what the report does not show: where it runs, and `sensitivity`."""
+        left_out = {"output", "device", "check_disk", "sensitivity"}
+        return self.model_dump_json(indent=2, exclude=left_out, exclude_none=True)
 
     def expansion(self) -> Expansion:
         """What the sweep adds to the named datasets."""

@@ -1,4 +1,4 @@
-"""What an experiment will cost, before it runs: core-minutes from counted operations and measured rates."""
+"""What an experiment will cost, before it runs: time from counted operations and measured rates, and room on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from bumpscope.config.disk import gigabytes, planned_bytes
 from bumpscope.config.experiment import Config
 from bumpscope.config.model import LAYERS, PAPER_LAYERS, REFERENCES, Model
 from bumpscope.config.probe import Probe
@@ -23,6 +24,11 @@ SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 # Of 512 activation vectors; vary has no UMAP, and those that phases are read from come on top.
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22, "umaps": 1.9}
 CLOUD_EXPONENT = 1.5  # of the vectors in a cloud, whose distances are what takes long; from 256, 512 and 1024
+# On one H200, in an earlier trial: a training step of 23 million parameters and 128 images, in operations as they are
+# counted here, and the least that a step took, however small the network. Sampling was not measured.
+MULTIPLY_ADDS_A_SECOND_ON_GPU, LEAST_SECONDS_A_STEP_ON_GPU = 1.55e13, 0.033
+SECONDS_A_JOB_ON_GPU = 11.0
+ON_GPU = ("train", "generate", "effects", "interventions")
 SECONDS_A_JOB = {
     "train": 4.0,
     "generate": 4.0,
@@ -142,6 +148,18 @@ def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
     return {step: 0.0 if step in skipped else seconds + SECONDS_A_JOB[step] for step, seconds in work.items()}
 
 
+def gpu_seconds(run: Run) -> float:
+    """Seconds on one GPU that training and probing a run are expected to take; sampling as fast as training."""
+    seconds, total = run_seconds(run), 0.0
+    for step in ON_GPU:
+        if seconds[step]:
+            rate = MULTIPLY_ADDS_A_SECOND.get(step, MULTIPLY_ADDS_A_SECOND["generate"])
+            work = (seconds[step] - SECONDS_A_JOB[step]) * rate / MULTIPLY_ADDS_A_SECOND_ON_GPU
+            least = run.training.steps * LEAST_SECONDS_A_STEP_ON_GPU if step == "train" else 0.0
+            total += max(work, least) + SECONDS_A_JOB_ON_GPU
+    return total
+
+
 def _umaps_read(probe: Probe) -> float:
     """Clouds whose UMAPs are read, in clouds of own noise, as in :func:`bumpscope.measure.as_read.is_read`.
 
@@ -190,19 +208,31 @@ def notes(config: Config) -> list[str]:
     return lines
 
 
-def describe(config: Config, counted: Mapping[str, Counted] = NOTHING) -> str:
+def describe(config: Config, gpu: bool = False, counted: Mapping[str, Counted] = NOTHING) -> str:
     """The plan as text: a line for each dataset, the sum, and what `snakemake sensitivity` would add.
 
     Args:
+        gpu: whether jobs run on GPUs.
         counted: as for :func:`planned_cost`.
     """
-    cost = planned_cost(config.runs(), counted)
+    runs = list(config.runs())
+    cost = planned_cost(runs, counted)
     total = cost.to_numpy().sum() + SECONDS_OF_AGGREGATION / 60
     table = cost.assign(total=cost.sum(axis=1)).round(1)
     more = f"\n… and {len(table) - DATASETS_SHOWN} more datasets" if len(table) > DATASETS_SHOWN else ""
+    room = planned_bytes(runs)
+    kinds = ", ".join(f"{kind} {gigabytes(size)}" for kind, size in room.most_common())
+    on_gpu = ""
+    if gpu:
+        hours, left = sum(map(gpu_seconds, runs)) / 3600, total - cost[[*ON_GPU]].to_numpy().sum()
+        on_gpu = (
+            f"On GPUs: about {hours:.1f} GPU-hours (from one trial of training on an H200), and {left:.0f} "
+            "core-minutes of analysis.\n"
+        )
     return (
         "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
         f"{table.head(DATASETS_SHOWN).to_string()}{more}\n"
-        f"In all {total:.0f} core-minutes with figures and report, including what is already done.\n"
+        f"In all {total:.0f} core-minutes with figures and report, including what is already done.\n{on_gpu}"
+        f"On disk about {gigabytes(room.total())} ({kinds}).\n"
         f"`snakemake sensitivity` would take {sensitivity_seconds(config, counted) / 60:.0f} more."
     )
