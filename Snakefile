@@ -6,6 +6,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/probes.smk"
@@ -16,16 +17,12 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/explorer.smk"
 
 
-# Everything. The report and the explorer stand on all tables and figures, but a file that was deleted, since it was broken,
-# would not be made again for them where what came of the file is still there; so each is asked for by name.
+# All results that are wanted for themselves, each by name: what was deleted, since it was broken, would not be made again
+# where what came of it is still there.
 rule all:
     default_target: True
     input:
-        f"{OUT}/report.html",
-        f"{OUT}/explorer.html",
-        f"{OUT}/figures/manifold.gif",
-        f"{OUT}/claims.csv",
-        everything(),
+        [f"{OUT}/{path}" for path in all_targets(LINEAGE.jobs())],
     localrule: True
     message:
         "All tables, checkpoints and figures are there"
@@ -45,11 +42,14 @@ rule figures:
 
 if workflow.is_main_process:
     print(banner(), file=sys.stderr)
+    before_jobs_are_planned(make_stale_results_again)
 
 
 onstart:
     check_cluster()
     hold_output_folder()
+    check_room()
+    forget_times_ahead()
     note_planned_trainings()
 
 

@@ -343,7 +343,7 @@ def test_datasets_keep_the_order_of_the_configuration(project: Path) -> None:
 
     options = ("--dry-run", "--printshellcmds", "--config", "output=order")
     done = snakemake(project, "order/runs.parquet", *options, preset=_preset(project, reorder))
-    assert '{"zebra": [0], "apple": [0]}' in done.stdout + done.stderr
+    assert re.search(r'runs --runs .*"zebra":.*"apple":', done.stdout + done.stderr)
 
 
 @pytest.mark.slow  # half a minute

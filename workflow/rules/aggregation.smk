@@ -1,10 +1,12 @@
 # The grid: a row for each run.
 rule runs:
     input:
-        checkpoints=[
-            f"{OUT}/{path}/checkpoints/step={run.training.checkpoints[-1]}.safetensors"
-            for path, run in RUNS.items()
-        ],
+        checkpoints=read(
+            *(
+                f"{OUT}/{path}/checkpoints/step={run.training.checkpoints[-1]}.safetensors"
+                for path, run in RUNS.items()
+            )
+        ),
     output:
         f"{OUT}/runs.parquet",
     log:
@@ -17,20 +19,11 @@ rule runs:
         runtime=grown(30),
     params:
         folder=output_folder,
-        runs=json.dumps(GRID),
-        judged=json.dumps(
-            {
-                run.dataset: run.probe.judged
-                for run in RUNS.values()
-                if run.probe.judged != "raw"
-            }
-        ),
-        settings=fingerprint([step_settings(run, "train") for run in RUNS.values()]),
-        code=code_of("runs"),
+        runs=json.dumps(GRID, separators=(",", ":")),
     message:
         "Listing the runs"
     shell:
-        "python -m bumpscope --log {log:q} runs --runs {params.runs:q} --judged {params.judged:q} --folder {params.folder:q}"
+        "python -m bumpscope --log {log:q} runs --runs {params.runs:q} --folder {params.folder:q}"
         " --output {output:q}"
 
 
@@ -52,7 +45,6 @@ rule metrics:
         folder=output_folder,
         tolerance=CONFIG.analysis.tolerance,
         faint=CONFIG.analysis.faint,
-        code=code_of("metrics"),
     message:
         "Collecting the numbers of all runs"
     shell:
@@ -78,7 +70,6 @@ rule coupling:
         runtime=grown(30),
     params:
         folder=output_folder,
-        code=code_of("coupling"),
     message:
         "Measuring coupling"
     shell:
@@ -103,7 +94,6 @@ rule claims:
         runtime=grown(30),
     params:
         folder=output_folder,
-        code=code_of("claims"),
     message:
         "Judging the claims"
     shell:

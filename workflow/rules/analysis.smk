@@ -1,7 +1,7 @@
 # Where the bumps of each generated image are, and whether they meet the request.
 rule behaviour:
     input:
-        samples=f"{RUN}/samples.parquet",
+        samples=read(f"{RUN}/samples.parquet"),
     output:
         f"{RUN}/behaviour.parquet",
     log:
@@ -17,7 +17,6 @@ rule behaviour:
         runtime=grown(60),
     params:
         settings=settings_for("behaviour"),
-        code=code_of("behaviour"),
     message:
         "Finding bumps in the images of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
@@ -27,9 +26,9 @@ rule behaviour:
 # PCA, dimension, order and decodability of the activations, with controls; and their pictures.
 rule geometry:
     input:
-        latents=f"{RUN}/latents.parquet",
-        samples=f"{RUN}/samples.parquet",
-        behaviour=f"{RUN}/behaviour.parquet",
+        latents=read(f"{RUN}/latents.parquet"),
+        samples=read(f"{RUN}/samples.parquet"),
+        behaviour=read(f"{RUN}/behaviour.parquet"),
     output:
         geometry=f"{RUN}/geometry.parquet",
         embedding=f"{RUN}/embedding.parquet",
@@ -47,7 +46,6 @@ rule geometry:
         runtime=grown(60),
     params:
         settings=settings_for("geometry"),
-        code=code_of("geometry"),
     message:
         "Measuring the activations of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
@@ -59,8 +57,8 @@ rule geometry:
 # Persistent homology of the activations.
 rule topology:
     input:
-        latents=f"{RUN}/latents.parquet",
-        samples=f"{RUN}/samples.parquet",
+        latents=read(f"{RUN}/latents.parquet"),
+        samples=read(f"{RUN}/samples.parquet"),
     output:
         f"{RUN}/topology.parquet",
     log:
@@ -76,7 +74,6 @@ rule topology:
         runtime=grown(60),
     params:
         settings=settings_for("topology"),
-        code=code_of("topology"),
     message:
         "Computing persistent homology of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
@@ -87,9 +84,9 @@ rule topology:
 # The latent phase and the behaviour phase of each checkpoint.
 rule phases:
     input:
-        geometry=f"{RUN}/geometry.parquet",
-        behaviour=f"{RUN}/behaviour.parquet",
-        topology=f"{RUN}/topology.parquet",
+        geometry=read(f"{RUN}/geometry.parquet"),
+        behaviour=read(f"{RUN}/behaviour.parquet"),
+        topology=read(f"{RUN}/topology.parquet"),
     output:
         f"{RUN}/phases.parquet",
     log:
@@ -103,7 +100,6 @@ rule phases:
         runtime=grown(10),
     params:
         settings=settings_for("phases"),
-        code=code_of("phases"),
     message:
         "Judging the phases of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:

@@ -1,5 +1,4 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
-import hashlib
 import json
 import os
 import shutil
@@ -14,15 +13,14 @@ sys.path.insert(0, str(SOURCE))
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
-from bumpscope.commands.configuration import in_force
 from bumpscope.config.loading import ConfigError, from_command_line, load
 from bumpscope.config.plan import describe, notes
-from bumpscope.config.section import canonical_json, fingerprint
+from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
-from bumpscope.config.variants import readings, variants
-from bumpscope.store.files import FileError, atomic_path, knows_no_locks, unwritable
-from bumpscope.store.provenance import code_fingerprint, declared, module_path
-from bumpscope.store.schemas import OF_IMAGES, TABLES
+from bumpscope.config.variants import readings
+from bumpscope.store.files import FileError, atomic_path, knows_no_locks, normal_path, unwritable
+from bumpscope.store.lineage import Lineage, all_targets, figures, grid
+from bumpscope.store.provenance import declared
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
@@ -31,6 +29,11 @@ SOURCES = [
     *map(str, workflow.overwrite_configfiles),
     from_command_line(workflow.config_settings.config),
 ]
+if sum(word in ("--configfile", "--configfiles") for word in sys.argv) > 1:
+    raise WorkflowError(
+        "--configfile: is given more than once, and Snakemake would drop all but the last; give all files to one: "
+        "--configfile A B"
+    )
 try:
     CONFIG = load(*SOURCES)
 except ConfigError as error:
@@ -51,8 +54,7 @@ if workflow.is_main_process and CONFIG.unknown_denoisers():
             "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
         ) from None
 
-CONFIGURATION = hashlib.sha256(in_force(CONFIG).encode()).hexdigest()
-OUT = CONFIG.output.rstrip("/")
+OUT = normal_path(CONFIG.output)
 in_the_way = next(
     path for path in (Path(OUT), *Path(OUT).absolute().parents) if path.exists()
 )
@@ -60,19 +62,12 @@ if not in_the_way.is_dir():
     raise WorkflowError(
         f"output: holds {OUT}, but {in_the_way} is not a folder; name another: --config output=DIR"
     )
-RUNS = {run.path: run for run in CONFIG.runs()}
-# Other ways to probe runs: variant -> path -> the run with its probe changed.
-VARIANTS = {
-    name: {run.path: run for run in runs} for name, runs in variants(CONFIG).items()
-}
+LINEAGE = Lineage(CONFIG)
+RUNS, VARIANTS = LINEAGE.runs, LINEAGE.variants
 RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
 # The trainings of this workflow, of which a job may take several along.
 PLANNED = f"{OUT}/.state/planned.json"
-FIGURES = sorted(
-    path.stem
-    for path in module_path("show.figures").parent.glob("*.py")
-    if path.stem != "__init__"
-)
+FIGURES = figures()
 
 
 def before(name, folder):
@@ -92,6 +87,10 @@ os.environ.update(
     BUMPSCOPE_SOURCES=json.dumps(SOURCES),
     # A step ends when the process that started it is gone, so that it cannot write over the results of the next one.
     BUMPSCOPE_WORKFLOW_PID=str(os.getpid()),
+    # A module of the working folder must not stand in for one of a library (a cuda.py for torch's).
+    PYTHONSAFEPATH="1",
+    # Notebooks export a backend of their own, which is not installed here.
+    MPLBACKEND="agg",
     # One thread a process: repeatable results, and runs side by side use the cores better.
     OMP_NUM_THREADS="1",
     OPENBLAS_NUM_THREADS="1",
@@ -126,23 +125,24 @@ def settings_for(step):
     return lambda wildcards: canonical_json(step_settings(run_of(wildcards), step))
 
 
-def code_of(command):
-    """Stands for all the code that a command uses, so that an edit makes just its results stale."""
-    return code_fingerprint(f"commands.{command}")
+# Results that are there and are made again.
+MADE_AGAIN = set()
 
 
-def code_with_network(command, run=run_of):
-    """As :func:`code_of`, for commands that also run the denoiser that a job's run names."""
-    return lambda wildcards: fingerprint(
-        code_of(command), code_fingerprint(run(wildcards).denoiser.path)
-    )
+def as_inputs(files):
+    """Files for a rule to read. Times, which a copy or another clock changes, tell nothing: the package tells which
+    results are stale, by what they say of themselves."""
+    return [file if file in MADE_AGAIN else ancient(file) for file in files]
+
+
+def read(*files):
+    """An input function for files, in which wildcards may stand."""
+    return lambda wildcards: as_inputs(file.format(**wildcards) for file in files)
 
 
 def checkpoints_of(wildcards, steps):
-    return [
-        f"{OUT}/{run_of(wildcards).path}/checkpoints/step={step}.safetensors"
-        for step in steps
-    ]
+    folder = f"{OUT}/{run_of(wildcards).path}/checkpoints"
+    return as_inputs(f"{folder}/step={step}.safetensors" for step in steps)
 
 
 def output_folder(wildcards):
@@ -244,61 +244,17 @@ def forget_finished_states():
     Path(PLANNED).unlink(missing_ok=True)
 
 
-# dataset -> seeds: short enough for a command line, also with thousands of runs.
-GRID = {}
-for run in RUNS.values():
-    GRID.setdefault(run.dataset, []).append(run.seed)
+GRID = grid(CONFIG)
 
 
-def files_of(table):
-    """All files of a table: one, or one for each run, dataset or variant of the probe."""
-    pattern = TABLES[table].path
-    probes = VARIANTS if "{variant}" in pattern else {"": RUNS}
-
-    def is_made(run):
-        if table == "interventions":
-            return bool(run.probe.interventions)
-        return table not in OF_IMAGES or bool(run.probe.checkpoints)
-
-    paths = [
-        pattern.format(variant=variant, path=path, dataset=run.dataset)
-        for variant, runs in probes.items()
-        for path, run in runs.items()
-        if is_made(run)
-    ]
-    return [f"{OUT}/{path}" for path in dict.fromkeys(paths)]
+def files_of(*tables):
+    """All files of tables."""
+    return as_inputs(f"{OUT}/{path}" for path in LINEAGE.files(*tables))
 
 
 def tables_read_by(command):
-    """All files of the tables that a command reads in the output folder."""
-    return [
-        path
-        for table in declared(f"commands.{command}", "READS")
-        for path in files_of(table)
-    ]
-
-
-# Made by `snakemake sensitivity` alone.
-OF_SENSITIVITY = ("sensitivity", "places", "varied_behaviour", "varied_geometry")
-
-
-def everything():
-    """All results that are kept: tables and figures.
-
-    Not activations and checkpoints, which take most of the room: they may be deleted, and come again where something
-    needs them.
-    """
-    left_out = (*OF_SENSITIVITY, "latents")
-    wanted = [f"{OUT}/config.json"]
-    for table in TABLES:
-        if table not in left_out:
-            wanted += files_of(table)
-    wanted += [
-        f"{OUT}/figures/{figure}.{kind}"
-        for figure in FIGURES
-        for kind in ("pdf", "png", "csv")
-    ]
-    return wanted
+    """An input function for all files of the tables that a command reads in the output folder."""
+    return lambda wildcards: files_of(*declared(f"commands.{command}", "READS"))
 
 
 def of_figure(constant):
@@ -310,8 +266,7 @@ def tables_of_figure(wildcards):
     """What a figure reads. Most read no tables of single runs, and each input counts: with a thousand runs, all tables
     for all figures were two thirds of what Snakemake looked at."""
     # Nothing can be read without the list of runs.
-    tables = dict.fromkeys(["runs", *of_figure("READS")(wildcards)])
-    return [path for table in tables for path in files_of(table)]
+    return files_of(*dict.fromkeys(["runs", *of_figure("READS")(wildcards)]))
 
 
 def in_words(name):
@@ -344,11 +299,19 @@ def told_errors(log):
     return "\n".join(["", *(f"error: {line}" for line in told)])
 
 
+def on_gpus():
+    """Whether jobs run on GPUs, as far as can be told without loading torch."""
+    granted = dict(workflow.global_resources.unwrapped_items()).get("gpu")
+    here = Path("/proc/driver/nvidia/version").exists()
+    wanted = CONFIG.device == "cuda" or here or granted
+    return CONFIG.device != "cpu" and granted != 0 and bool(wanted)
+
+
 def banner():
     """What is configured, what it costs and where its progress is told."""
     noted = "".join(f"{line}\n" for line in notes(CONFIG))
     return (
         f"bumpscope: {len(RUNS)} runs of {len(GRID)} datasets; device {CONFIG.device}\n{noted}"
-        f"{describe(CONFIG, COUNTED)}\n"
+        f"{describe(CONFIG, on_gpus(), COUNTED)}\n"
         f"Logs are under {OUT}/logs/, results under {OUT}/."
     )

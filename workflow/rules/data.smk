@@ -12,7 +12,6 @@ rule dataset:
         runtime=grown(10),
     params:
         settings=lattice_settings,
-        code=code_of("dataset"),
     message:
         "Drawing the lattice of {wildcards.dataset}"
     shell:

@@ -20,7 +20,6 @@ rule explorer:
         runtime=grown(30),
     params:
         folder=output_folder,
-        code=code_of("explorer"),
     message:
         "Writing {output}"
     shell:

@@ -26,7 +26,6 @@ rule generate:
         runtime=grown(120),
     params:
         settings=settings_for("generate"),
-        code=code_with_network("generate"),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
     message:
         "Generating from the checkpoints of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
@@ -58,7 +57,6 @@ rule effects:
         runtime=grown(60),
     params:
         settings=settings_for("effects"),
-        code=code_with_network("effects"),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
     message:
         "Measuring label effects in {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
@@ -89,7 +87,6 @@ rule interventions:
         runtime=grown(60),
     params:
         settings=settings_for("interventions"),
-        code=code_with_network("interventions"),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
     message:
         "Interfering with {wildcards.dataset}, seed {wildcards.seed}, while it draws (log: {log})"

@@ -30,7 +30,6 @@ rule vary:
         settings=lambda wildcards: canonical_json(
             step_settings(varied_run(wildcards), "vary")
         ),
-        code=code_with_network("vary", varied_run),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
     message:
         "Probing {wildcards.dataset} with seed {wildcards.seed} again, {wildcards.variant} (log: {log})"
@@ -59,7 +58,6 @@ rule sensitivity:
     params:
         folder=output_folder,
         readings=canonical_json(readings(CONFIG).model_dump(mode="json")),
-        code=code_of("sensitivity"),
     message:
         "Judging the claims with one choice changed at a time"
     shell:

@@ -16,7 +16,7 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
         name:
             TRAININGS[number]
         input:
-            dataset=f"{OUT}/datasets/{{dataset}}.parquet",
+            dataset=read(f"{OUT}/datasets/{{dataset}}.parquet"),
         output:
             losses=f"{RUN}/losses.parquet",
             checkpoints=expand(
@@ -40,7 +40,6 @@ for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
             runtime=grown(240),
         params:
             settings=settings_for("train"),
-            code=code_with_network("train"),
             folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}",
             state=state_of,
         message:

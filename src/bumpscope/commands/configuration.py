@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from bumpscope.commands.interface import CommandError, execute
-from bumpscope.config.experiment import Config
 from bumpscope.config.loading import load
 from bumpscope.store.files import atomic_path
+from bumpscope.store.lineage import configuration_digest
+from bumpscope.store.manifest import described
+from bumpscope.store.tables import provenance
 
 READS = ()
 WRITES = ()
@@ -27,15 +29,10 @@ def configuration(
         first, *others = json.loads(sources)
     except ValueError as error:
         raise CommandError(f"--sources: is not a JSON list with a file ({error})") from None
-    with atomic_path(output) as temporary:
-        temporary.write_text(in_force(load(first, *others)), encoding="utf-8")
-
-
-def in_force(config: Config) -> str:
-    """A configuration as JSON, without what the report does not show: where and on what it runs, and `sensitivity`."""
-    return config.model_dump_json(
-        indent=2, exclude={"output", "device", "runs_per_job", "sensitivity"}, exclude_none=True
-    )
+    config = load(first, *others)
+    metadata = provenance({"configuration": configuration_digest(config)}, code=("commands.configuration",))
+    with described(metadata, output), atomic_path(output) as temporary:
+        temporary.write_text(config.in_force(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
 """Write the page a reader opens first: claims, figures, methods, in one file."""
 
-import hashlib
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import typer
 
 from bumpscope.commands.interface import execute, log
+from bumpscope.commands.runs import of_settings
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import ConfigError, validate
+from bumpscope.config.steps import Train
 from bumpscope.show.report.page import build
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
+from bumpscope.store.lineage import configuration_digest, figures
+from bumpscope.store.manifest import described
 from bumpscope.store.results import Results
+from bumpscope.store.tables import provenance
 
 READS = ("runs", "claims", "evidence", "coupling")
 WRITES = ()
@@ -22,25 +28,44 @@ def report(
     settings: Annotated[Path, typer.Option(help="file with the configuration of the experiment as JSON")],
     folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
     output: Annotated[Path, typer.Option(help="page to write")],
-    digest: Annotated[str, typer.Option(help="SHA-256 that the file of settings must have, if any")] = "",
 ) -> None:
     """Write the page a reader opens first: claims, figures, methods, in one file."""
-    config = _configuration(settings, digest)
+    config = _configuration(settings)
     results = Results(folder)
-    page = build(results, folder / "figures", config, _facts(results))
-    with atomic_path(output) as temporary:
+    _check_agreement(results, config, settings)
+    pictures = [folder / "figures" / f"{name}.{kind}" for name in figures() for kind in ("png", "csv")]
+    read = [*results.files(*READS), *(path for path in pictures if path.exists()), settings]
+    modules = ("commands.report", *(f"show.figures.{name}" for name in figures()))
+    metadata = provenance({"configuration": configuration_digest(config)}, *read, code=modules)
+    page = build(results, folder / "figures", json.loads(config.in_force()), _facts(results))
+    with described(metadata, output), atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _configuration(path: Path, digest: str) -> dict[str, Any]:
+def _configuration(path: Path) -> Config:
     try:
-        content = path.read_bytes()
-        config = json.loads(content.decode("utf-8"))
+        plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: is not a file with JSON ({first_line(error)}); {CURE}") from None
-    if not isinstance(config, dict) or (digest and hashlib.sha256(content).hexdigest() != digest):
-        raise FileError(f"{path}: is not the configuration of this experiment; {CURE}")
-    return config
+    if not isinstance(plain, dict):
+        raise FileError(f"{path}: is not the configuration of an experiment; {CURE}")
+    try:
+        return validate(plain)
+    except ConfigError as error:
+        raise FileError(f"{path}: is not the configuration of an experiment ({error.faults[0]}); {CURE}") from None
+
+
+def _check_agreement(results: Results, config: Config, path: Path) -> None:
+    """Refuse a configuration that the trainings contradict, which the page would state beside their results."""
+    configured = {run.id: run for run in config.runs()}
+    for row in results.runs.to_dict("records"):
+        if row["run"] in configured:
+            for name, value in of_settings(Train.of(configured[row["run"]])).items():
+                if row[name] != value:
+                    raise FileError(
+                        f"{path}: has {name} {value} for {row['run']}, which was trained with {row[name]}; run the "
+                        "workflow again"
+                    )
 
 
 # Columns of table ``runs`` on what the trainings ran on, by their names on the page.
@@ -60,7 +85,8 @@ def _facts(results: Results) -> dict[str, str]:
             facts[name] = ", ".join(str(value) for value in sorted(different))
     seconds = {}
     for step in sorted((results.folder / "benchmarks").glob("*/")):
-        seconds[step.name] = sum(_seconds(file) for file in step.glob("*.tsv"))
+        # Other runs may have left theirs.
+        seconds[step.name] = sum(_seconds(file) for file in step.glob("*.tsv") if file.stem in results)
     if seconds:
         each = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
         facts["Minutes of all jobs, added up"] = f"{sum(seconds.values()) / 60:.0f} ({each})"

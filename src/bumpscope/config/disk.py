@@ -60,7 +60,7 @@ def numbers_at(layer: str, image_size: int, model: Model) -> int:
 def run_bytes(run: Run) -> dict[str, float]:
     """Bytes of a run by kind of file: checkpoints, activations, images, the rest."""
     lattice, model, probe = run.lattice, run.model, run.probe
-    size = parameters(lattice.image_size, model) * (2 if model.reference == "factorised" else 1)
+    size = parameters(lattice.image_size, model) * (2 if run.denoiser.kind == "factorised" else 1)
     probed, shown = len(probe.checkpoints), probe.samples
     drawn = probed * len(probe.drawing) * shown
     # The control with shared noise shows each seen centre once more.

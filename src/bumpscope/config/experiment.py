@@ -141,8 +141,8 @@ class Config(Section):
         return raw
 
     def in_force(self) -> str:
-        """The configuration as JSON, without what the report does not show: where it runs, and `sensitivity`."""
-        left_out = {"output", "device", "check_disk", "sensitivity"}
+        """The configuration as JSON, without what the report does not show: where and how it runs, and `sensitivity`."""
+        left_out = {"output", "device", "runs_per_job", "check_disk", "sensitivity"}
         return self.model_dump_json(indent=2, exclude=left_out, exclude_none=True)
 
     def expansion(self) -> Expansion:

@@ -13,6 +13,14 @@ class FileError(RuntimeError):
     """A file that is missing, broken or cannot be written; one line that names it and the cure."""
 
 
+def normal_path(path: str) -> str:
+    """A path in the one spelling that stands for it: without dots, and relative where it lies in the working folder."""
+    # Not resolved: a link is a name that its owner chose.
+    whole = Path(os.path.abspath(path))  # noqa: PTH100
+    inside = whole.is_relative_to(Path.cwd()) and whole != Path.cwd()
+    return str(whole.relative_to(Path.cwd()) if inside else whole)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
