@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import seaborn as sns
-from matplotlib import ticker
+from matplotlib import style, ticker
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -97,7 +96,8 @@ _SETTINGS: Any = {
 @contextmanager
 def apply() -> Iterator[None]:
     """The settings under which figures are drawn and saved; also a decorator."""
-    with matplotlib.rc_context({**sns.axes_style("ticks"), **_SETTINGS}):
+    # From the defaults on, so that a user's own matplotlibrc changes no figure.
+    with style.context(["default", sns.axes_style("ticks"), _SETTINGS]):
         yield
 
 
