@@ -61,10 +61,20 @@ kill-trace: environment
 
 environment: $(VENV)/complete
 
+# An environment holds the path of its folder in its scripts, and does not work once that was renamed or copied. The
+# marker says where it was built.
+BUILT := $(shell cat $(VENV)/complete 2>/dev/null)
+ifneq ($(BUILT),)
+ifneq ($(BUILT),$(realpath $(VENV)))
+.PHONY: moved
+$(VENV)/complete: moved
+endif
+endif
+
 # The marker comes last, so a build that was cut off starts over instead of passing for whole.
 $(VENV)/complete: requirements.lock pyproject.toml
 	rm -f $@
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
+	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
 		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -73,7 +83,7 @@ $(VENV)/complete: requirements.lock pyproject.toml
 	# UMAP compiles itself at its first use, for half a minute, and keeps what it compiled.
 	$(BIN)/python -c "import numpy, bumpscope.measure.components as c; \
 		c.embed(c.decompose(numpy.random.default_rng(0).normal(size=(64, 8))), 0)"
-	touch $@
+	realpath $(VENV) > $@
 
 clean:
 	rm -rf $(VENV)

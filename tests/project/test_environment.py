@@ -1,6 +1,8 @@
 """The lock for pip and the environment for conda name the same versions."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -52,3 +54,19 @@ def test_every_dependency_of_the_package_is_pinned_in_both() -> None:
 
 def test_lock_holds_no_cuda_package() -> None:
     assert not [name for name in locked() if name.startswith(("nvidia", "cuda", "triton"))]
+
+
+def built_again(folder: Path) -> bool:
+    done = subprocess.run(["make", "-n", "environment"], cwd=folder, capture_output=True, text=True, check=True)
+    return "-m venv" in done.stdout
+
+
+def test_an_environment_that_was_built_in_another_folder_is_built_again(tmp_path: Path) -> None:
+    project = tmp_path / "the project"
+    (project / ".venv").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy2(ROOT / name, project / name)
+    assert built_again(project)
+    (project / ".venv/complete").write_text(f"{project / '.venv'}\n")
+    assert not built_again(project)
+    assert built_again(project.rename(tmp_path / "renamed"))
