@@ -211,6 +211,11 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(monkeypatch, caplog):
         ),
         ("generate", RuntimeError("CUDA error: out of memory"), "the GPU is out of memory: lower probe.samples, "),
         ("effects", torch.OutOfMemoryError(""), "lower probe.effect_samples, "),
+        (
+            "train",
+            RuntimeError("No working C++ compiler found in x"),
+            "training.compile: needs a C++ compiler; install",
+        ),
         ("geometry", MemoryError(), "the machine is out of memory: lower probe.samples or model.base_width, or give"),
     ],
 )
@@ -421,3 +426,14 @@ def test_the_committed_configuration_is_found_by_the_settings_command(capsys, mo
     run = next(load("config.yaml").runs())
     settings.settings("train", run.id)
     assert capsys.readouterr().out.strip() == canonical_json(step_settings(run, "train"))
+
+
+def test_a_command_that_cannot_be_imported_says_so_in_its_log(tmp_path, monkeypatch):
+    def fail(name):
+        raise ImportError(f"no {name}")
+
+    monkeypatch.setattr(cli.importlib, "import_module", fail)
+    monkeypatch.setattr("sys.argv", ["bumpscope", "--log", str(tmp_path / "one.log"), "plan"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert "ImportError: no bumpscope.commands.plan" in (tmp_path / "one.log").read_text()

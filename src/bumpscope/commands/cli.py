@@ -97,6 +97,11 @@ def main() -> None:
         print(f"bumpscope: {unwritable(log_path or '', error)}", file=sys.stderr)
         sys.exit(1)
     leave_with_workflow()
-    module = importlib.import_module(f"bumpscope.commands.{name}")
+    try:
+        module = importlib.import_module(f"bumpscope.commands.{name}")
+    except Exception:
+        # In the log too, which is the first place to look.
+        logging.getLogger("bumpscope").exception("%s cannot be imported", name)
+        sys.exit(1)
     sys.argv = [f"bumpscope {name}", *arguments[1:]]
     execute(getattr(module, name))

@@ -117,6 +117,10 @@ def execute(command: Callable[..., None]) -> None:
     except Exception as error:
         if isinstance(error, FileError) or type(error).__name__ in fixable:
             message = str(error)
+        elif "C++ compiler" in str(error):
+            message = (
+                "training.compile: needs a C++ compiler; install one, name it in CXX, or leave out training.compile"
+            )
         elif isinstance(error, OSError) and error.errno in NO_ROOM and error.filename:
             message = str(unwritable(error.filename, error))
         elif (memory := _out_of(error)) is not None:

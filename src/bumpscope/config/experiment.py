@@ -141,7 +141,7 @@ class Config(Section):
         return raw
 
     def in_force(self) -> str:
-        """The configuration as JSON, without what the report does not show: where and how it runs, and `sensitivity`."""
+        """The configuration as JSON, without where and how it runs and `sensitivity`, which the report leaves out."""
         left_out = {"output", "device", "runs_per_job", "check_disk", "sensitivity"}
         return self.model_dump_json(indent=2, exclude=left_out, exclude_none=True)
 
