@@ -18,7 +18,13 @@ from bumpscope.config.plan import describe, notes
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
 from bumpscope.config.variants import readings
-from bumpscope.store.files import FileError, atomic_path, knows_no_locks, normal_path, unwritable
+from bumpscope.store.files import (
+    FileError,
+    atomic_path,
+    knows_no_locks,
+    normal_path,
+    unwritable,
+)
 from bumpscope.store.lineage import Lineage, all_targets, figures, grid
 from bumpscope.store.provenance import declared
 

@@ -122,7 +122,7 @@ class Lineage:
             reads = dict.fromkeys(["runs", *declared(f"show.figures.{name}", "READS")])
             made = tuple(f"figures/{name}.{kind}" for kind in ("png", "pdf", "csv"))
             pictures += [made[0], made[2]]
-            modules = ("commands.figure", f"show.figures.{name}")
+            modules: tuple[str, ...] = ("commands.figure", f"show.figures.{name}")
             yield Job("figure", name, partial(dict, figure=name), modules, tuple(self.files(*reads)), made)
         yield self._job("animation", files=("figures/manifold.gif",))
         yield self._job("explorer", files=("explorer.html",))
