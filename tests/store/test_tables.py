@@ -97,9 +97,11 @@ def test_the_file_says_what_it_is(written):
         "table": "dataset",
         "version": __version__,
         "run": "balanced-seed0",
+        "config": '{"key":1}',
         "settings": META["settings"],
+        "code": META["code"],
     }
-    assert len(metadata["settings"]) == 16
+    assert len(metadata["settings"]) == len(metadata["code"]) == 16
 
 
 def test_row_groups_follow_each_other_and_can_be_selected(path):
@@ -415,9 +417,9 @@ def test_provenance_stands_for_everything_upstream_and_nothing_else(tmp_path):
 
 
 def test_the_order_of_inputs_does_not_matter_and_their_number_does(tmp_path):
-    for name in "ab":
-        write_table("losses", tmp_path / name, loss_rows(), provenance({"name": name}))
-    a, b = tmp_path / "a", tmp_path / "b"
+    a, b = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    for path in (a, b):
+        write_table("losses", path, loss_rows(), provenance({"name": path.stem}))
     assert settings_of({}, a, b) == settings_of({}, b, a)
     assert len({settings_of({}, a), settings_of({}, b), settings_of({}, a, b), settings_of({})}) == 4
 

@@ -141,7 +141,7 @@ class Run:
             TableError: when the table is missing or broken, or the selected rows differ in length.
         """
         path = self.path(table)
-        if not path.exists():
+        if table in self._left_over or not path.exists():
             raise missing(self._root, table, path=str(self.info["path"]), dataset=self.dataset)
         return read_block(table, path, column, filters, self.name)
 
