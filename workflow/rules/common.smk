@@ -214,7 +214,7 @@ def note_planned_trainings():
     planned = [
         {
             "settings": step_settings(run_of(job.wildcards), "train"),
-            "dataset": job.input.dataset,
+            "dataset": str(job.input[0]),
             "state": state_of(job.wildcards),
         }
         for job in workflow.dag.needrun_jobs()
