@@ -16,7 +16,10 @@ from recorded_steps import operations
 from small_trainings import TRAINING, trainer
 
 CASES = [
-    *[(reference, "v", "float32") for reference in ("none", "factorised", "gated", "equal_resolution")],
+    *[
+        (reference, "v", "float32")
+        for reference in ("none", "factorised", "gated", "equal_resolution", "own_resolution")
+    ],
     ("none", "epsilon", "bfloat16"),
 ]
 
@@ -73,7 +76,7 @@ def test_every_number_of_a_training_is_that_of_a_plain_loop(reference, predictio
     assert one.log.losses == [np.mean(row) for row in rows]
 
 
-@pytest.mark.parametrize("reference", ["none", "factorised", "gated", "equal_resolution"])
+@pytest.mark.parametrize("reference", ["none", "factorised", "gated", "equal_resolution", "own_resolution"])
 def test_what_is_computed_reads_no_number_back_and_draws_nothing(reference):
     one = trainer(reference)
     while one.step < TRAINING.steps:

@@ -56,7 +56,7 @@ def recorded(monkeypatch):
     return start
 
 
-@pytest.mark.parametrize("reference", ["none", "factorised", "gated", "equal_resolution"])
+@pytest.mark.parametrize("reference", ["none", "factorised", "gated", "equal_resolution", "own_resolution"])
 def test_recorded_steps_give_the_bits_of_steps_taken_one_by_one(recorded, tmp_path, reference):
     plain, other = static(reference), static(reference)
     while plain.step < TRAINING.steps:
