@@ -310,7 +310,7 @@ def test_a_configuration_that_was_altered_is_told(results):
 
 
 def test_a_time_that_was_cut_off_does_not_stop_the_report(results, caplog):
-    for name, content in (("whole", "s\n3\n"), ("empty", ""), ("cut", "h:m"), ("words", "s\nsoon\n")):
+    for name, content in (("train", "s\n3\n"), ("empty", ""), ("cut", "h:m"), ("words", "s\nsoon\n")):
         path = results / f"benchmarks/{name}/small-seed0.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from bumpscope.commands import train
+from bumpscope.denoise.assignment import hold
 from bumpscope.show import style
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.files import FileError, atomic_path
@@ -162,4 +162,4 @@ def test_a_read_only_folder_is_told_in_a_line(disk):
 def test_a_training_whose_state_cannot_be_kept_is_told_in_a_line(disk):
     disk.make_read_only()
     with pytest.raises(FileError, match=r"/state: cannot be written \(Read-only file system\); check the folder"):
-        train._hold(disk.path / "state", "small-seed0")
+        hold(disk.path / "state", "small-seed0")

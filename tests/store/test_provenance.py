@@ -68,6 +68,7 @@ COMMON = {
     ),
     "config.training",
     "store.files",
+    "store.foreign",
     "store.headers",
     "store.manifest",
     "store.origin",
@@ -84,7 +85,9 @@ CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisati
 CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *BUMPS}
 CLOSURES = {
     "dataset": BUMPS,
-    "train": NETWORK | {"denoise.flat", "denoise.trainer", "store.foreign", "store.machine"},
+    "train": NETWORK
+    | {f"denoise.{name}" for name in ("assignment", "flat", "loop", "together", "trainer")}
+    | {"store.machine"},
     "generate": GENERATION,
     "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
     "interventions": NETWORK
@@ -312,13 +315,13 @@ def test_docstrings_and_comments_in_every_module_and_the_version_change_nothing(
 
 
 def test_messages_of_the_trainer_change_nothing(copy):
-    copy.replace("denoise/trainer.py", "resumed at step", "going on from step")
-    copy.replace("denoise/trainer.py", "is of another training", "belongs to another training")
+    copy.replace("denoise/loop.py", "resumed at step", "going on from step")
+    copy.replace("denoise/loop.py", "is of another training", "belongs to another training")
     assert copy.changed() == set()
 
 
 def test_a_constant_of_the_trainer_changes_training_only(copy):
-    copy.edit("denoise/trainer.py", lambda text: re.sub(r"(?m)^([A-Z_]+) = (\d)", r"\1 = 7\2", text, count=1))
+    copy.edit("denoise/loop.py", lambda text: re.sub(r"(?m)^([A-Z_]+) = (\d)", r"\1 = 7\2", text, count=1))
     assert copy.changed() == {"commands.train"}
 
 

@@ -86,7 +86,10 @@ def test_what_is_written_comes_back(written):
 def test_images_are_fixed_size_lists_of_float32_and_columns_carry_unit_and_meaning(written):
     schema = pq.read_schema(written)
     assert schema.field("image").type == pa.list_(pa.float32(), 16)
-    assert schema.field("mu_x").metadata == {b"unit": b"px", b"description": b"centre, x (column)"}
+    assert schema.field("mu_x").metadata == {
+        b"unit": b"px",
+        b"description": b"centre, x (column); empty for a stripe along x",
+    }
     assert schema.names == TABLES["dataset"].names
     assert pq.read_metadata(written).row_group(0).column(0).compression == "ZSTD"
 

@@ -48,7 +48,8 @@ def with_edited(modules):
 
     @cache
     def edited(module):
-        return code_fingerprint(module) + ("edited" if closure(module) & set(modules) else "")
+        used = closure(module.partition(":")[0].removeprefix("bumpscope."))
+        return code_fingerprint(module) + ("edited" if used & set(modules) else "")
 
     return patch.object(origin, "code_fingerprint", edited)
 

@@ -10,8 +10,9 @@ TRAININGS = [
 
 for number, (steps, datasets) in enumerate(CHECKPOINT_SETS.items()):
 
-    # Training of one run; a job may take other runs along, whose jobs then have nothing left to train. What a killed training resumes from lies outside the declared outputs, which Snakemake
-    # deletes before a job; it is kept until a whole workflow has ended well.
+    # Training of one run; a job may take other runs along, whose jobs then have nothing left to train. What a killed
+    # training resumes from lies outside the declared outputs, which Snakemake deletes before a job; it is kept until a
+    # whole workflow has ended well.
     rule:
         name:
             TRAININGS[number]

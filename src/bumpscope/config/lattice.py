@@ -77,7 +77,9 @@ class Drawing(Section):
     image_size: int = Field(
         16, ge=8, le=256, multiple_of=8, description="side of the square image, px; divisible by 8, for three halvings"
     )
-    sigma: float = Field(1.0, gt=0.0, description="standard deviation of a bump, px; from 0.5 to image_size / 4")
+    sigma: float = Field(
+        1.0, gt=0.0, le=64.0, description="standard deviation of a bump, px; from 0.5 to image_size / 4"
+    )
     margin: float | None = Field(
         None, ge=0.0, description="px without centres at each edge; default: 2 sigma on a plane, 0 on a torus"
     )

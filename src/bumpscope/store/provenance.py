@@ -193,7 +193,7 @@ def _is_message(node: ast.stmt) -> bool:
         return False
     if isinstance(node.value, ast.Call):
         owner, name = _called(node.value)
-        return (owner == "log" and name in LOGGING) or (owner, name) == ("", "report")
+        return (owner == "log" and name in LOGGING) or (name == "report" and owner in ("", "self"))
     return _is_text(node.value)
 
 
