@@ -432,8 +432,9 @@ def test_a_command_that_cannot_be_imported_says_so_in_its_log(tmp_path, monkeypa
     def fail(name):
         raise ImportError(f"no {name}")
 
+    monkeypatch.setattr(sys, "argv", ["bumpscope", "--log", str(tmp_path / "one.log"), "plan"])
     monkeypatch.setattr(cli.importlib, "import_module", fail)
-    monkeypatch.setattr("sys.argv", ["bumpscope", "--log", str(tmp_path / "one.log"), "plan"])
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a process of its own
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     assert "ImportError: no bumpscope.commands.plan" in (tmp_path / "one.log").read_text()

@@ -12,9 +12,9 @@ from interrupted_runs import checksums
 from workflow import command, copy_project, jobs, planned, snakemake
 
 FAKE_GPUS = Path(__file__).parents[1] / "support" / "fake_gpus"
-# Six runs of two shapes, trained in moments.
+# Four runs of two shapes, trained in moments.
 GRID = {
-    "seeds": [0, 1, 2],
+    "seeds": [0, 1],
     "datasets": {
         "small": {"image_size": 8, "sigma": 1.0, "margin": 2.0},
         "large": {
@@ -30,7 +30,7 @@ GRID = {
     "training": {"steps": 20, "batch_size": 4, "warmup_steps": 2, "checkpoints": [0, 20]},
     "probe": {"checkpoints": [0]},
 }
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 
 
 def targets(seeds=SEEDS) -> list[str]:
@@ -39,17 +39,17 @@ def targets(seeds=SEEDS) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, str]:
-    """A project whose six runs were trained on two GPUs, three at a time, and what was told."""
+    """A project whose four runs were trained on two GPUs, two at a time, and what was told."""
     project = copy_project(tmp_path_factory.mktemp("runs-per-job") / "project")
     (project / "grid.yaml").write_text(yaml.safe_dump(GRID), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(FAKE_GPUS), "TMPDIR": str(project.parent)}
-    words = [*targets(), "--cores", "8", "--resources", "gpu=2", "--config", "runs_per_job=3"]
+    words = [*targets(), "--cores", "8", "--resources", "gpu=2", "--config", "runs_per_job=2"]
     done = subprocess.run(
         command(*words, preset="grid.yaml"), cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     logs = sorted((project / "results/logs/train").glob("*.log"))
-    assert len(logs) == 6
+    assert len(logs) == 4
     return project, "".join(path.read_text(encoding="utf-8") for path in logs)
 
 
@@ -61,7 +61,7 @@ def test_each_run_is_trained_once_by_jobs_that_train_runs_of_one_shape(trained):
     ]
     assert max(map(len, batches)) > 1
     assert all(len({run.partition("-")[0] for run in batch}) == 1 for batch in batches)
-    assert len(re.findall(r"step 20 of 20", told)) == 6
+    assert len(re.findall(r"step 20 of 20", told)) == 4
 
 
 def test_no_two_jobs_hold_one_gpu_at_a_time(trained):
@@ -79,11 +79,11 @@ def test_no_two_jobs_hold_one_gpu_at_a_time(trained):
 
 def test_runs_trained_one_a_job_have_the_same_bytes(trained):
     project, _ = trained
-    words = [target.replace("results/", "alone/") for target in targets()]
+    words = [target.replace("results/", "alone/") for target in targets(SEEDS[1:])]
     done = snakemake(project, *words, "--config", "output=alone", "device=cpu", preset="grid.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    found = checksums(project / "results")
-    assert len(found) >= 6 * 3 and found == checksums(project / "alone")
+    found = checksums(project / "alone")
+    assert len(found) >= 2 * 3 and found.items() <= checksums(project / "results").items()
 
 
 @pytest.mark.parametrize("number", ["auto", "1", "8"])
