@@ -266,6 +266,7 @@ def outside(folder: Path) -> dict[str, str]:
     return os.environ | {"TMPDIR": str(folder), "PYTHONPATH": package}
 
 
+@pytest.mark.slow
 def test_two_jobs_of_snakemake_at_a_time_have_a_gpu_each(tmp_path):
     (tmp_path / "holder.py").write_text(HOLDER, encoding="utf-8")
     (tmp_path / "Snakefile").write_text("import sys\n" + RULES, encoding="utf-8")

@@ -393,6 +393,7 @@ def varied(experiment: tuple[Path, float]) -> Iterator[tuple[Path, str]]:
         (project / "results" / name).unlink()
 
 
+@pytest.mark.slow
 def test_sensitivity_trains_nothing_and_prints_what_it_writes(varied: tuple[Path, str]) -> None:
     project, told = varied
     assert jobs(told) == {"vary": 4, "sensitivity": 1}
@@ -410,6 +411,7 @@ def test_sensitivity_trains_nothing_and_prints_what_it_writes(varied: tuple[Path
         assert len(read_table(name, path))
 
 
+@pytest.mark.slow
 def test_read_as_configured_a_run_shows_exactly_what_it_shows_in_the_experiment(varied: tuple[Path, str]) -> None:
     results = varied[0] / "results"
     first = readings(load(varied[0] / "config.yaml", varied[0] / "workflow/presets/tiny.yaml")).readings[0]
@@ -432,6 +434,7 @@ def test_read_as_configured_a_run_shows_exactly_what_it_shows_in_the_experiment(
     pd.testing.assert_frame_equal(judged[shared], own[shared])
 
 
+@pytest.mark.slow
 def test_another_level_reruns_just_what_it_needs(varied: tuple[Path, str]) -> None:
     project, _ = varied
     assert planned(project, "sensitivity") == {}

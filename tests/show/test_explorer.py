@@ -217,7 +217,9 @@ def four(tmp_path_factory) -> Results:
     return write_explored(folder, datasets={"a": BALANCED, "b": BALANCED}, seeds=(0, 1), samples=100)
 
 
-@pytest.mark.parametrize("room", [120_000, 400_000, 2_000_000])
+@pytest.mark.parametrize(
+    "room", [120_000, pytest.param(400_000, marks=pytest.mark.slow), pytest.param(2_000_000, marks=pytest.mark.slow)]
+)
 def test_the_page_stays_within_its_limit_and_says_what_it_leaves_out(four, room):
     results = four
     fixed = len(whole_page(results)[0].encode()) - sum(

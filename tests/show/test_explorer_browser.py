@@ -525,6 +525,7 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(visit, file):
     assert nameless == []
 
 
+@pytest.mark.slow
 def test_it_fits_a_phone_and_pictures_are_kept(visit, file):
     seen = Explorer(visit, file, size="phone")
     assert seen.visit.overflow() == 0

@@ -136,8 +136,9 @@ POOR: dict[str, dict] = {
 }  # fmt: skip
 
 
-# One with many panels takes half a minute.
-CASES = [pytest.param(case, marks=pytest.mark.slow) if case.startswith("many") else case for case in POOR]
+# These take half a minute together, those with many panels as long again.
+SLOW = ("many datasets and layers", "step 0 alone", "a long training")
+CASES = [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in POOR]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -78,7 +78,11 @@ POOR: dict[str, dict] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", POOR)
+SLOW = ("many, with long names", "no timestep of all datasets")
+CASES = [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in POOR]
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
 def test_poor_experiments_are_drawn_or_said_to_be_poor(case, tmp_path):
     keys = {"seeds": (0,), "steps": (0, 450, 600, 800, 1500), "samples": 8, "without": BARE} | POOR[case]

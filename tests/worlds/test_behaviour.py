@@ -102,7 +102,10 @@ def test_without_noise_each_of_several_bumps_is_found_within_a_hundredth_of_a_pi
         assert np.allclose(found[columns, 2:], truth[rows, 2:], atol=0.02)
 
 
-@pytest.mark.parametrize("name", ["plane", "to the edge", "torus"])
+@pytest.mark.parametrize(
+    "name",
+    ["plane", pytest.param("to the edge", marks=pytest.mark.slow), pytest.param("torus", marks=pytest.mark.slow)],
+)
 def test_the_position_error_is_within_a_fifth_of_the_cramer_rao_bound(name):
     lattice = LATTICES[name]
     generator = np.random.default_rng(5)
