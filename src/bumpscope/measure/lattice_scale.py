@@ -56,7 +56,7 @@ def on_lattice_scale(images: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     right |= {f"right_{axis}": shaped & (own <= CLOSE[-1]) for axis, own in zip("xy", off, strict=True)}
     near = single & (farthest <= 1)
     along, square = (
-        np.where(near, np.sum([a * b for a, b in zip(one, requested, strict=True)], axis=0), 0.0)
+        np.sum([np.where(near, a, 0.0) * b for a, b in zip(one, requested, strict=True)], axis=0)
         for one in (drawn, requested)
     )
     return pd.DataFrame(right, images.index).astype("float64").assign(split=split, along=along, square=square)
