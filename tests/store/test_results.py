@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from bumpscope.store import tables
 from bumpscope.store.checkpoints import save_tensors
 from bumpscope.store.files import FileError
 from bumpscope.store.results import Results, in_network_order
+from bumpscope.store.run import Run
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import UnknownName, matching
 from bumpscope.store.summary import spans
@@ -310,8 +312,33 @@ def test_vectors_go_with_their_rows(runs: Results) -> None:
     assert vectors.shape == (SAMPLES, 4) and vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors[:, 1], rows["sample"])
     assert set(vectors[:, 0]) == {900}
-    with pytest.raises(TableError, match="select one layer"):
+
+
+def test_vectors_that_do_not_compare_are_refused(runs: Results) -> None:
+    run = runs["balanced-seed0"]
+    with pytest.raises(ValueError, match=r"layer: vectors of several do not compare; choose one of down3, up1"):
         run.vectors(step=900)
+    several = pd.DataFrame({"layer": "up1", "t": 239, "noise": ["own", "shared"]})
+    with (
+        patch.object(Run, "table", lambda *_, **__: several),
+        pytest.raises(ValueError, match=r"noise: .* one of own, shared"),
+    ):
+        run.vectors(step=900, layer="up1", t=239)
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"step": 901}, "no step in latents of balanced-seed0 901; there are: 0, 900"),
+        ({"step": 900, "layer": "up3"}, r"no layer .* 'up3' \(did you mean up1\?\); there are: down3, up1"),
+        ({"t": 3}, "no t .* 3; there are: .*239"),
+    ],
+)
+def test_a_value_that_no_vector_has_is_told_with_those_there_are(runs: Results, where: dict, told: str) -> None:
+    with pytest.raises(UnknownName, match=told):
+        runs["balanced-seed0"].vectors(**where)
+    with pytest.raises(UnknownName, match="no step in samples of balanced-seed0 5; there are: 0, 900"):
+        runs["balanced-seed0"].images(step=5)
 
 
 def test_a_network_is_that_of_its_checkpoint(runs: Results) -> None:
@@ -413,7 +440,7 @@ def test_the_folder_may_be_left_after_opening(folder: Path, monkeypatch: pytest.
         (lambda runs: runs.sensitivity, TableError, "is missing; made by `snakemake sensitivity`"),
         (lambda runs: runs.behaviour, TableError, "behaviour.parquet: is missing; run the workflow"),
         (lambda runs: runs["torus", 0].behaviour, TableError, "torus/seed=0/behaviour.parquet: is missing; run the"),
-        (lambda runs: runs["torus", 0].images(step=5), TableError, "no row of image that fits the selection"),
+        (lambda runs: runs["torus", 0].images(step=5), UnknownName, "no step in samples of torus-seed0 5; there"),
         (lambda runs: runs.table("samples", ["mux"]), UnknownName, r"no plain column of samples 'mux' \(did"),
         (lambda runs: runs.table("samples", ["image"]), UnknownName, "no plain column of samples 'image'"),
         (lambda runs: runs.table("samples", stp=3), UnknownName, r"no column of samples 'stp' \(did you mean step\?\)"),

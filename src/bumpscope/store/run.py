@@ -12,7 +12,7 @@ import pandas as pd
 
 from bumpscope.config.steps import Train
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
-from bumpscope.store.selection import UnknownName, chosen_columns, condition, judged, unknown
+from bumpscope.store.selection import UnknownName, as_list, chosen_columns, condition, judged, unknown
 from bumpscope.store.tables import TableError, read_block, read_checkpoint_metadata, read_table
 
 # Columns that tell the runs of an experiment apart, and their dtypes.
@@ -119,20 +119,30 @@ class Run:
 
         Args:
             table: ``samples`` for the generated images, ``dataset`` for the images of its lattice.
+
+        Raises:
+            UnknownName: for a step, or another value, that no row has.
         """
-        rows = condition(table, judged(table, self.weights) | where, filters)
-        pixels = self.block(table, _column(table, IMAGE), rows)
+        pixels = self._selected(table, IMAGE, filters, where)
         size = int(self.info["image_size"])
         return pixels.reshape(len(pixels), size, size)
 
     def vectors(self, *, filters: Any = None, **where: Any) -> np.ndarray:
         """Activations, shape (n, channels x rows x columns), float32; one for each row of ``run.latents``.
 
-        Layers differ in length, so select one; comparable rows have one step, t and noise:
-        ``run.vectors(step=1600, layer="down3", t=239, noise="own")``.
+        Those of several layers, t or noises do not compare, so select one of each:
+        ``run.vectors(step=1200, layer="halved3", t=39, noise="own")``.
+
+        Raises:
+            UnknownName: for a step, or another value, that no row has.
+            ValueError: for rows of several layers, t or noises.
         """
-        rows = condition("latents", judged("latents", self.weights) | where, filters)
-        return self.block("latents", _column("latents", VECTOR), rows)
+        found = self.table("latents", ["layer", "t", "noise"], filters=filters, **where)
+        for column in found:
+            if len(there := found[column].unique()) > 1:
+                listed = ", ".join(str(value) for value in sorted(there))
+                raise ValueError(f"{column}: vectors of several do not compare; choose one of {listed}")
+        return self._selected("latents", VECTOR, filters, where)
 
     def block(self, table: str, column: str, filters: Any = None) -> np.ndarray:
         """An image or vector column of one of its tables, shape (rows, numbers), float32.
@@ -144,6 +154,23 @@ class Run:
         if table in self._left_over or not path.exists():
             raise missing(self._root, table, path=str(self.info["path"]), dataset=self.dataset)
         return read_block(table, path, column, filters, self.name)
+
+    def _selected(self, table: str, kind: str, filters: Any, where: dict[str, Any]) -> np.ndarray:
+        rows = condition(table, judged(table, self.weights) | where, filters)
+        try:
+            return self.block(table, _column(table, kind), rows)
+        except TableError:
+            if where and self._files(table):
+                self._check_values(table, where)
+            raise
+
+    def _check_values(self, table: str, where: dict[str, Any]) -> None:
+        there = self.table(table, list(where))
+        for column, wanted in where.items():
+            for value in as_list(wanted):
+                if value is not None and value not in set(there[column]):
+                    known = sorted(there[column].dropna().unique())
+                    raise UnknownName(unknown(f"{column} in {table} of {self.name}", value, known))
 
     @property
     def checkpoints(self) -> list[int]:
