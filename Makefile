@@ -37,7 +37,7 @@ reference: environment
 docs: environment
 	$(BIN)/mkdocs build --quiet --strict
 
-# Every instrument on data whose answer is known: half an hour on two cores, written to docs/.
+# Every instrument on data whose answer is known: fifty minutes on two cores, written to docs/.
 ground-truth: environment
 	for name in effects behaviour clouds; do $(BIN)/python validation/measure_$$name.py; done
 	$(BIN)/python validation/ground_truth_page.py

@@ -18,7 +18,7 @@ TABLES = ("effects", "effects-large", "behaviour-counts", "behaviour-positions",
 DIMENSIONS = {"dimension_mada": "manifold-adaptive", "dimension_mle": "maximum likelihood"}
 INTRODUCTION = """\
 Every instrument of the workflow is tried here on data whose answer is known by construction. `make ground-truth` takes
-forty minutes on two cores, measures everything again and rewrites this page from the tables in `validation/results`.
+fifty minutes on two cores, measures everything again and rewrites this page from the tables in `validation/results`.
 Targets and accepted errors are in `validation/judgements.py` and `validation/known_values.py`. Brackets hold 95%
 intervals (Clopper and Pearson)."""
 CLOUDS = """\
