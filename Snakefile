@@ -57,6 +57,7 @@ onsuccess:
     forget_finished_states()
     if Path(OUT, "report.html").exists():
         print(f"Done. The report is {OUT}/report.html", file=sys.stderr)
+    tell_figures_not_drawn()
 
 
 onerror:

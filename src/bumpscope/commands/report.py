@@ -12,7 +12,10 @@ from bumpscope.commands.interface import execute, log
 from bumpscope.commands.runs import of_settings
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import ConfigError, validate
+from bumpscope.config.plan import planned_cost, sensitivity_seconds
 from bumpscope.config.steps import Train
+from bumpscope.judge.remedies import A_SEED, EXPERIMENT, SENSITIVITY
+from bumpscope.judge.wording import number
 from bumpscope.show.report.page import build
 from bumpscope.store.files import CURE, FileError, atomic_path, first_line
 from bumpscope.store.lineage import configuration_digest, figures
@@ -37,7 +40,7 @@ def report(
     read = [*results.files(*READS), *(path for path in pictures if path.exists()), settings]
     modules = ("commands.report", *(f"show.figures.{name}" for name in figures()))
     metadata = provenance({"configuration": configuration_digest(config)}, *read, code=modules)
-    page = build(results, folder / "figures", json.loads(config.in_force()), _facts(results))
+    page = build(results, folder / "figures", json.loads(config.in_force()), _facts(results), _costs(config))
     with described(metadata, output), atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -91,6 +94,20 @@ def _facts(results: Results) -> dict[str, str]:
         each = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
         facts["Minutes of all jobs, added up"] = f"{sum(seconds.values()) / 60:.0f} ({each})"
     return facts | {"Megabytes on disk": _disk(results)}
+
+
+def _costs(config: Config) -> dict[str, str]:
+    """What it is planned to take to know more; nothing where a denoiser would have to be built to know."""
+    if config.unknown_denoisers():
+        return {}
+    minutes = planned_cost(config.runs()).sum(axis=1)
+    seeds = pd.Series([run.dataset for run in config.runs()]).value_counts()
+    found = {
+        A_SEED: (minutes / seeds).sum(),
+        EXPERIMENT: minutes.sum(),
+        SENSITIVITY: sensitivity_seconds(config) / 60,
+    }
+    return {name: f"about {number(float(f'{value:.2g}'))} core-minutes" for name, value in found.items()}
 
 
 def _disk(results: Results) -> str:

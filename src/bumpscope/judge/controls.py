@@ -145,7 +145,7 @@ def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:
 
 def in_words(run: Mapping[Any, Any]) -> str:
     """The spacing and the skew of a run, a row of table ``runs``."""
-    spacing = f"dx {run['dx']:.3g}, dy {run['dy']:.3g}"
+    spacing = f"x {run['dx']:.3g} px, y {run['dy']:.3g} px"
     if run["skew_axis"] == "none":
         return spacing
     axes = {"both": "x and y"}.get(run["skew_axis"], run["skew_axis"])

@@ -11,6 +11,12 @@ from bumpscope.show import figures
 # In the order in which a reader needs them.
 TOPICS = ("Behaviour", "Phases", "Representation", "Imbalance", "Training")
 
+# The first figure of the report, and those that it shows with the claims; the others are its appendix.
+OPENING = "training_strip"
+MAIN = (
+    OPENING, "behaviour_mix", "places", "decodability", "event_order", "imbalance_curves", "prediction",
+)  # fmt: skip
+
 
 def names() -> list[str]:
     """Names of all figures, which are those of the modules that draw them; sorted."""

@@ -137,7 +137,8 @@ def outcome_shares(results: Results, run: str, steps: np.ndarray) -> np.ndarray:
     names = [f"share_{outcome}" for outcome in OUTCOMES]
     mix = rows.measured(results, names, run=run, split="seen", bin=None)
     shares = mix.pivot_table(index="step", columns="quantity", values="value")
-    return shares.reindex(steps).interpolate(limit_direction="both").fillna(0.0).to_numpy()
+    shares = shares.reindex(index=steps, columns=names)
+    return shares.interpolate(limit_direction="both").fillna(0.0).to_numpy()
 
 
 def spaced_by_change(steps: np.ndarray, shares: np.ndarray, count: int) -> list[int]:

@@ -3,9 +3,12 @@
 Each module of this package is a claim:
 
 - ``ID``, ``STATEMENT``: its name and what is claimed;
+- ``QUESTION``: the same as a plain question, to which support is a yes;
 - ``STATISTIC``: the number that it is judged by;
 - ``READS``: pairs of a table and which of its rows, as in :meth:`bumpscope.store.results.Results.table`;
 - ``FIGURES``: names of the figures that show it, the most telling first;
+- ``CAVEAT``: a sentence on what limits the verdict, whatever it is;
+- ``MORE``: quantity of a check -> what to run where it stands in the way of a verdict;
 - ``judge(data)``: the rule, a list of checks on :class:`bumpscope.judge.data.Data`.
 
 Rules that hold for all:
@@ -104,6 +107,14 @@ def evidence_table(judged: Mapping[str, Judged]) -> pd.DataFrame:
     return pd.DataFrame(table, columns=TABLES["evidence"].names)
 
 
+def checks_of(claim: str, evidence: pd.DataFrame | None) -> list[Check]:
+    """The checks of a claim, from the table ``evidence``."""
+    if evidence is None:
+        return []
+    names = [name for name in TABLES["evidence"].names if name != "claim"]
+    return [Check(**row) for row in evidence.loc[evidence["claim"] == claim, names].to_dict("records")]
+
+
 def paragraph(claim: Mapping[str, Any], evidence: pd.DataFrame | None) -> str:
     """The checks of a claim in words.
 
@@ -111,8 +122,4 @@ def paragraph(claim: Mapping[str, Any], evidence: pd.DataFrame | None) -> str:
         claim: a row of the table ``claims``.
         evidence: the table ``evidence``; without rows of the claim the reason stands for them.
     """
-    own = None if evidence is None else evidence[evidence["claim"] == claim["claim"]]
-    if own is None or own.empty:
-        return str(claim["reason"])
-    names = [name for name in TABLES["evidence"].names if name != "claim"]
-    return sentences(Check(**row) for row in own[names].to_dict("records"))
+    return sentences(checks_of(claim["claim"], evidence)) or str(claim["reason"])

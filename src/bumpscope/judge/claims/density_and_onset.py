@@ -15,6 +15,7 @@ from bumpscope.judge.density import Ladder, longest_ladders
 from bumpscope.judge.histories import histories
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.onsets import Onset, curves, fitted_onset
+from bumpscope.judge.remedies import CHECKPOINTS, LONGER, SPACINGS
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
     NEEDED,
@@ -29,12 +30,15 @@ from bumpscope.judge.verdicts import (
 )
 
 ID = "C4"
+QUESTION = "Do denser data bring structure earlier?"
 STATEMENT = "Denser data bring structure earlier, counted in optimiser steps (our choice)"
 STATISTIC = "slope of ln onset of structure (R² of either axis one half) against ln lattice spacing"
 # Up to 20 components: the label may lie beyond the third.
 R2 = {"quantity": "r2", "factor": ["x", "y"], "space": "raw", "label": "requested", "noise": "own"}
 READS: Reads = (("phases", {"judged": True}), ("metrics", R2))
 FIGURES = ("event_order",)
+CAVEAT = "The unit is our choice: counted in epochs, the slope is greater by construction."
+MORE = {"seeds": SPACINGS, "onsets that cannot be timed": CHECKPOINTS, "seeds with two onsets never reached": LONGER}
 
 # Below this slope halving the spacing saves less than 7% of the steps.
 FLAT_SLOPE = 0.1

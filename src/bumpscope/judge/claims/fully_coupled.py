@@ -8,13 +8,17 @@ from bumpscope.judge import pooling
 from bumpscope.judge.coupling import COUPLED
 from bumpscope.judge.data import Data
 from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
+from bumpscope.judge.remedies import IMBALANCE
 from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-fully-coupled"
+QUESTION = "Where the data favour one coordinate, are both still learnt at one pace?"
 STATEMENT = "With imbalanced data x and y are learnt at one pace: learning is fully coupled"
 STATISTIC = "coupling index by resolution, pooled over pairs of swapped datasets: 0 factorised, 1 coupled"
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
+CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."
+MORE = {"pairs that count": IMBALANCE}
 
 
 def judge(data: Data) -> Judged:

@@ -9,6 +9,7 @@ from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
 from bumpscope.judge.onsets import curves
+from bumpscope.judge.remedies import NEW_CENTRES
 from bumpscope.judge.verdicts import (
     ACCURATE,
     CONTRADICTS,
@@ -26,6 +27,7 @@ from bumpscope.judge.verdicts import (
 from bumpscope.measure.lattice_scale import QUANTITIES, RIGHT, YARDSTICKS
 
 ID = "C6"
+QUESTION = "Are positions and combinations that were never trained drawn right?"
 STATEMENT = (
     "Combinations of x and y never seen together (composition), and positions between lattice points (interpolation), "
     "are drawn right"
@@ -38,6 +40,8 @@ WHERE = {
 }
 READS: Reads = (("phases", {"judged": True}), ("metrics", WHERE))
 FIGURES = ("errors", "behaviour_mix")
+CAVEAT = "The worst kind of new centre decides, at the last checkpoint alone."
+MORE = {"seeds": NEW_CENTRES}
 
 # The share right may fall this far behind that on seen centres.
 SHORTFALL = 0.1

@@ -6,13 +6,17 @@ from bumpscope.judge import pooling
 from bumpscope.judge.coupling import FACTORISED
 from bumpscope.judge.data import Data
 from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
+from bumpscope.judge.remedies import IMBALANCE
 from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-not-factorised"
+QUESTION = "Where the data favour one coordinate, does that change when the other is learnt?"
 STATEMENT = "With imbalanced data x and y are not learnt each at its own pace: learning is not factorised"
 STATISTIC = "coupling index by resolution, pooled over pairs of swapped datasets: 0 factorised, 1 coupled"
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
+CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."
+MORE = {"pairs that count": IMBALANCE}
 
 
 def judge(data: Data) -> Judged:

@@ -13,6 +13,7 @@ from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
 from bumpscope.judge.onsets import curves
+from bumpscope.judge.remedies import INTERVENTIONS
 from bumpscope.judge.verdicts import (
     ACCURATE,
     CONTRADICTS,
@@ -27,6 +28,7 @@ from bumpscope.judge.verdicts import (
 )
 
 ID = "C3"
+QUESTION = "Does the model need an ordered representation to draw bumps in the right place?"
 STATEMENT = "An ordered representation is what high accuracy needs"
 STATISTIC = "share of the correct images that stay correct when a layer no longer tells the label"
 SEEN = {"quantity": "share_correct", "split": "seen", "bin": None}
@@ -35,6 +37,8 @@ LABELS = ["requested", "shuffled"]
 R2 = {"quantity": "r2", "factor": ["x", "y"], "space": "raw", "label": LABELS, "noise": "own"}
 READS: Reads = (("phases", {"judged": True}), ("metrics", SEEN), ("metrics", R2), ("interventions", {}))
 FIGURES = ("necessity", "decodability", "event_order")
+CAVEAT = "The verdict is about one layer; the label can enter again in later blocks."
+MORE = {"seeds": INTERVENTIONS}
 
 # A layer is needed where less than this share of the correct images stays correct without what tells the label.
 KEPT = 0.5

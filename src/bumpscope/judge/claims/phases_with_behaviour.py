@@ -9,6 +9,7 @@ from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import Boundary, boundary, by_seed
 from bumpscope.judge.intervals import t_interval
+from bumpscope.judge.remedies import CHECKPOINTS, LONGER
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
     NEEDED,
@@ -23,10 +24,13 @@ from bumpscope.judge.verdicts import (
 )
 
 ID = "C2"
+QUESTION = "Does each latent phase come with one behaviour of the model?"
 STATEMENT = "Each latent phase goes with one behaviour: several bumps, one in the wrong place, one in the right place"
 STATISTIC = "ln onset of the latent phase minus ln onset of the behaviour, at the boundary (B or C) further apart"
 READS: Reads = (("phases", {"judged": True}),)
 FIGURES = ("behaviour_mix", "phases")
+CAVEAT = "Onsets lie between two checkpoints, and are known no better."
+MORE = {"ln distance of checkpoints": CHECKPOINTS, "differences that are bounds": LONGER, "seeds": LONGER}
 
 # Onsets within this ratio of each other go together.
 TOGETHER = math.log(1.5)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from bumpscope.judge import claims
 from bumpscope.show import gallery
+from bumpscope.show.failures import why_not_drawn
 from bumpscope.store.files import CURE, FileError, first_line
 from bumpscope.store.schemas import TABLES
 
@@ -23,13 +24,14 @@ SHARPNESS = 1.5
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on the page; ``image``, a data URI, is empty where the figure has not been drawn."""
+    """A figure on the page: ``image``, a data URI, or the line ``absent``, which says why there is none."""
 
     name: str
     title: str
     caption: str
     finding: str = ""
     image: str = ""
+    absent: str = ""
     width: int = 0
     height: int = 0
 
@@ -63,16 +65,25 @@ def _named(of: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def picture(name: str, folder: Path) -> Picture:
-    """A figure from the files NAME.png and NAME.csv, if they are there."""
+    """A figure from the files NAME.png and NAME.csv, if they are there and have something to show."""
     module = gallery.figure(name)
     image, table = folder / f"{name}.png", folder / f"{name}.csv"
     title = gallery.title(module)
+
+    def without(reason: str) -> Picture:
+        return Picture(name, title, module.CAPTION, absent=reason)
+
     if not (image.exists() and table.exists()):
-        return Picture(name, title, module.CAPTION)
+        return without("This figure has not been drawn.")
+    if reason := why_not_drawn(table):
+        return without(f"This figure could not be drawn ({reason}); logs/figures/{name}.log has more.")
     content, (width, height) = _whole(image)
+    finding = _finding(module, table)
+    if finding == module.NOTHING:
+        return without(finding)
     uri = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     size = round(width / SHARPNESS), round(height / SHARPNESS)
-    return Picture(name, title, module.CAPTION, _finding(module, table), uri, *size)
+    return Picture(name, title, module.CAPTION, finding, uri, "", *size)
 
 
 def _whole(picture: Path) -> tuple[bytes, tuple[int, int]]:
