@@ -7,6 +7,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/start.smk"
+include: "workflow/rules/terminal.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/probes.smk"
@@ -51,6 +52,7 @@ onstart:
     check_room()
     forget_times_ahead()
     note_planned_trainings()
+    PROGRESS.plan()
 
 
 onsuccess:

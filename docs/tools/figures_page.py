@@ -23,7 +23,7 @@ folder: NAME.pdf (vector), NAME.png ({style.DPI} dpi) and NAME.csv (what is draw
   inch.
 - Colours are those of Okabe and Ito, and `viridis` for positions. Tests measure that they differ for the colour-blind
   and in grey, or that dashes or marks do.
-- The sentence at the top is computed from the CSV.
+- Findings are not in the pictures: `finding` computes them from the CSV, and the report shows them.
 
 ## In a notebook
 

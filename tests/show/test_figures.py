@@ -22,6 +22,7 @@ from bumpscope.show.figures import (
     phases,
     places,
     prediction,
+    training_strip,
     weights,
 )
 from bumpscope.store.results import Results
@@ -68,7 +69,8 @@ def test_a_figure_declares_what_it_is(name, selected):
     module = gallery.figure(name)
     assert gallery.title(module) and module.TOPIC in gallery.TOPICS
     assert module.WIDTH in (style.SINGLE, style.DOUBLE)
-    assert 10 < len(module.CAPTION.split()) <= 70
+    assert 10 < len(module.CAPTION.split()) <= 60
+    assert len(gallery.title(module).split()) <= 15
     assert set(module.READS) <= set(TABLES)
     assert list(selected[name].columns) == list(module.COLUMNS)
 
@@ -201,6 +203,30 @@ def test_areas_of_outcomes_fill_the_panel(selected):
     assert data.groupby(["run", "step"])["share"].sum().to_numpy() == pytest.approx(1)
     top = behaviour_mix.draw(data).axes[0].collections[-1].get_paths()[0].vertices[:, 1].max()
     assert top == pytest.approx(1)
+
+
+# One model in training
+
+
+def test_the_strip_shows_one_run_with_its_phases_and_outcomes_at_every_checkpoint(full, selected):
+    data = selected["training_strip"]
+    assert data["run"].nunique() == 1
+    view = manifold_view.manifold_view(full)
+    assert data["run"].iloc[0] == view.run.name and data["layer"].iloc[0] == view.layer
+    for part in ("latents", "behaviour", *training_strip.NAMES):
+        assert data.loc[data["part"] == part, "step"].tolist() == list(FEW_STEPS)
+    shares = data[data["part"].isin(training_strip.NAMES)].groupby("step")["value"].sum()
+    assert shares.to_numpy() == pytest.approx(1)
+    right = full.table("metrics", quantity="share_correct", split="seen", run=view.run.name, bin=None)
+    assert data.loc[data["part"] == "correct", "value"].tolist() == pytest.approx(right["value"].tolist())
+
+
+def test_the_strip_is_coloured_by_the_coordinate_that_is_told_worse_at_the_end(full, selected):
+    points = selected["training_strip"].query("part == 'point'")
+    last = points[points["step"] == points["step"].max()]
+    told = {axis: manifold_view.explained_variance(last, f"mu_{axis}", None) for axis in "xy"}
+    assert last["r2"].iloc[0] == pytest.approx(min(told.values()))
+    assert told[last["axis"].iloc[0]] == min(told.values())
 
 
 # Manifold

@@ -11,8 +11,11 @@ import pytest
 import synthetic_results
 from bumpscope import __version__
 from bumpscope.commands.figure import figure
+from bumpscope.judge import remedies
 from bumpscope.judge.claims import modules, paragraph
 from bumpscope.show import gallery
+from bumpscope.show.failures import failure
+from bumpscope.show.figures import onset_map
 from bumpscope.show.report import page, pictures
 from bumpscope.show.report.page import TABLES_OF_ALL_RUNS, build
 from bumpscope.store.results import Results
@@ -50,7 +53,7 @@ class Page(HTMLParser):
 
 
 # In the order in which the page has them.
-DRAWN = ("phases", "decodability", "behaviour_mix")
+DRAWN = ("training_strip", "decodability", "behaviour_mix", "phases")
 
 
 def drawn(root, *names):
@@ -95,7 +98,7 @@ def test_the_page_is_well_formed_and_refers_to_nothing_outside(html):
 
 def test_links_lead_to_what_the_workflow_makes_beside_the_page(html):
     links = {link["href"] for link in Page(html).of("a") if not link["href"].startswith("#")}
-    figures = {f"figures/{name}.{kind}" for name in pictures.figure_names() for kind in ("pdf", "png", "csv")}
+    figures = {f"figures/{name}.{kind}" for name in DRAWN for kind in ("pdf", "png", "csv")}
     tables = {TABLES[name].path for name in TABLES_OF_ALL_RUNS}
     runs = {"runs/NA/seed%3D0/", "runs/NA/seed%3D1/", "datasets/NA.parquet"}
     assert links == figures | tables | runs | {"explorer.html", "config.json"}
@@ -126,6 +129,34 @@ def test_a_figure_that_was_not_drawn_is_said_to_be_missing(html):
     assert Page(html).text.count("This figure has not been drawn.") == len(pictures.figure_names()) - len(DRAWN)
 
 
+def test_a_figure_without_data_is_a_line_and_one_that_could_not_be_drawn_says_why(tmp_path):
+    root = write_results(tmp_path, {"d": BALANCED}, (0,), (0, 600), samples=32)
+    folder = drawn(root, "onset_map", "loss")
+    pd.DataFrame(failure(KeyError("step\n<i>"))).to_csv(folder / "loss.csv", index=False)
+    page = Page(build(Results(root), folder, CONFIGURATION))
+    text = " ".join(page.text.split())
+    assert f"{gallery.title(onset_map)}: {onset_map.NOTHING}" in text
+    assert "Training loss: This figure could not be drawn (KeyError: 'step\\n<i>'); logs/figures/loss.log" in text
+    assert not page.of("img") and not page.of("i")
+
+
+def test_questions_are_answered_by_the_verdicts_and_what_would_tell_more_has_its_planned_cost(folder):
+    costs = {remedies.A_SEED: "about 7 core-minutes"}
+    page = Page(build(Results(folder), folder / "figures", CONFIGURATION, costs=costs))
+    text = " ".join(page.text.split())
+    asked, _, after = text.partition(modules()["C3"].QUESTION)
+    assert modules()["C1"].QUESTION in asked and after.startswith(" ✗ contradicted No. C3")
+    assert "Fewer than five seeds." in after and "seed of every dataset: about 7 core-minutes." in after
+
+
+def test_methods_tell_the_network_and_what_differs_between_datasets(tmp_path):
+    datasets = {"even": BALANCED, "finer": {"dx": 0.5, "dy": 1.0}}
+    root = write_results(tmp_path, datasets, (0,), (0,), samples=32)
+    text = " ".join(Page(build(Results(root), root / "figures", CONFIGURATION)).text.split())
+    assert "unet: 370000 parameters, 1000 timesteps" in text
+    assert "The datasets differ in spacing in x (px): 1, 0.5." in text and "finer x 0.5 px, y 1 px" in text
+
+
 def test_a_figure_stands_once_with_the_claim_that_begins_with_it_and_the_others_link_to_it(html):
     page = Page(html)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -133,16 +164,18 @@ def test_a_figure_stands_once_with_the_claim_that_begins_with_it_and_the_others_
     for name in pictures.figure_names():
         assert ids.count(name) == 1
     # The synthetic table has C1, C3 and one on coupling alone: what belongs to no other claim follows them.
-    assert (
-        ids.index("C1")
-        < ids.index("phases")
-        < ids.index("C3")
-        < ids.index("decodability")
-        < ids.index("C5-not-factorised")
-    )
-    assert (
-        ids.index("C5-not-factorised") < ids.index("coupling_index") < ids.index("others") < ids.index("behaviour_mix")
-    )
+    order = [
+        "training_strip",
+        "questions",
+        "C1",
+        "places",
+        "C3",
+        "decodability",
+        "C5-not-factorised",
+        "imbalance_curves",
+    ]
+    order += ["others", "behaviour_mix", "appendix", "coupling_index"]
+    assert [name for name in ids if name in order] == order and ids.index("phases") > ids.index("appendix")
     places = pictures.placed(modules())
     assert places["phases"] == "C1" and places["behaviour_mix"] == "C2" and places["event_order"] == "C4"
     assert pictures.placed(["C2", "C3"])["phases"] == "C2" and pictures.placed([]) == {}

@@ -70,7 +70,7 @@ class Run:
 
     def finished(self) -> Counter[str]:
         """How many jobs of each rule it has done."""
-        return Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", self.told(), flags=re.MULTILINE))
+        return Counter(re.findall(r"^\[\d+ of \d+, .*?\] (\w+): ", self.told(), flags=re.MULTILINE))
 
     def running(self) -> list[str]:
         """Logs of the jobs that run now, which name them: `train/plane-seed0`."""

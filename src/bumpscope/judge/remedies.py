@@ -27,7 +27,7 @@ CHECKPOINTS = Remedy(
     EXPERIMENT,
 )
 LONGER = Remedy("Train longer (`training.steps`), until every run has got there.", EXPERIMENT)
-SIGHT = Remedy(
+CLOSER_PROBES = Remedy(
     "Probe more images (`probe.samples`) at closer checkpoints before the latents are ordered, in five seeds at least.",
     EXPERIMENT,
 )

@@ -1,4 +1,4 @@
-"""The manifold forming: latents and images of one run, checkpoint by checkpoint, as a looping GIF."""
+"""The manifold forming: latents and images of one run as a looping GIF."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Latents (left, middle) and images (right) of one run over training, from the same requests and noise at each "
-    "checkpoint; colours: requested x and y; rings: requests; bar: scale, since the zoom follows the cloud. Below: "
-    "share of correct images and phases. Only checkpoints are measured; between them pale points move straight. Shown: "
-    "the seed and place of the first dataset that show the weaker coordinate best at the end."
+    "Latents (left, middle) and images (right) of one run, from the same requests and noise at each checkpoint; "
+    "colours: requested x and y; rings: requests; bar: scale. Below: share of correct images and phases. Between "
+    "checkpoints pale points move straight. Shown: the seed and place of the first dataset that show the weaker "
+    "coordinate best at the end."
 )
 TOPIC = "Representation"
 READS = ("embedding", "samples", "phases", "metrics", "runs")

@@ -138,6 +138,8 @@ def panels(
 
 def heading(figure: Figure, *lines: str) -> None:
     """Lines of text above the panels, wrapped to the figure's width; empty ones are left out."""
+    if not any(lines):
+        return
     width = (0.96 * figure.get_figwidth()) * 72
     text = "\n".join(wrapped(line, width) for line in lines if line)
     figure.suptitle(text, x=0.01, ha="left", fontsize=FONT_SIZE)

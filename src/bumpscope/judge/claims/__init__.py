@@ -111,8 +111,10 @@ def checks_of(claim: str, evidence: pd.DataFrame | None) -> list[Check]:
     """The checks of a claim, from the table ``evidence``."""
     if evidence is None:
         return []
-    names = [name for name in TABLES["evidence"].names if name != "claim"]
-    return [Check(**row) for row in evidence.loc[evidence["claim"] == claim, names].to_dict("records")]
+    own = evidence[evidence["claim"] == claim]
+    return [
+        Check(**{str(name): value for name, value in row.items() if name != "claim"}) for row in own.to_dict("records")
+    ]
 
 
 def paragraph(claim: Mapping[str, Any], evidence: pd.DataFrame | None) -> str:

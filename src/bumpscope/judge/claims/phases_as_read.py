@@ -12,7 +12,7 @@ from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, histories
 from bumpscope.judge.intervals import proportion_interval
-from bumpscope.judge.remedies import SIGHT
+from bumpscope.judge.remedies import CLOSER_PROBES
 from bumpscope.judge.verdicts import NEEDED, Bound, Check, Judged, count
 from bumpscope.measure.phases import BLIND
 
@@ -23,7 +23,7 @@ STATISTIC = "share of seeds whose latents pass A, B, C in order in UMAPs"
 READS: Reads = (("phases", {}),)
 FIGURES = ("phases_as_read", "contact_sheet")
 CAVEAT = "UMAP draws a circle like a sheet, and may tear an ordered one."
-MORE = {"seeds": SIGHT, "power: share of checkpoints before C with sight": SIGHT}
+MORE = {"seeds": CLOSER_PROBES, "power: share of checkpoints before C with sight": CLOSER_PROBES}
 
 # Share of the checkpoints before C at which a planted sheet in disorder must be seen.
 SIGHT = 0.8

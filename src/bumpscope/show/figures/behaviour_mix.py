@@ -59,7 +59,7 @@ def draw(data: pd.DataFrame) -> Figure:
         panel.set_ylabel("share of images" if style.is_first_column(panel) else "")
     handles = [Patch(facecolor=style.OUTCOMES[outcome], edgecolor="black", linewidth=0.4) for outcome in OUTCOMES]
     figure.legend(handles, list(OUTCOMES.values()), loc="outside lower left", ncols=4)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

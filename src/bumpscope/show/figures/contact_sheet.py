@@ -1,4 +1,4 @@
-"""UMAPs of the latents of one run over training, so that a reader can judge order by eye."""
+"""UMAPs of the latents of one run over training, to judge order by eye."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 
 CAPTION = (
-    "UMAP of the activations of one run, a point per generated image, coloured by requested x, then y, from small "
-    "(dark) to large (bright). Place, turn and shape mean nothing, only which colours lie together. Letter: phase as "
-    "read from UMAPs to three dimensions. Number: cross-validated R² of a linear regression on the UMAP, median of "
-    "three seeds. UMAP draws a surface even of noise: see step 0."
+    "UMAP of the activations of one run, a point per image, coloured by requested x, then y (dark: small). Only which "
+    "colours lie together means anything. Letter: phase as read from UMAPs to three dimensions. Number: cross- "
+    "validated R² of a linear regression on the UMAP, median of three seeds. UMAP draws a surface even of noise: see "
+    "step 0."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
@@ -97,7 +97,6 @@ def draw(data: pd.DataFrame) -> Figure:
             if number == 0:
                 panel.set_title(f"step {step}\n{panel.get_title(loc='left')}", fontsize=style.FONT_SIZE - 1.5, pad=2)
         lines[number][0].set_ylabel(f"{variant}\nby {axis}" if axis == "x" else f"by {axis}")
-    style.heading(figure, finding(data))
     return figure
 
 

@@ -18,9 +18,8 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Coupling index (0: each axis at its null's pace; 1: both together), 95% intervals, against spacing ratio or skew "
-    "exponent; plus: in steps, unchanged by a common delay. Band: 0.8 to 1.25. Beneath: gap of the pair, positive "
-    "where x of the dataset and y of its swapped one are late, 90% intervals; band: ±ln 1.1. Hollow: undetermined. "
-    "Arrow: beyond the axis. Of swapped pairs: the first."
+    "exponent; plus: in steps; band: 0.8 to 1.25. Beneath: gap of the pair, positive where x of the dataset and y of "
+    "its swapped one are late, 90% intervals; band: ±ln 1.1. Hollow: undetermined. Arrow: beyond the axis."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -138,7 +137,7 @@ def draw(data: pd.DataFrame) -> Figure:
     hollow = marks.mark({"color": style.GREY, "marker": "o"}, markerfacecolor="white")
     more = {"hollow: undetermined": hollow, "times in steps": marks.mark({"color": style.GREY, "marker": "+"})}
     marks.look_legend(figure, looks | more, ncols=4)
-    style.heading(figure, finding(data), note, "; ".join(f"{letter}: {name}" for name, letter in letters.items()))
+    style.heading(figure, note, "; ".join(f"{letter}: {name}" for name, letter in letters.items()))
     return figure
 
 

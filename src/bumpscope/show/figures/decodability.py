@@ -1,4 +1,4 @@
-"""How well the requested centre can be read from the latents, and how well it is drawn."""
+"""How well the requested centre is read from the latents, and drawn."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def draw(data: pd.DataFrame) -> Figure:
         panels[0].set_ylabel(f"{style.shortened(name)}\nR², or share of images")
         marks.label_ends(panels[-1], list(ends.values()))
     cut = f"Values below {LOWEST} are cut off." if scores["value"].min() < LOWEST else ""
-    style.heading(figure, finding(data), note_datasets, note_places, cut)
+    style.heading(figure, note_datasets, note_places, cut)
     return figure
 
 

@@ -15,10 +15,10 @@ from bumpscope.worlds.behaviour import distance
 from bumpscope.worlds.bumps import factors
 
 CAPTION = (
-    "Top: distance between drawn and requested centre, of the images with one bump at centres seen in training. "
-    "Bottom: fitted amplitude and width of that bump; a true one has 1 of both. Bands: central 50 % and 80 % of the "
-    "images, lines: medians; means over seeds, and thin medians of each. Dashed: tolerances; dotted: chance, the "
-    "median distance of two random centres."
+    "Images with one bump, at centres seen in training. Top: distance between drawn and requested centre. Bottom: "
+    "fitted amplitude and width; a true bump has 1 of both. Bands: central 50 % and 80 % of the images, lines: "
+    "medians; means over seeds, thin: each seed. Dashed: tolerances; dotted: chance, the median distance of two "
+    "random centres."
 )
 TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
@@ -101,7 +101,7 @@ def draw(data: pd.DataFrame) -> Figure:
     first_below.set(ylabel="amplitude, width / σ", ylim=(0, None))
     handles = [Patch(color=look["color"]) for look in LOOKS.values()]
     figure.legend(handles, ["distance", "amplitude", "width"], loc="outside lower left", ncols=3)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

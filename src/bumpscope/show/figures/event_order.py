@@ -99,7 +99,7 @@ def draw(data: pd.DataFrame) -> Figure:
         panel.set_title(name)
     style.plain_logarithm(axes[-1].xaxis)
     axes[-1].set_xlabel("optimiser step at half of the way (log scale)")
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

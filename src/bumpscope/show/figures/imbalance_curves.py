@@ -1,4 +1,4 @@
-"""How x and y are learnt where the data favour one of them, beside datasets that favour neither."""
+"""How x and y are learnt where the data favour one of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "How well the x and the y label are known in imbalanced datasets, px, at one timestep t; up is better. Pale: x and "
-    "y of their nulls, whose pace each axis would keep if learnt alone. Thick: mean over seeds; thin: each seed. Times "
-    "are compared at 3 px (dashed). Reference models come last; of two datasets with swapped axes the first is shown."
+    "How well the x and the y label are known in imbalanced datasets, px, at one timestep t; up is better. Pale: x "
+    "and y of their nulls, each axis' pace if learnt alone. Thick: mean over seeds; thin: each seed. Dashed: 3 px, "
+    "where times are compared. Reference models come last; of swapped pairs the first is shown."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -95,7 +95,7 @@ def draw(data: pd.DataFrame) -> Figure:
     style.plain_logarithm(axes[0].yaxis)
     looks = OWN | {f"{axis} of its null": look for axis, look in NULL.items()}
     marks.look_legend(figure, looks, ncols=4, handlelength=3)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

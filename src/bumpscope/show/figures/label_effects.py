@@ -1,4 +1,4 @@
-"""How much of the requested centre the denoiser uses, and what is left of its error."""
+"""How much of the requested centre the denoiser uses, and its other errors."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def draw(data: pd.DataFrame) -> Figure:
     for panel in axes[1:3]:
         style.plain_logarithm(panel.yaxis)
     marks.look_legend(figure, {WORDS[name]: look for name, look in EFFECTS.items()}, ncols=4, handlelength=3)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

@@ -16,10 +16,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Left: coupling index by resolution (95% interval) and own gap ln tau_x - ln tau_y of the dataset (90%, band ±ln "
-    "1.1); hollow: undetermined. Right: share of the variance between centres that is one part for x plus one for y "
-    "(1: additive), 95% t intervals; controls with shared noise: the same network, untrained (default weights), one "
-    "trained on permuted labels; and generated images. Outer right: parallelism, orthogonality."
+    "Left: coupling index by resolution (95% interval) and own gap ln tau_x - ln tau_y (90%, band ±ln 1.1); hollow: "
+    "undetermined. Right: additive share of the variance between centres (1: a part for x plus one for y), 95% t "
+    "intervals. Controls with shared noise: same network, untrained, trained on permuted labels; and generated "
+    "images. Outer right: parallelism, orthogonality."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -127,7 +127,7 @@ def draw(data: pd.DataFrame) -> Figure:
     looks |= {name: marks.mark(look, markerfacecolor="white") for name, look in CONTROLS.values()}
     looks |= {WORDS[metric]: marks.mark(look) for metric, look in SMALL.items()}
     marks.look_legend(figure, looks, ncols=4, columnspacing=1.0, handletextpad=0.2)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

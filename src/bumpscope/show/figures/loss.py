@@ -67,7 +67,7 @@ def draw(data: pd.DataFrame) -> Figure:
     style.plain_logarithm(axes.yaxis)
     _, ends = _ends(data)
     marks.label_ends(axes, [(ends[name], name, look) for name, look in looks.items()], gap=0.06)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

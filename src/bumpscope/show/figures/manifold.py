@@ -27,10 +27,10 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Top: a point per generated image, placed by the principal components of its activations, coloured by requested x, "
-    "then y. Checkpoints are aligned and seen from one side, where at the last x runs right and y down. R²: linear fit "
-    "of the request to both coordinates. Bottom: images from the same requests and noise; ring: request. Shown: seed "
-    "and place whose weaker R² ends highest."
+    "Top: a point per image, placed by the principal components of its activations, coloured by requested x, then y; "
+    "all seen from one side, where at the last checkpoint x runs right and y down. R²: linear fit to both "
+    "coordinates. Bottom: images of the same requests and noise; ring: request. Shown: seed and place whose weaker R² "
+    "ends highest."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
@@ -94,7 +94,6 @@ def draw(data: pd.DataFrame) -> Figure:
             panel.imshow(picture, cmap="gray", vmin=0, vmax=1)
             panel.plot(*requests_in_mosaic(data, shown, size).T, linestyle="", **style.REQUEST)
     pictures[0].set_ylabel("images")
-    style.heading(figure, finding(data))
     return figure
 
 

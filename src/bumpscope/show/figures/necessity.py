@@ -12,9 +12,8 @@ from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
     "Images of centres that nothing was fitted to. Left: blocks up to a layer get the request, later ones a centre "
-    "more than 4 px away; at the last layer all get the request (control). Right: the layer's code of the label is "
-    "removed, or that of another centre put in; an equally large random change (control); the layer at its mean. "
-    "Large marks: mean over seeds; small: each seed."
+    "more than 4 px away; last layer: control. Right: the layer's code of the label removed, or another put in; "
+    "controls: an equal random change, the layer at its mean. Large marks: mean over seeds; small: each seed."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
@@ -82,7 +81,7 @@ def draw(data: pd.DataFrame) -> Figure:
         left.set_xlabel("last layer with the request" if last else "")
         right.set_xlabel("layer" if last else "")
     marks.look_legend(figure, {line: {**look, "markersize": 4.5} for line, look in LOOKS.items()}, ncols=3)
-    style.heading(figure, finding(data), note, note_steps)
+    style.heading(figure, note, note_steps)
     return figure
 
 

@@ -20,9 +20,8 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Left, middle: step at which the x and the y label are known to 3 px, geometric mean over seeds, by lattice "
-    "spacing. Right: own gap of the dataset, ln tau_x/tau_y, negative where x is first; in brackets and without colour "
-    "where its 90% interval includes 0 or there is none. Hatched: not timed; white: not trained; black frames: "
-    "balanced. The datasets differ only in spacing."
+    "spacing. Right: own gap ln tau_x/tau_y, negative where x is first; in brackets where its 90% interval includes "
+    "0. Hatched: not timed; white: not trained; black frames: balanced. The datasets differ only in spacing."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -93,7 +92,7 @@ def draw(data: pd.DataFrame) -> Figure:
     if data["tau_x"].isna().any():
         hatched = Patch(facecolor="white", edgecolor=style.GREY, hatch="////")
         figure.legend([hatched], ["not timed"], loc="outside lower left")
-    style.heading(figure, finding(data), note_x, note_y)
+    style.heading(figure, note_x, note_y)
     return figure
 
 

@@ -98,7 +98,6 @@ def draw(data: pd.DataFrame) -> Figure:
         name: {**look, "markersize": 4.5, "linewidth": 0.8} for name, look in zip(names, LOOKS.values(), strict=True)
     }
     marks.look_legend(figure, looks, ncols=3, handlelength=3)
-    style.heading(figure, finding(data))
     return figure
 
 

@@ -11,10 +11,9 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Verdicts at each checkpoint (ticks). Latent, from geometry: A no structure, B a two-dimensional manifold in "
-    "disorder, C an ordered one, blind: one in disorder would not be seen. Behaviour, from outcomes: A several bumps "
-    "or none, B one in the wrong place, C one in the right place. ?: between these, as where latents are partly "
-    "ordered or images of several kinds. Verdicts reach halfway to the next checkpoints."
+    "Verdicts at each checkpoint (ticks). Latents: A no structure, B a two-dimensional manifold in disorder, C an "
+    "ordered one, blind: one in disorder would not be seen. Behaviour: A several bumps or none, B one in the wrong "
+    "place, C one in the right place. ?: between these, as where latents are partly ordered."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
@@ -64,7 +63,7 @@ def draw(data: pd.DataFrame) -> Figure:
     if roomy:
         marks.name_stretches(axes, drawn)
     marks.phase_legend(figure)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

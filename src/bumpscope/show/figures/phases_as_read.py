@@ -1,4 +1,4 @@
-"""Latent phases by the two rules, from geometry and as the paper reads UMAPs, at every place where both were read."""
+"""Latent phases by two rules: from geometry, and as the paper reads UMAPs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Latent verdict by two rules, a strip per seed: from geometry; and as the paper reads it, from UMAPs and linear "
-    "regression. A no structure, B a manifold in disorder, C an ordered one; hatched: none of "
-    "them; grey: a sheet in disorder would not have been seen. Last: other weights and shared noise at the first "
-    "place. Shown: the dataset read at the most places."
+    "Latent verdict by two rules, a strip per seed: from geometry; and from UMAPs and linear regression. A no "
+    "structure, B a manifold in disorder, C an ordered one; hatched: none of them; grey: a sheet in disorder would "
+    "not be seen. Last: other weights and shared noise at the first place. Shown: the dataset read at most places."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
@@ -67,7 +66,7 @@ def draw(data: pd.DataFrame) -> Figure:
         marks.phase_groups(axes, data[data["rule"] == rule], places, data["step"])
         axes.set_title(title)
     marks.phase_legend(figure)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Where a two-dimensional manifold in disorder lives: latent phases at every layer and timestep that was read."""
+"""Where a two-dimensional manifold in disorder lives: latent phases at every layer and timestep."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from bumpscope.store.results import Results, in_network_order
 CAPTION = (
     "Latent verdict (A no structure, B a manifold in disorder, C an ordered one, ? between these, blind: one in "
     "disorder would not be seen) at each layer and timestep t, a strip per seed; ticks: checkpoints. Images: the same "
-    "rule on the generated images, without a network; activations that only match it need not have learnt anything. "
-    "Behaviour: verdict from outcomes. Shown: the dataset read at the most places."
+    "rule without a network, a control. Behaviour: verdict from outcomes. Shown: the dataset read at most places."
 )
 TOPIC = "Representation"
 WIDTH = style.SINGLE
@@ -61,7 +60,7 @@ def draw(data: pd.DataFrame) -> Figure:
     figure, (axes,) = style.panels(1, 1, height, WIDTH)
     marks.phase_groups(axes, data, places, data["step"])
     marks.phase_legend(figure)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

@@ -13,10 +13,9 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Runs that differ only in what the network predicts: the noise (epsilon) or v. Left: share of correct images at "
-    "seen centres. Middle: use of the x label at one timestep. Right: residual error at the largest timestep, where "
-    "an error in the noise weighs most, relative to the best denoiser without labels (dashed). Thick: mean over seeds; "
-    "thin: each seed."
+    "Runs that differ only in whether the network predicts the noise (epsilon) or v. Left: share of correct images at "
+    "seen centres. Middle: use of the x label at one timestep. Right: residual error at the largest timestep, "
+    "relative to the best denoiser without labels (dashed). Thick: mean over seeds; thin: each seed."
 )
 TOPIC = "Training"
 WIDTH = style.DOUBLE
@@ -94,7 +93,7 @@ def draw(data: pd.DataFrame) -> Figure:
     counts = data.groupby("prediction")["run"].nunique()
     looks = {f"{name} (n = {count})": LOOKS[str(name)] for name, count in counts.items()}
     marks.look_legend(figure, looks, ncols=2, handlelength=3)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

@@ -23,8 +23,8 @@ from bumpscope.worlds.bumps import BINS
 
 CAPTION = (
     "Use of a label (0: ignored; 1: obeyed) at common, middle and rare positions, a third of the ranks each. Rows: x "
-    "by the bin of x; y by the bin of y; rare x by the bin of y, where a common y that helped would lift its curve. "
-    "Last: correct images at the last checkpoint, 95% t intervals. Datasets without skew are controls."
+    "by its bin; y by its bin; rare x by the bin of y, where a common y may help. Last: correct images at the last "
+    "checkpoint, 95% t intervals. Datasets without skew are controls."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -147,7 +147,7 @@ def draw(data: pd.DataFrame) -> Figure:
     looks = {name: {**look, "linewidth": WIDTHS[name]} for name, look in LOOKS.items()}
     looks |= {text: marks.mark({"color": style.BLACK, "marker": marker}) for text, marker in PANELS.values()}
     marks.look_legend(figure, looks, ncols=6, handlelength=2.6, columnspacing=1.2)
-    style.heading(figure, finding(data), note)
+    style.heading(figure, note)
     return figure
 
 

@@ -189,9 +189,9 @@ def finding(data: pd.DataFrame) -> str:
     for part in PHASES:
         passed = data.loc[data["part"] == part].sort_values("step")["phase"].tolist()
         order = [phase for k, phase in enumerate(passed) if k == 0 or phase != passed[k - 1]]
-        parts += [f"{part} pass {', '.join(order)}"] if order else []
+        parts += [f"phases of {part} {', '.join(order)}"] if order else []
     last = data["step"].max()
     right = cast("float", data.loc[(data["part"] == "correct") & (data["step"] == last), "value"].iloc[0])
-    parts.append(f"at step {int(last)} {right:.0%} of the images are right")
+    parts.append(f"{right:.0%} of the images right at step {int(last)}")
     where = f"{first['dataset']}, seed {int(first['seed'])}, {first['layer']}, t = {int(first['t'])}"
     return f"{where}: {'; '.join(parts)}."

@@ -1,4 +1,4 @@
-"""Raw and averaged weights side by side: by how much the moving average lags behind what training does."""
+"""Raw and averaged weights: how far the average lags behind training."""
 
 from __future__ import annotations
 
@@ -67,7 +67,6 @@ def draw(data: pd.DataFrame) -> Figure:
         style.step_axis(panel, data["step"].to_numpy())
     axes[0].set_ylabel("share, or effect")
     marks.look_legend(figure, {WORDS[name]: look for name, look in LOOKS.items()}, ncols=2, handlelength=3)
-    style.heading(figure, finding(data))
     return figure
 
 

@@ -144,7 +144,7 @@ def _datasets(runs: pd.DataFrame) -> list[dict[Any, Any]]:
     """A row a dataset: its first run's columns, and its seeds with their folders."""
     return [
         own.iloc[0].to_dict()
-        | {"folders": list(zip(own["seed"], own["path"], strict=True)), "in_words": in_words(own.iloc[0])}
+        | {"folders": list(zip(own["seed"], own["path"], strict=True)), "in_words": in_words(own.iloc[0].to_dict())}
         for _, own in runs.groupby("dataset", sort=False)
     ]
 
