@@ -74,6 +74,34 @@ def test_a_file_that_was_cut_off_is_made_again_without_being_deleted(project: Pa
     assert planned(project) == {}
 
 
+def test_a_figure_that_cannot_be_drawn_costs_no_other_and_the_workflow_fails_until_it_can(project: Path) -> None:
+    code, page = project / "src/bumpscope/show/figures/loss.py", project / "results/report.html"
+    right = code.read_text(encoding="utf-8")
+    before = checksums(project / "results", "*.png")
+    try:
+        drawing = "    if data.empty:\n        return style"
+        wrong = right.replace(drawing, f"    raise KeyError('planted')\n{drawing}", 1)
+        assert wrong != right
+        code.write_text(wrong, encoding="utf-8")
+        done = snakemake(project)
+        text = done.stdout + done.stderr
+        assert done.returncode != 0
+        assert "loss could not be drawn (KeyError: 'planted'); results/logs/figures/loss.log has more" in text
+        assert "This figure could not be drawn (KeyError: " in page.read_text(encoding="utf-8")
+        after = checksums(project / "results", "*.png")
+        assert {name for name in after if after[name] != before[name]} == {"figures/loss.png"}
+    finally:
+        code.write_text(right, encoding="utf-8")
+    done = snakemake(project)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    assert checksums(project / "results", "*.png") == before
+    # A line for each finished job, and no reasons.
+    lines = re.findall(r"^\[(\d+) of (\d+), .+ left\] (\w+): .+, \d+ s$", text, flags=re.MULTILINE)
+    assert [numbers for *numbers, _ in lines] == [["1", "3"], ["2", "3"], ["3", "3"]]
+    assert {rule for *_, rule in lines} == {"figure", "report", "all"} and "Reason" not in text
+
+
 def test_a_broken_table_is_told_by_the_workflow_and_made_again_once_it_is_deleted(project: Path) -> None:
     # Of a copy, whose figures need not be drawn again.
     results, command = project / "broken", ("--until", "coupling", "--config", "output=broken")

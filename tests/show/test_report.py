@@ -14,13 +14,14 @@ from bumpscope.commands.figure import figure
 from bumpscope.judge import remedies
 from bumpscope.judge.claims import modules, paragraph
 from bumpscope.show import gallery
-from bumpscope.show.failures import failure
+from bumpscope.show.failures import failure, why_not_drawn
 from bumpscope.show.figures import onset_map
 from bumpscope.show.report import page, pictures
 from bumpscope.show.report.page import TABLES_OF_ALL_RUNS, build
+from bumpscope.store.manifest import description
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import write_table
+from bumpscope.store.tables import TableError, write_table
 from synthetic_results import BALANCED, CONFIGURATION, METADATA, write_results
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -138,6 +139,29 @@ def test_a_figure_without_data_is_a_line_and_one_that_could_not_be_drawn_says_wh
     assert f"{gallery.title(onset_map)}: {onset_map.NOTHING}" in text
     assert "Training loss: This figure could not be drawn (KeyError: 'step\\n<i>'); logs/figures/loss.log" in text
     assert not page.of("img") and not page.of("i")
+
+
+def test_a_figure_that_cannot_be_drawn_says_so_and_not_what_made_it(folder, tmp_path, monkeypatch):
+    paths = [tmp_path / f"loss.{kind}" for kind in ("pdf", "png", "csv")]
+
+    def broken(error):
+        def select(results):
+            raise error
+
+        monkeypatch.setattr("bumpscope.show.figures.loss.select", select)
+
+    broken(KeyError("step"))
+    with pytest.raises(KeyError):
+        figure("loss", folder, *paths)
+    assert not any(path.exists() for path in paths)
+    figure("loss", folder, *paths, spare_others=True)
+    assert why_not_drawn(paths[2]) == "KeyError: 'step'" and all(path.stat().st_size for path in paths)
+    assert not any(description(path) for path in paths)  # so that they are stale
+    # What other figures would fail at too is no matter of this one.
+    for error in (TableError("x.parquet: is missing"), OSError(28, "No space left on device"), MemoryError()):
+        broken(error)
+        with pytest.raises(type(error)):
+            figure("loss", folder, *paths, spare_others=True)
 
 
 def test_questions_are_answered_by_the_verdicts_and_what_would_tell_more_has_its_planned_cost(folder):
