@@ -17,10 +17,13 @@ CLAIM = '''
 from bumpscope.judge.verdicts import SUPPORTS, Bound, Judged, estimate
 
 ID = "F1"
+QUESTION = "Does the loss end below one?"
 STATEMENT = "The loss ends below one"
 STATISTIC = "largest last loss"
 READS = (("metrics", {"quantity": "residual", "t": 300}),)
 FIGURES = ("loss", "phases")
+CAVEAT = "It is made up."
+MORE = {}
 
 
 def judge(data):
@@ -58,5 +61,5 @@ def test_a_claim_in_the_folder_is_in_the_tables_and_in_the_report(tmp_path):
     page = (root / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="F1"') :].partition("</section>")[0]
     assert "The loss ends below one" in section and "Residual made up: " in section
-    # Of its figures the first is shown with it, since no other claim has it; the second stands with another claim.
-    assert '<figure id="loss">' in section and 'href="#phases"' in section
+    assert 'href="#loss"' in section and 'href="#phases"' in section
+    assert "Does the loss end below one?" in page.partition('<section id="claims"')[0]
