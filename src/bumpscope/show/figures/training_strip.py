@@ -141,7 +141,7 @@ def _columns(figure: Figure, panels: list[list[Axes]], points: pd.DataFrame) -> 
         half = 0.5 * max(np.ptp(right), np.ptp(up)) * 1.12 or 1.0
         marks.scaled_frame(below, ((right.min() + right.max()) / 2, (up.min() + up.max()) / 2), half)
         below.set_title(f"R² = {own['r2'].iloc[0]:.2f}")
-    figure.colorbar(drawn, ax=panels[1], aspect=12, pad=0.01).set_label(f"requested {axis}, px")
+    figure.colorbar(drawn, ax=panels[1], aspect=12, pad=0.01, panchor=False).set_label(f"requested {axis}, px")
     panels[0][0].set_ylabel("images")
     panels[1][0].set_ylabel("latents")
 
