@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,13 +67,12 @@ def select(results: Results) -> pd.DataFrame:
     except NothingToSee:
         return pd.DataFrame(columns=list(COLUMNS))
     run = view.run
-    shares = outcome_shares(results, run.name, view.steps)
-    outcomes = pd.DataFrame(shares, index=pd.Index(view.steps, name="step"), columns=list(OUTCOMES)).reset_index()
-    parts = [
-        _points(view, spaced_by_change(view.steps, shares, CHECKPOINTS)),
-        *_phases(view),
-        outcomes.melt("step", var_name="part"),
-    ]
+    steps = spaced_by_change(view.steps, outcome_shares(results, run.name, view.steps), CHECKPOINTS)
+    outcomes = {f"share_{outcome}": outcome for outcome in OUTCOMES}
+    measured = rows.measured(results, list(outcomes), run=run.name, split="seen", bin=None)
+    measured = measured[measured["step"].isin(view.steps)].sort_values("step", kind="stable")
+    shares = measured[["step", "value"]].assign(part=measured["quantity"].map(outcomes))
+    parts = [_points(view, steps), *_phases(view), *([shares] if len(shares) else [])]
     about = {"run": run.name, "dataset": run.dataset, "seed": run.seed, "boundary": run.info["boundary"]}
     data = pd.concat(parts, ignore_index=True).assign(**about, layer=view.layer, t=view.t)
     return data.reindex(columns=list(COLUMNS))
@@ -168,6 +167,12 @@ def _strips(axes: Axes, data: pd.DataFrame, steps: list[int]) -> None:
 
 def _shares(axes: Axes, data: pd.DataFrame) -> None:
     own = data[data["part"].isin(NAMES)].pivot(index="step", columns="part", values="value").astype(float)
+    own = own.reindex(columns=list(NAMES)).dropna()
+    if own.empty:
+        axes.set(yticks=[])
+        style.step_axis(axes, data["step"].unique())
+        marks.note(axes, "outcomes not measured")
+        return
     upwards = list(reversed(NAMES))
     axes.stackplot(
         own.index.to_numpy(), *(own[name] for name in upwards), colors=[style.OUTCOMES[name] for name in upwards]
@@ -190,8 +195,9 @@ def finding(data: pd.DataFrame) -> str:
         passed = data.loc[data["part"] == part].sort_values("step")["phase"].tolist()
         order = [phase for k, phase in enumerate(passed) if k == 0 or phase != passed[k - 1]]
         parts += [f"phases of {part} {', '.join(order)}"] if order else []
-    last = data["step"].max()
-    right = cast("float", data.loc[(data["part"] == "correct") & (data["step"] == last), "value"].iloc[0])
-    parts.append(f"{right:.0%} of the images right at step {int(last)}")
+    right = data[data["part"] == "correct"].sort_values("step").tail(1)
+    parts += [
+        f"{share:.0%} of the images right at step {step:.0f}" for step, share in right[["step", "value"]].to_numpy()
+    ]
     where = f"{first['dataset']}, seed {int(first['seed'])}, {first['layer']}, t = {int(first['t'])}"
-    return f"{where}: {'; '.join(parts)}."
+    return f"{where}: {'; '.join(parts) or 'not judged'}."
