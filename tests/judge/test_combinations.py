@@ -6,13 +6,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit, logit
 
 from bumpscope.config.lattice import Lattice, Shown
 from bumpscope.judge.combinations import (
     COLUMNS,
-    RIGHT,
-    accuracies,
     beyond_product,
     compared,
     guardrails,
@@ -21,23 +18,9 @@ from bumpscope.judge.combinations import (
     threshold,
 )
 from bumpscope.measure.lattice_scale import on_lattice_scale, yardsticks
-from bumpscope.measure.metrics import run_metrics
 from bumpscope.worlds.bumps import lattice_points
 from bumpscope.worlds.requests import requested_centres
-
-EACH = [1, 2, 4, 8]
-
-
-def made_up(arm, positions, k_star, each=EACH, seeds=5, slope=3.0, requests=96, draw=0, spread=0.0):
-    """Accuracies that rise as a logistic in ln K through 0.9 at ``k_star``; ``spread``: of ln K* over seeds."""
-    generator = np.random.default_rng([draw, positions, round(1000 * k_star)])
-    moved = generator.normal(0, spread, seeds)
-    rows = []
-    for k in (k for k in each if k < positions):
-        chances = expit(slope * (math.log(k * positions / k_star) - moved) + logit(RIGHT))
-        right = generator.binomial(requests, chances)
-        rows += [(arm, positions, k * positions, seed, number, requests) for seed, number in enumerate(right)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+from made_up_designs import made_up
 
 
 @pytest.mark.parametrize("slope", [1.0, 3.0, 10.0])
@@ -125,40 +108,6 @@ def test_a_copier_must_memorise_and_one_that_factorises_needs_one_a_row(stand_in
         assert (found["exponent_high"] < 1.2).all()
 
 
-def test_accuracies_are_read_from_metrics_of_designs():
-    lattice = Lattice(image_size=16, margin=2.0, dx=1.5, dy=1.5, shown=Shown(each=2))
-    requests = requested_centres(lattice, 256)
-    random = np.random.default_rng(0)
-    hit = {axis: random.random(len(requests)) < share for axis, share in (("x", 0.9), ("y", 0.5))}
-    behaviour = requests.assign(
-        step=800, weights="raw", bumps=1, amplitude=1.0, width=1.0, error=0.0, outcome="correct"
-    )
-    for axis, right in hit.items():
-        behaviour[axis] = behaviour[f"mu_{axis}"] + np.where(right, 0.0, 1.5)
-    metrics = run_metrics("a-seed0", "a", 0, behaviour=behaviour, lattice=lattice)
-    other = metrics.assign(run="b-seed0", dataset="b")
-    shared = {"image_size": 16, "margin": 2.0, "dx": 1.5, "seed": 0, "n_images": 16, "shown": "each=2"}
-    runs = pd.DataFrame(
-        [
-            shared | {"run": "a-seed0", "denoiser": "unet", "stripes": 0.0},
-            shared | {"run": "b-seed0", "denoiser": "unet", "stripes": 0.4},
-            shared | {"run": "c-seed0", "denoiser": "unet", "stripes": 0.0, "shown": "all"},
-        ]
-    )
-    found = accuracies(runs, pd.concat([metrics, other]))
-    heldout = (requests["split"] == "heldout").to_numpy()
-    assert found["arm"].tolist() == ["unet", "unet + stripes"]
-    assert found[["positions", "shown", "requests"]].to_numpy().tolist() == [[8, 16, heldout.sum()]] * 2
-    assert found["right"].tolist() == pytest.approx([(hit["x"] & hit["y"])[heldout].sum()] * 2)
-    axes = metrics[
-        (metrics["quantity"] == "right_axis_0.45") & (metrics["split"] == "heldout") & metrics["label"].isna()
-    ]
-    shares = axes.set_index("factor")["value"]
-    assert shares["x"] == pytest.approx(hit["x"][heldout].mean()) and shares["y"] == pytest.approx(
-        hit["y"][heldout].mean()
-    )
-
-
 def test_axes_that_fail_apart_have_a_product_and_those_that_fail_together_do_not():
     random = np.random.default_rng(0)
     x, y = random.random((2, 10, 4000)) < [[[0.8]], [[0.6]]]
@@ -182,11 +131,11 @@ def test_onsets_are_of_each_label():
 
 
 def test_guardrails_name_what_is_unfair():
-    assert guardrails(0.96, 105, 100, 100, 100) == []
-    told = guardrails(0.5, 120, 80, 100, 100)
+    assert guardrails(0.96, {"parameters": (105, 100), "operations": (100, 100)}) == []
+    told = guardrails(0.5, {"parameters": (120, 100), "operations": (80, 100)})
     assert [re.sub(r"\d+\.\d+", "#", one)[:30] for one in told] == [
         "accuracy # on shown combinatio",
         "# times the parameters, more t",
         "# times the operations, more t",
     ]
-    assert guardrails(math.nan, 100, 100, 100, 100) != []
+    assert guardrails(math.nan, {}) != []

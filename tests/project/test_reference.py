@@ -143,6 +143,7 @@ CONTRACT = {
     "metrics": "run, dataset, seed, step, quantity, factor, layer, t, space, label, split, noise, weights, bin, value",
     "coupling": "dataset, measure, coupling, low, high, gap, gap_low, gap_high, runs, verdict",
     "claims": "claim, statement, statistic, estimate, low, high, runs, verdict",
+    "leaderboard": "arm, told, positions, k_star, low, high, ratio, exponent, seen_accuracy, n_parameters, runs",
 }
 
 

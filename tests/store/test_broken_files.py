@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from bumpscope.commands import (
+    arms,
     behaviour,
     claims,
     coupling,
@@ -23,6 +24,7 @@ from bumpscope.commands import (
     generate,
     geometry,
     interventions,
+    leaderboard,
     metrics,
     phases,
     report,
@@ -106,6 +108,10 @@ CHAIN = {
     "coupling": lambda root: coupling.coupling(
         root, *(root / f"{name}.parquet" for name in ("coupling", "onsets", "factorisation"))
     ),
+    "arms": lambda root: arms.arms('{"arms": []}', root / "arms.parquet"),
+    "leaderboard": lambda root: leaderboard.leaderboard(
+        root, *(root / f"{name}.parquet" for name in ("leaderboard", "combinations"))
+    ),
     "claims": lambda root: claims.claims(root, root / "claims.parquet", root / "evidence.parquet"),
     "figure": draw_losses,
     "configuration": write_configuration,
@@ -125,6 +131,7 @@ READ = {
     "metrics": {"runs.parquet": "runs", "losses": "train", "behaviour": "behaviour", "geometry": "geometry",
                 "topology": "topology", "effects": "effects", "phases": "phases", "frequency": "effects"},
     "coupling": {"runs.parquet": "runs", "metrics.parquet": "metrics"},
+    "leaderboard": {"runs.parquet": "runs", "metrics.parquet": "metrics", "arms.parquet": "arms"},
     "claims": {"runs.parquet": "runs", "metrics.parquet": "metrics", "coupling.parquet": "coupling",
                "phases": "phases", "interventions": "interventions"},
     "figure": {"runs.parquet": "runs", "losses": "train"},

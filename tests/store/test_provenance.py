@@ -107,7 +107,7 @@ def test_a_step_of_a_run_imports_only_what_it_needs(step):
     assert closure(f"commands.{step}") == COMMON | CLOSURES[step] | {f"commands.{step}"}
 
 
-@pytest.mark.parametrize("step", ["runs", "metrics", "coupling", "claims", "sensitivity"])
+@pytest.mark.parametrize("step", ["runs", "metrics", "coupling", "leaderboard", "claims", "sensitivity"])
 def test_what_is_judged_depends_on_no_training_network_or_figure(step):
     counted = closure(f"commands.{step}")
     assert not [name for name in counted if name.split(".")[0] in ("denoise", "show")]

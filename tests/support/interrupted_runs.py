@@ -137,7 +137,7 @@ STAGES = {
     "training": ("train",),
     "probing": ("generate", "effects"),
     "analysis": ("behaviour", "geometry", "topology", "phases"),
-    "aggregation": ("metrics", "coupling", "claims"),
+    "aggregation": ("metrics", "coupling", "leaderboard", "claims"),
     "figures": ("figures",),
     "report": ("report",),
 }

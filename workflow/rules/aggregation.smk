@@ -77,6 +77,50 @@ rule coupling:
         " --onsets {output.onsets:q} --factorisation {output.factorisation:q}"
 
 
+# What the denoisers of the factorisation benchmark are told and compute.
+rule arms:
+    output:
+        f"{OUT}/arms.parquet",
+    log:
+        f"{OUT}/logs/arms.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
+    params:
+        settings=canonical_json(Arms.of_runs(RUNS.values()).plain),
+    message:
+        "Counting what denoisers compute"
+    shell:
+        "python -m bumpscope --log {log:q} arms --settings {params.settings:q} --output {output:q}"
+
+
+# How many combinations each arm of the factorisation benchmark must be shown.
+rule leaderboard:
+    input:
+        tables=tables_read_by("leaderboard"),
+    output:
+        leaderboard=f"{OUT}/leaderboard.parquet",
+        combinations=f"{OUT}/combinations.parquet",
+    log:
+        f"{OUT}/logs/leaderboard.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(30),
+    params:
+        folder=output_folder,
+    message:
+        "Ranking denoisers by the combinations that they must be shown"
+    shell:
+        "python -m bumpscope --log {log:q} leaderboard --folder {params.folder:q}"
+        " --output {output.leaderboard:q} --combinations {output.combinations:q}"
+
+
 # The claims, with verdicts and intervals, and the numbers behind them.
 rule claims:
     input:

@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 from bumpscope.config.loading import ConfigError, from_command_line, load
 from bumpscope.config.plan import describe, notes
 from bumpscope.config.section import canonical_json
-from bumpscope.config.steps import step_settings
+from bumpscope.config.steps import Arms, step_settings
 from bumpscope.config.variants import readings
 from bumpscope.store.files import (
     FileError,

@@ -6,16 +6,17 @@ not how a whole experiment is put together, so that a change there makes no trai
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 from bumpscope.config.analysis import Analysis
 from bumpscope.config.denoiser import UNET, DenoiserChoice
 from bumpscope.config.diffusion import Diffusion
-from bumpscope.config.lattice import Lattice
+from bumpscope.config.lattice import Lattice, Skew
 from bumpscope.config.model import Model
 from bumpscope.config.probe import EffectKeys, GenerationKeys, InterventionKeys, SamplerName, Timesteps
 from bumpscope.config.run import Run, Seed
-from bumpscope.config.section import Section
+from bumpscope.config.section import Section, canonical_json
 from bumpscope.config.training import Training
 
 
@@ -143,6 +144,35 @@ class Vary(Step):
     diffusion: Diffusion
     probe: GenerationKeys
     analysis: FaintKeys
+
+
+class Arm(Step):
+    """Datasets whose denoisers are told and compute the same."""
+
+    datasets: list[str]
+    lattice: Lattice
+    denoiser: DenoiserChoice
+    model: Model
+    diffusion: Diffusion
+
+
+class Arms(Step):
+    """The arms of the factorisation benchmark: what is trained on designs with as many combinations in each row."""
+
+    arms: list[Arm]
+
+    @classmethod
+    def of_runs(cls, runs: Iterable[Run]) -> Self:
+        found: dict[str, Arm] = {}
+        for run in runs:
+            if run.lattice.shown is None or run.lattice.shown.each is None:
+                continue
+            lattice = run.lattice.model_copy(update={"shown": None, "stripes": 0.0, "skew": Skew()})
+            arm = Arm(datasets=[], lattice=lattice, denoiser=run.denoiser, model=run.model, diffusion=run.diffusion)
+            known = found.setdefault(canonical_json(arm.plain), arm)
+            if run.dataset not in known.datasets:
+                known.datasets.append(run.dataset)
+        return cls(arms=list(found.values()))
 
 
 STEPS: dict[str, type[Step]] = {

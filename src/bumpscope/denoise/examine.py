@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import ConfigError
 from bumpscope.config.run import Run
@@ -92,19 +93,25 @@ def examine(run: Run) -> Examined:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
-    return _counted(run, network.eval(), _batch(run, network, draw))
+    return counted(network, kind, run.diffusion)
 
 
-def _batch(run: Run, network: Denoiser, draw: torch.Generator) -> Batch:
+def _batch(network: Denoiser, timesteps: int) -> Batch:
+    draw = torch.Generator().manual_seed(1)
     shape = (IMAGES, 1, network.image_size, network.image_size)
     images, noise = torch.rand(shape, generator=draw) * 2 - 1, torch.randn(shape, generator=draw)
     middle = (network.image_size - 1) / 2
     labels = middle + torch.linspace(-1, 1, IMAGES)[:, None].expand(IMAGES, 2)
-    return Batch(images, labels.clone(), torch.full((IMAGES,), run.diffusion.timesteps // 2), noise)
+    return Batch(images, labels.clone(), torch.full((IMAGES,), timesteps // 2), noise)
 
 
-def _counted(run: Run, network: Denoiser, batch: Batch) -> Examined:
-    kind = run.denoiser.kind
+def counted(network: Denoiser, kind: str, diffusion: Diffusion) -> Examined:
+    """What a denoiser computes, from one prediction and one loss.
+
+    Raises:
+        DenoiserError: as :func:`examine`.
+    """
+    network, batch = network.eval(), _batch(network, diffusion.timesteps)
     taps: dict[str, Tensor] = {}
     shown = torch.ones_like(batch.labels)
     try:
@@ -126,7 +133,7 @@ def _counted(run: Run, network: Denoiser, batch: Batch) -> Examined:
         )
     if not torch.equal(*hidden):
         raise DenoiserError(f"denoiser.kind: {kind} uses labels for which keep is 0; it must not")
-    process = Process.from_config(run.diffusion)
+    process = Process.from_config(diffusion)
     try:
         with FlopCounterMode(display=False) as trained:
             loss = network.train().loss(process, batch, 0.0)

@@ -127,38 +127,11 @@ def ratio(own: Threshold, other: Threshold) -> tuple[float, float, float]:
     return own.value / other.value, float(low), float(high)
 
 
-def accuracies(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Images of withheld combinations drawn right, at the last step of each run on a design with k a row and column.
-
-    Args:
-        runs: rows of table ``runs``.
-        metrics: rows of table ``metrics`` with quantities ``right_0.45`` and ``requests``, judged weights, no label.
-
-    Returns:
-        ``COLUMNS``, a row for each run; ``arm`` as by :func:`arms`.
-    """
-    last = metrics[(metrics["split"] == "heldout") & metrics["label"].isna() & metrics["factor"].isna()]
-    last = last[last["step"] == last.groupby("run")["step"].transform("max")]
-    values = last.pivot_table(index="run", columns="quantity", values="value")
-    found = runs[runs["shown"].str.startswith("each=") & runs["run"].isin(values.index)].copy()
-    found["arm"] = arms(found)
-    found["positions"] = ((found["image_size"] - 2 * found["margin"]) / found["dx"]).round().astype(int)
-    found["shown"] = found["n_images"]
-    found["requests"] = found["run"].map(values["requests"])
-    found["right"] = found["run"].map(values["right_0.45"]) * found["requests"]
-    return found[COLUMNS].reset_index(drop=True)
-
-
-def arms(runs: pd.DataFrame) -> pd.Series:
-    """The arm of each run: its denoiser, and stripes where its dataset has them."""
-    return runs["denoiser"].where(runs["stripes"] == 0, runs["denoiser"] + " + stripes")
-
-
 def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
     """K*, its ratio to that of the baseline and its exponent, a row for each arm and N.
 
     Args:
-        curves: as from :func:`accuracies`.
+        curves: :data:`COLUMNS` at least, a row for each run; ``shown`` is K.
 
     Returns:
         arm, positions, k_star, low, high, bound, ratio, ratio_low, ratio_high, exponent, exponent_low, exponent_high,
@@ -208,17 +181,16 @@ def label_onsets(use: pd.DataFrame, level: float = 0.5) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "factor", "time"])
 
 
-def guardrails(
-    seen_accuracy: float, parameters: float, operations: float, baseline_parameters: float, baseline_operations: float
-) -> list[str]:
-    """What makes a comparison unfair, in words: empty where an arm has learnt what it was shown, at an equal size."""
+def guardrails(seen_accuracy: float, sizes: Mapping[str, tuple[float, float]]) -> list[str]:
+    """What makes a comparison unfair, in words: empty where an arm has learnt what it was shown, at an equal size.
+
+    Args:
+        sizes: what is counted -> the arm's own number, and that of the arm that it is compared with.
+    """
     faults = []
     if not seen_accuracy >= SEEN:
         faults.append(f"accuracy {seen_accuracy:.2f} on shown combinations, less than {SEEN}")
-    for name, own, other in (
-        ("parameters", parameters, baseline_parameters),
-        ("operations", operations, baseline_operations),
-    ):
+    for name, (own, other) in sizes.items():
         if not abs(own / other - 1) <= ALIKE:
             faults.append(f"{own / other:.2f} times the {name}, more than {ALIKE:.0%} off")
     return faults

@@ -10,7 +10,7 @@ from typing import Any
 
 from bumpscope.config.experiment import Config
 from bumpscope.config.run import Run
-from bumpscope.config.steps import step_settings
+from bumpscope.config.steps import Arms, step_settings
 from bumpscope.config.variants import readings, variants
 from bumpscope.store.origin import Origin
 from bumpscope.store.provenance import declared, module_path
@@ -113,6 +113,11 @@ class Lineage:
         yield self._job("runs", lambda: {"runs": list(grid(config).items())}, inputs=last)
         yield self._job("metrics", lambda: {"tolerance": config.analysis.tolerance, "faint": config.analysis.faint})
         yield self._job("coupling")
+        # These also run the code of denoisers.
+        arms = Arms.of_runs(self.runs.values())
+        networks = sorted({arm.denoiser.path for arm in arms.arms})
+        yield self._job("arms", lambda: arms.plain, modules=("commands.arms", *networks))
+        yield self._job("leaderboard")
         yield self._job("claims")
         yield self._job(
             "claims_as_csv", modules=("commands.export",), inputs=("claims.parquet",), files=("claims.csv",)

@@ -64,6 +64,12 @@ _REQUEST = (
         "split | text | – | seen, heldout (withheld combination) or between (between lattice points)\n"
     )
 )
+_ARM = (
+    "arm | text | – | the denoiser, and stripes where training has them\n"
+    "positions | int | – | N, positions on an axis\n"
+    "image_size | int | px | side of the image\n"
+    "training_steps | int | optimiser steps | length of the training\n"
+)
 
 TABLES: dict[str, Table] = {
     "dataset": Table(
@@ -417,6 +423,66 @@ TABLES: dict[str, Table] = {
             "coupling_high | float | – | upper end\n"
             "own_gap | float | ln steps | by resolution, as in table onsets\n"
             "verdict | text | – | verdict on its coupling; empty where the dataset is balanced"
+        ),
+    ),
+    "arms": Table(
+        "arms.parquet",
+        "a dataset of the factorisation benchmark: one that shows as many combinations in each row",
+        _columns(
+            "dataset | text | – | name of the dataset\n"
+            "told | text | – | what its denoiser is told beyond the labels; empty if it does not say\n"
+            "n_parameters | int | – | trainable parameters\n"
+            "operations | int | multiply-adds | of a prediction for one image\n"
+            "training_operations | int | multiply-adds | of a training step for one image"
+        ),
+    ),
+    "combinations": Table(
+        "combinations.parquet",
+        "an arm of the factorisation benchmark at one number of shown combinations, after the last step",
+        _columns(
+            _ARM + "shown | int | – | K, the combinations of x and y that training shows, of N²\n"
+            "heldout | float | – | share of the images of withheld combinations that are right, within 0.45 of the"
+            " spacing on each axis\n"
+            "heldout_low | float | – | lower end of its 95% interval over seeds; empty below two\n"
+            "heldout_high | float | – | upper end\n"
+            "seen | float | – | the same share for combinations that were shown\n"
+            "beyond_product | float | – | share right on both axes less the product of those on each, withheld"
+            " combinations; 0 where the axes fail apart\n"
+            "use_x | float | – | use of the x label for withheld combinations, heldout_x of table effects at its middle"
+            " t, mean over runs\n"
+            "use_y | float | – | the same for y\n"
+            "onset_x | float | optimiser steps | when use_x reaches one half, geometric mean over runs; infinite if it"
+            " never does in one\n"
+            "onset_y | float | optimiser steps | the same for y\n"
+            "requests | int | images | of withheld combinations, of all runs\n"
+            "runs | int | – | runs that it rests on, one a seed"
+        ),
+    ),
+    "leaderboard": Table(
+        "leaderboard.parquet",
+        "an arm of the factorisation benchmark on lattices of N positions an axis, best first",
+        _columns(
+            _ARM + "told | text | – | what the arm is told beyond the labels; empty if it does not say\n"
+            "k_star | float | – | K*, the least number of shown combinations from which 0.9 of the images of withheld"
+            " ones are right\n"
+            "low | float | – | lower end of its 95% interval; empty below two seeds\n"
+            "high | float | – | upper end\n"
+            "bound | text | – | at most, where the fewest that were shown may be enough; at least, where even the most"
+            " may not be, and k_star is N²; else empty\n"
+            "ratio | float | – | k_star over that of the plain UNet with the same seeds; empty without that\n"
+            "ratio_low | float | – | lower end of its 95% interval\n"
+            "ratio_high | float | – | upper end\n"
+            "exponent | float | – | d ln k_star / d ln N: 1 for a multiple of N, 2 for a share of N²; empty for one"
+            " N\n"
+            "exponent_low | float | – | lower end of its 95% interval\n"
+            "exponent_high | float | – | upper end\n"
+            "seen_accuracy | float | – | share right for combinations that were shown, mean over runs\n"
+            "n_parameters | int | – | trainable parameters\n"
+            "operations | int | multiply-adds | of a prediction for one image\n"
+            "training_operations | int | multiply-adds | of a training step for one image\n"
+            "guardrails | text | – | what makes the comparison with the plain UNet unfair; empty if nothing does\n"
+            "seeds | int | – | seeds; below five the numbers describe and prove nothing\n"
+            "runs | int | – | runs that it rests on"
         ),
     ),
     "claims": Table(

@@ -1,0 +1,41 @@
+"""Count what the denoisers of the factorisation benchmark compute, and list what they are told."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from bumpscope.commands.interface import SettingsOption, execute, read_settings
+from bumpscope.config.steps import Arm, Arms
+from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import provenance, write_table
+
+READS = ()
+WRITES = ("arms",)
+
+
+def arms(settings: SettingsOption, output: Annotated[Path, typer.Option(help="table to write")]) -> None:
+    """Count what the denoisers of the factorisation benchmark compute, and list what they are told."""
+    chosen = read_settings(settings, Arms)
+    networks = sorted({arm.denoiser.path for arm in chosen.arms})
+    metadata = provenance(chosen.plain, code=("commands.arms", *networks))
+    rows = [row for arm in chosen.arms for row in _rows(arm)]
+    write_table("arms", output, pd.DataFrame(rows, columns=TABLES["arms"].names), metadata)
+
+
+def _rows(arm: Arm) -> list[tuple[str, str, int, int, int]]:
+    """A row for each dataset of an arm."""
+    # Here, since torch takes seconds to import, and most experiments have no arms.
+    from bumpscope.denoise.arms import told
+    from bumpscope.denoise.examine import counted
+    from bumpscope.denoise.named import new_denoiser
+
+    network = new_denoiser(arm.lattice, arm.model, arm.diffusion, 0, arm.denoiser)
+    found = counted(network, arm.denoiser.kind, arm.diffusion)
+    said = told(arm.denoiser, network)
+    return [(dataset, said, found.parameters, found.forward, found.trained) for dataset in arm.datasets]
+
+
+if __name__ == "__main__":
+    execute(arms)

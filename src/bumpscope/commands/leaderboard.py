@@ -1,0 +1,32 @@
+"""Rank the arms of the factorisation benchmark by how many combinations they must be shown."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bumpscope.commands.interface import execute
+from bumpscope.judge import leaderboard as benchmark
+from bumpscope.store.results import Results
+from bumpscope.store.tables import provenance, write_table
+
+READS = ("runs", "metrics", "arms")
+WRITES = ("leaderboard", "combinations")
+
+
+def leaderboard(
+    folder: Annotated[Path, typer.Option(help="output folder of the experiment")],
+    output: Annotated[Path, typer.Option(help="leaderboard to write")],
+    combinations: Annotated[Path, typer.Option(help="table of each number of shown combinations to write")],
+) -> None:
+    """Rank the arms of the factorisation benchmark by how many combinations they must be shown."""
+    results = Results(folder)
+    metadata = provenance({}, *results.files(*READS), code=("commands.leaderboard",))
+    metrics = results.table("metrics", quantity=benchmark.QUANTITIES, label=None)
+    runs = benchmark.of_designs(results.runs, metrics)
+    write_table("combinations", combinations, benchmark.cells(runs), metadata)
+    write_table("leaderboard", output, benchmark.leaderboard(runs, results.arms), metadata)
+
+
+if __name__ == "__main__":
+    execute(leaderboard)
