@@ -26,6 +26,22 @@ def made_up(arm, positions, k_star, each=EACH, seeds=5, slope=3.0, requests=96, 
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+# A plain network that memorises, one that factorises, and some between.
+ARMS = pd.concat(
+    [
+        made_up(arm, n, k_star * (n / 8) ** power, each=[1, 2, 4, 6], seeds=3, requests=64)
+        for n in (8, 12)
+        for arm, k_star, power in (
+            ("unet", 42, 2),
+            ("coind", 90, 2),
+            ("unet + stripes", 30, 1.5),
+            ("relative", 18, 1),
+            ("rendering", 6, 1),
+        )
+    ]
+)
+
+
 def tables(curves, seen=0.98, **keys):
     """Tables runs, metrics and arms of runs with these accuracies.
 

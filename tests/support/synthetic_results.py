@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -149,10 +150,19 @@ def write_results(
     frames["coupling"] = coupling(frame, frames["runs"])
     frames["onsets"] = onset_table(frame, frames["runs"])
     frames["factorisation"] = side_by_side(frame, frames["coupling"], frames["onsets"])
+    frames |= _benchmark()
     for name, table in frames.items():
         if name not in without:
             write_table(name, root / TABLES[name].path, table, METADATA)
     return root
+
+
+@cache
+def _benchmark() -> dict[str, pd.DataFrame]:
+    """Tables combinations and leaderboard, of datasets that are in no other table."""
+    from made_up_designs import ARMS, benchmark_tables  # which imports this module
+
+    return dict(zip(("combinations", "leaderboard"), benchmark_tables(ARMS), strict=True))
 
 
 def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:

@@ -27,7 +27,7 @@ FEWEST_SEEDS = 5
 DRAWS = 2000
 # Logistic slopes in ln K that are considered, and the number of values of ln K*. The steepest is a step: it leaves open
 # where between two measured K the accuracy rises.
-SLOPES = np.geomspace(0.5, 200.0, 40)
+SLOPES = np.geomspace(0.5, 200.0, 80)
 PLACES = 201
 # Values of ln K* whose log-likelihood is this close to the largest are equally good.
 TIE = 0.1
