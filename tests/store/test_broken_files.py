@@ -133,7 +133,7 @@ READ = {
     "coupling": {"runs.parquet": "runs", "metrics.parquet": "metrics"},
     "leaderboard": {"runs.parquet": "runs", "metrics.parquet": "metrics", "arms.parquet": "arms"},
     "claims": {"runs.parquet": "runs", "metrics.parquet": "metrics", "coupling.parquet": "coupling",
-               "phases": "phases", "interventions": "interventions"},
+               "leaderboard.parquet": "leaderboard", "phases": "phases", "interventions": "interventions"},
     "figure": {"runs.parquet": "runs", "losses": "train"},
     "report": {"config.json": "configuration", "runs.parquet": "runs", "claims.parquet": "claims",
                "evidence.parquet": "claims", "coupling.parquet": "coupling",

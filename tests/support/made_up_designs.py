@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 
 from bumpscope.judge import leaderboard as benchmark
 from bumpscope.judge.combinations import COLUMNS, RIGHT
+from bumpscope.judge.data import Data
 from made_up_runs import run_row
 from synthetic_results import metrics_table
 
@@ -77,3 +78,19 @@ def benchmark_tables(curves, **keys):
     runs, metrics, arms = tables(curves, **keys)
     read = benchmark.of_designs(runs, metrics)
     return benchmark.cells(read), benchmark.leaderboard(read, arms)
+
+
+def drawn(dataset, seed, heldout, seen=0.98, requests=64, **keys):
+    """A row of table ``runs`` and the rows of ``metrics`` of a run with these shares right after its last step."""
+    run = run_row(dataset, seed, **keys)
+    who = {name: run[name] for name in ("run", "dataset", "seed")} | {"step": 800, "weights": "raw"}
+    numbers = [("right_0.45", "heldout", heldout), ("requests", "heldout", requests)]
+    numbers += [("right_0.45", "seen", seen), ("requests", "seen", 2 * requests)]
+    return run, [who | {"quantity": name, "split": split, "value": value} for name, split, value in numbers]
+
+
+def data_of(runs):
+    """What claims read of runs of :func:`drawn`."""
+    rows = [row for row, _ in runs]
+    metrics = metrics_table([number for _, numbers in runs for number in numbers])
+    return Data({"runs": pd.DataFrame(rows), "metrics": metrics})

@@ -10,7 +10,7 @@ from bumpscope.judge.claims import claims_table, evidence_table, judge, read
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance, write_table
 
-READS = ("runs", "metrics", "phases", "coupling", "interventions")
+READS = ("runs", "metrics", "phases", "coupling", "leaderboard", "interventions")
 WRITES = ("claims", "evidence")
 
 

@@ -22,7 +22,7 @@ from bumpscope.store.run import Run
 from bumpscope.store.tables import provenance, read_table, write_table
 
 READS = (
-    "runs", "metrics", "coupling", "claims", "phases", "topology", "interventions", "varied_behaviour",
+    "runs", "metrics", "coupling", "leaderboard", "claims", "phases", "topology", "interventions", "varied_behaviour",
     "varied_geometry",
 )  # fmt: skip
 VARIED = ("varied_behaviour", "varied_geometry")
@@ -53,6 +53,7 @@ def sensitivity(
         coupling_otherwise=coupling(_of_other_weights(results), results.runs),
         claims=results.claims,
         interventions=data.table("interventions"),
+        leaderboard=data.table("leaderboard"),
     )
     rows = []
     for number, reading in enumerate(wanted.readings, start=1):

@@ -22,6 +22,8 @@ BASELINE = "unet"
 # Copies of training images would often be right within 1 px, the spacing of a fine lattice, and never are within this.
 RIGHT = SHARES_RIGHT[-1]
 QUANTITIES = [RIGHT, "requests", ON_AXIS, "heldout"]
+# The rows of table ``metrics`` that :func:`at_last_step` needs for what claims read.
+SHARES: dict[str, Any] = {"quantity": [RIGHT, "requests"], "split": ["seen", "heldout"], "label": None}
 # Columns of table ``runs`` in which arms that are compared agree.
 SETTINGS = ["image_size", "sigma", "margin", "boundary", "polarity", "skew_axis", "skew_alpha", "prediction"]
 SETTINGS += ["timesteps", "noise_schedule", "batch_size", "training_steps", "learning_rate", "schedule"]
@@ -42,7 +44,7 @@ def of_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         withheld combinations), ``heldout`` and ``seen`` (shares right), ``right_x`` and ``right_y`` (withheld, on one
         axis), use_x, use_y, onset_x, onset_y. Runs without images are left out.
     """
-    last, use = _last(metrics), _use(metrics)
+    last, use = at_last_step(metrics), _use(metrics)
     found = runs[runs["shown"].str.startswith("each=") & (runs["labels"] == "own") & runs["run"].isin(last.index)]
     columns = {
         "setting": found.groupby(SETTINGS, dropna=False, sort=False).ngroup(),
@@ -65,8 +67,8 @@ def arms(runs: pd.DataFrame) -> pd.Series:
     return names
 
 
-def _last(metrics: pd.DataFrame) -> pd.DataFrame:
-    """By run: requests, heldout, seen, right_x and right_y after the last step."""
+def at_last_step(metrics: pd.DataFrame) -> pd.DataFrame:
+    """By run: requests, heldout, seen, right_x and right_y after the last step, as by :func:`of_designs`."""
     names = {
         ("requests", "heldout", ""): "requests",
         (RIGHT, "heldout", ""): "heldout",
@@ -134,6 +136,11 @@ def _of_setting(runs: pd.DataFrame) -> pd.DataFrame:
     facts["guardrails"] = [_guardrails(row, plain, sizes) for row in facts.to_dict("records")]
     table = compared(runs, BASELINE).join(facts, on=["arm", "positions"])
     return table.sort_values(["positions", "k_star"], kind="stable", ignore_index=True)
+
+
+def in_words(row: Mapping[Any, Any]) -> str:
+    """The lattice and the training of a row of table ``leaderboard``."""
+    return f"N = {row['positions']}, {row['image_size']} px, {row['training_steps']} steps"
 
 
 def _with_stripes(told: str, arm: str) -> str:

@@ -91,7 +91,7 @@ class Probing:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Tables ``metrics``, ``runs``, ``coupling`` and ``claims``, and ``phases`` and ``interventions`` of all runs.
+    """Tables of the whole experiment, and ``phases`` and ``interventions`` of all runs.
 
     Of ``metrics`` what claims rest on is enough; those of all runs have the columns run, dataset and seed besides.
     ``coupling_otherwise`` is table ``coupling`` of the label effects of the other weights.
@@ -104,6 +104,7 @@ class Experiment:
     coupling_otherwise: pd.DataFrame
     claims: pd.DataFrame
     interventions: pd.DataFrame | None = None
+    leaderboard: pd.DataFrame | None = None
 
     def judge(self, reading: Reading, probings: Iterable[Probing]) -> pd.DataFrame:
         """Rows of table ``sensitivity`` for one reading of these runs, which are looked at one after another."""
@@ -126,7 +127,8 @@ class Experiment:
             self.runs,
             pd.concat([self.phases[~self.phases["run"].isin(again)], phases], ignore_index=True),
             self.coupling_otherwise if reading.factor == "weights" else self.coupling,
-            self.interventions,
+            interventions=self.interventions,
+            leaderboard=self.leaderboard,
         )
         own = verdicts["claim"].map(self.claims.set_index("claim")["verdict"])
         table = verdicts.assign(factor=reading.factor, level=reading.level, changed=verdicts["verdict"] != own)

@@ -84,11 +84,11 @@ def claims(
     runs: pd.DataFrame,
     phases: pd.DataFrame,
     coupling: pd.DataFrame,
-    interventions: pd.DataFrame | None = None,
+    **others: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """The table ``claims``, from tables of these names; those of single runs have the columns run, dataset and seed."""
     tables = {"metrics": metrics, "runs": runs, "phases": phases, "coupling": coupling}
-    return claims_table(judge(Data(tables if interventions is None else tables | {"interventions": interventions})))
+    return claims_table(judge(Data(tables | {name: table for name, table in others.items() if table is not None})))
 
 
 def claims_table(judged: Mapping[str, Judged]) -> pd.DataFrame:

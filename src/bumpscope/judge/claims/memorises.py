@@ -1,0 +1,71 @@
+"""F4: the plain network memorises combinations, and some bias makes it learn two tasks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bumpscope.config.model import REFERENCES
+from bumpscope.judge.combinations import FEWEST_SEEDS
+from bumpscope.judge.data import Data, Reads
+from bumpscope.judge.leaderboard import BASELINE
+from bumpscope.judge.verdicts import (
+    CONTRADICTS,
+    NEEDED,
+    SUPPORTS,
+    UNKNOWN,
+    Bound,
+    Check,
+    Interval,
+    Judged,
+    count,
+    estimate,
+)
+
+ID = "F4"
+STATEMENT = (
+    "The plain network must be shown a share of all combinations (it memorises); with some bias a multiple of the "
+    "positions is enough (it learns x and y as two tasks)"
+)
+STATISTIC = "exponent of the plain UNet's K* in N"
+READS: Reads = (("leaderboard", {}),)
+FIGURES = ("factorisation",)
+# Between 1, a multiple of N, and 2, a share of N².
+HALFWAY = 1.5
+EXPONENT = ["exponent", "exponent_low", "exponent_high"]
+
+
+def judge(data: Data) -> Judged:
+    """Exponents d ln K* / d ln N of the plain UNet and of the other arm whose interval ends lowest.
+
+    Supported when the interval of the first lies above 1.5 and that of the second below. Contradicted when the first
+    lies below 1.5, or when even that of the second lies above. The factorised reference does not count: it is
+    factorised by construction. Trainings of other lengths or image sizes are judged apart.
+    """
+    table = data.table("leaderboard")
+    known = table[~table["arm"].isin(REFERENCES)].dropna(subset=EXPONENT)
+    judged = [
+        _of_setting(f"{size} px, {steps} steps", own.drop_duplicates("arm").set_index("arm"))
+        for (size, steps), own in known.groupby(["image_size", "training_steps"], sort=False)
+        if BASELINE in set(own["arm"]) and own["arm"].nunique() > 1
+    ]
+    needed = count("settings with exponents of the plain UNet and another arm", len(judged), NEEDED, Bound(least=1))
+    checks = [needed, *(check for _, of_setting in judged for check in of_setting)]
+    runs = int(known.loc[known["arm"] == BASELINE, "runs"].sum())
+    return Judged(judged[0][0] if judged else UNKNOWN, runs, checks)
+
+
+def _of_setting(place: str, arms: pd.DataFrame) -> tuple[Interval, list[Check]]:
+    """The exponent of the plain UNet, and the checks of both arms."""
+    others = arms.drop(index=BASELINE)
+    best = str(others["exponent_high"].idxmin())
+    checks, found = [], {}
+    for name, memorises in ((BASELINE, True), (best, False)):
+        value, low, high = (float(arms.loc[name, column]) for column in EXPONENT)
+        subject, found[name] = f"{name}, {place}", (value, low, high)
+        above, below = Bound(above=HALFWAY), Bound(below=HALFWAY)
+        checks.append(count("seeds", arms.loc[name, "seeds"], NEEDED, Bound(least=FEWEST_SEEDS), subject))
+        checks.append(estimate("exponent", found[name], SUPPORTS, above if memorises else below, subject))
+        checks.append(estimate("exponent", found[name], CONTRADICTS, below if memorises else above, subject))
+    for name, row in others.drop(index=best).iterrows():
+        checks.append(estimate("exponent", tuple(row[EXPONENT]), subject=f"{name}, {place}"))
+    return found[BASELINE], checks

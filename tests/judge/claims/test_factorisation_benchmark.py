@@ -1,0 +1,138 @@
+"""F1 to F4 on experiments made up so that the right verdict is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from bumpscope.judge.claims import hole, memorises, percolation, stripes
+from bumpscope.judge.data import Data
+from bumpscope.measure.percolation import largest_connected_share, overlap
+from made_up_designs import benchmark_tables, data_of, drawn, made_up
+from made_up_runs import number
+
+EVERY = [1, 2, 3, 4, 6, 8, 10]
+
+
+def board(*arms, seeds=5, each=EVERY, positions=(8, 12)):
+    """Of arms (name, K* at N = 8, exponent)."""
+    curves = [
+        made_up(name, n, k_star * (n / 8) ** power, each, seeds) for n in positions for name, k_star, power in arms
+    ]
+    return Data({"leaderboard": benchmark_tables(pd.concat(curves))[1]})
+
+
+PLAIN = ("unet", 40, 2)
+
+
+@pytest.mark.parametrize(
+    ("k_star", "seeds", "verdict"),
+    [(20, 5, "supported"), (58, 5, "contradicted"), (40, 5, "undetermined"), (20, 4, "undetermined")],
+)
+def test_f1_follows_from_the_ratio_of_thresholds(k_star, seeds, verdict):
+    judged = stripes.judge(board(PLAIN, ("unet + stripes", k_star, 2), seeds=seeds))
+    assert judged.verdict == verdict
+    low, high = judged.estimate[1:]
+    assert low < k_star / 40 < high and judged.runs > 0
+
+
+def test_f1_needs_the_plain_network_and_stripes():
+    for arms in ([PLAIN], [("unet + stripes", 20, 2)], [("rendering", 8, 1)]):
+        judged = stripes.judge(board(*arms))
+        assert (judged.verdict, judged.runs) == ("undetermined", 0)
+
+
+@pytest.mark.parametrize(
+    ("arms", "verdict"),
+    [
+        ([PLAIN, ("relative", 16, 1)], "supported"),
+        ([("unet", 30, 1), ("relative", 16, 1)], "contradicted"),
+        ([PLAIN, ("relative", 32, 2.2)], "contradicted"),
+        ([PLAIN, ("factorised", 10, 1)], "undetermined"),
+        ([PLAIN], "undetermined"),
+    ],
+)
+def test_f4_follows_from_the_exponents(arms, verdict):
+    each = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18]
+    judged = memorises.judge(board(*arms, positions=(8, 12, 20), each=each))
+    assert judged.verdict == verdict
+
+
+def test_f4_needs_five_seeds_and_two_sizes_of_lattice():
+    arms = [PLAIN, ("relative", 16, 1)]
+    few = memorises.judge(board(*arms, seeds=4))
+    assert few.verdict == "undetermined" and few.estimate[0] > 1.5
+    assert memorises.judge(board(*arms, positions=(8,))).verdict == "undetermined"
+
+
+HOLE = {"holdout": "x=[4.0, 11.0], y=[4.0, 11.0]", "n_images": 80}
+SMALL = {"holdout": "x=[5.0, 7.0], y=[5.0, 7.0]", "n_images": 135}
+
+
+def of_hole(plain, rendered, seeds=5, seen=0.98, **keys):
+    keys = keys or HOLE
+    jitter = np.linspace(-0.01, 0.01, seeds)
+    return [
+        drawn(f"{name}-{keys['n_images']}", seed, share + jitter[seed], seen, denoiser=name, network=name, **keys)
+        for name, share in (("unet", plain), ("rendering", rendered))
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("runs", "verdict"),
+    [
+        (of_hole(0.2, 0.98), "supported"),
+        (of_hole(0.98, 0.98), "contradicted"),
+        (of_hole(0.2, 0.5), "contradicted"),
+        (of_hole(0.2, 0.9), "undetermined"),
+        (of_hole(0.2, 0.98, seeds=4), "undetermined"),
+        (of_hole(0.2, 0.98, seen=0.5), "undetermined"),
+        (of_hole(0.2, 0.98)[:5], "undetermined"),
+    ],
+)
+def test_f2_follows_from_both_shares_in_the_block(runs, verdict):
+    assert hole.judge(data_of(runs)).verdict == verdict
+
+
+def test_f2_is_judged_by_the_largest_block():
+    judged = hole.judge(data_of([*of_hole(0.98, 0.98, **SMALL), *of_hole(0.2, 0.98)]))
+    assert judged.verdict == "supported" and judged.runs == 10
+    assert number(judged.checks, "share of the combinations withheld") == pytest.approx(64 / 144)
+    assert judged.estimate[0] == pytest.approx(0.78)
+
+
+SHARES = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+FINE = {"dx": 0.5, "dy": 0.5, "sigma": 0.12}  # only nearest neighbours overlap
+
+
+def of_shares(middle, seeds=5):
+    runs = []
+    for share in SHARES:
+        for seed in range(seeds):
+            right = expit(12 * np.log(share / middle) + 0.05 * (seed - 2))
+            own = FINE | {"shown": f"share={share:g}, seed=0", "n_images": round(576 * share)}
+            runs.append(drawn(f"share-{share:g}", seed, right, **own))
+    return data_of(runs)
+
+
+@pytest.mark.parametrize(
+    ("middle", "seeds", "verdict"),
+    [(0.57, 5, "supported"), (0.3, 5, "contradicted"), (0.57, 4, "undetermined"), (5.0, 5, "undetermined")],
+)
+def test_f3_follows_from_where_both_curves_cross(middle, seeds, verdict):
+    assert percolation.judge(of_shares(middle, seeds)).verdict == verdict
+
+
+def test_f3_without_random_shares_is_undetermined():
+    judged = percolation.judge(data_of(of_hole(0.2, 0.98)))
+    assert (judged.verdict, judged.runs) == ("undetermined", 0)
+
+
+def test_bumps_hang_together_where_they_overlap():
+    chain = np.array([0.0, 1.0, 2.0, 7.0])
+    distance = np.abs(chain[:, None] - chain)
+    assert overlap(np.array([0.0]), 1.0)[0] == 1
+    assert largest_connected_share(distance, 0.2) == 0.25
+    assert largest_connected_share(distance, 0.25) == 0.75  # at 4.6 sigma the overlap is 0.005
+    assert largest_connected_share(distance, 1.1) == 1
