@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from bumpscope.commands.arms import arms as count_arms
 from bumpscope.commands.dataset import dataset
 from bumpscope.commands.effects import effects
 from bumpscope.commands.generate import generate
@@ -18,7 +19,7 @@ from bumpscope.config.loading import ConfigError, merge, validate
 from bumpscope.config.model import Model
 from bumpscope.config.plan import describe, multiply_adds, planned_cost
 from bumpscope.config.section import canonical_json
-from bumpscope.config.steps import step_settings
+from bumpscope.config.steps import Arms, step_settings
 from bumpscope.denoise.examine import examine, examined
 from bumpscope.denoise.named import new_denoiser
 from bumpscope.show.figures import loss
@@ -79,6 +80,16 @@ def test_a_denoiser_from_outside_stands_beside_the_unet_in_one_experiment(outsid
     texts = {text.get_text() for axes in loss.draw(losses).axes for text in axes.texts}
     assert {"plain", "mine"} <= texts  # in one figure
     assert len(read_table("effects", outside / "runs/mine/seed=0/effects.parquet")) == 4
+
+
+def test_an_arm_from_outside_says_what_it_is_told(outside):
+    file = outside / "my_package/net.py"
+    file.write_text(file.read_text().replace("    layers =", '    told = "nothing but numbers"\n    layers ='))
+    arms = Arms.of_runs(config(OWN, shown={"each": 2}).runs())
+    count_arms(canonical_json(arms.plain), outside / "arms.parquet")
+    (row,) = read_table("arms", outside / "arms.parquet").to_dict("records")
+    assert (row["dataset"], row["told"]) == ("mine", "nothing but numbers")
+    assert row["operations"] == examine(next(config(OWN).runs())).forward
 
 
 def test_cost_is_planned_from_counted_operations(outside):

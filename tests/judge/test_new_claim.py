@@ -12,11 +12,11 @@ from bumpscope.store.provenance import PACKAGE
 from synthetic_results import BALANCED, write_results
 
 CLAIM = '''
-"""F1: a made-up claim."""
+"""Z1: a made-up claim."""
 
 from bumpscope.judge.verdicts import SUPPORTS, Bound, Judged, estimate
 
-ID = "F1"
+ID = "Z1"
 QUESTION = "Does the loss end below one?"
 STATEMENT = "The loss ends below one"
 STATISTIC = "largest last loss"
@@ -54,12 +54,12 @@ def test_a_claim_in_the_folder_is_in_the_tables_and_in_the_report(tmp_path):
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
         subprocess.run([sys.executable, *arguments], check=True, env=environment, cwd=tmp_path)
     claims = pd.read_parquet(root / "claims.parquet").set_index("claim")
-    assert list(claims.index) == [*modules(), "F1"]
-    assert (claims.loc["F1", "verdict"], claims.loc["F1", "runs"]) == ("supported", 2)
+    assert list(claims.index) == [*modules(), "Z1"]
+    assert (claims.loc["Z1", "verdict"], claims.loc["Z1", "runs"]) == ("supported", 2)
     evidence = pd.read_parquet(root / "evidence.parquet").set_index("claim")
-    assert (evidence.loc["F1", "quantity"], evidence.loc["F1", "bound"]) == ("residual made up", "< 1000")
+    assert (evidence.loc["Z1", "quantity"], evidence.loc["Z1", "bound"]) == ("residual made up", "< 1000")
     page = (root / "report.html").read_text(encoding="utf-8")
-    section = page[page.index('<section id="F1"') :].partition("</section>")[0]
+    section = page[page.index('<section id="Z1"') :].partition("</section>")[0]
     assert "The loss ends below one" in section and "Residual made up: " in section
     assert 'href="#loss"' in section and 'href="#phases"' in section
     assert "Does the loss end below one?" in page.partition('<section id="claims"')[0]

@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
+import leaderboard_page
 import screen_oracles as screen
+from made_up_designs import ARMS, benchmark_tables
 from truth_tables import frames
 
 
@@ -33,3 +35,14 @@ def test_a_design_is_drawn_again_as_it_was(kept):
     pd.testing.assert_frame_equal(
         again, kept[kept["design"] == name].reset_index(drop=True), rtol=0, atol=0.03, check_dtype=False
     )
+
+
+def test_the_leaderboard_has_a_row_for_each_arm_and_says_what_is_only_a_bound():
+    table = benchmark_tables(ARMS)[1]
+    lines = leaderboard_page.page(table).splitlines()
+    assert len(lines) == 2 + len(table)
+    assert {line.count("|") for line in lines} == {1 + len(leaderboard_page.HEAD)}
+    assert "| at most 8 (" in lines[2] and not [line for line in lines if "nan" in line]
+    text = leaderboard_page.PAGE.read_text(encoding="utf-8")
+    assert text.count(leaderboard_page.MARK) == 2
+    assert "| rendering |" in leaderboard_page.with_table(text, "\n".join(lines))

@@ -137,6 +137,7 @@ READ = {
     "figure": {"runs.parquet": "runs", "losses": "train"},
     "report": {"config.json": "configuration", "runs.parquet": "runs", "claims.parquet": "claims",
                "evidence.parquet": "claims", "coupling.parquet": "coupling",
+               "leaderboard.parquet": "leaderboard",
                "figures/loss.png": "figure", "figures/loss.csv": "figure"},
 }  # fmt: skip
 INPUTS = [(step, name) for step, names in READ.items() for name in names]

@@ -23,7 +23,7 @@ from bumpscope.store.manifest import described
 from bumpscope.store.results import Results
 from bumpscope.store.tables import provenance
 
-READS = ("runs", "claims", "evidence", "coupling")
+READS = ("runs", "claims", "evidence", "coupling", "leaderboard")
 WRITES = ()
 
 

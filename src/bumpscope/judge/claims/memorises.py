@@ -56,16 +56,18 @@ def judge(data: Data) -> Judged:
 
 def _of_setting(place: str, arms: pd.DataFrame) -> tuple[Interval, list[Check]]:
     """The exponent of the plain UNet, and the checks of both arms."""
-    others = arms.drop(index=BASELINE)
-    best = str(others["exponent_high"].idxmin())
-    checks, found = [], {}
+    rows = {str(row["arm"]): row for row in arms.reset_index().to_dict("records")}
+    exponents: dict[str, Interval] = {
+        name: (row[EXPONENT[0]], row[EXPONENT[1]], row[EXPONENT[2]]) for name, row in rows.items()
+    }
+    best = min((name for name in rows if name != BASELINE), key=lambda name: exponents[name][2])
+    checks = []
     for name, memorises in ((BASELINE, True), (best, False)):
-        value, low, high = (float(arms.loc[name, column]) for column in EXPONENT)
-        subject, found[name] = f"{name}, {place}", (value, low, high)
+        subject = f"{name}, {place}"
         above, below = Bound(above=HALFWAY), Bound(below=HALFWAY)
-        checks.append(count("seeds", arms.loc[name, "seeds"], NEEDED, Bound(least=FEWEST_SEEDS), subject))
-        checks.append(estimate("exponent", found[name], SUPPORTS, above if memorises else below, subject))
-        checks.append(estimate("exponent", found[name], CONTRADICTS, below if memorises else above, subject))
-    for name, row in others.drop(index=best).iterrows():
-        checks.append(estimate("exponent", tuple(row[EXPONENT]), subject=f"{name}, {place}"))
-    return found[BASELINE], checks
+        checks.append(count("seeds", rows[name]["seeds"], NEEDED, Bound(least=FEWEST_SEEDS), subject))
+        checks.append(estimate("exponent", exponents[name], SUPPORTS, above if memorises else below, subject))
+        checks.append(estimate("exponent", exponents[name], CONTRADICTS, below if memorises else above, subject))
+    others = [name for name in rows if name not in (BASELINE, best)]
+    checks += [estimate("exponent", exponents[name], subject=f"{name}, {place}") for name in others]
+    return exponents[BASELINE], checks

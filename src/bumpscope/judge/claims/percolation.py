@@ -51,7 +51,7 @@ def judge(data: Data) -> Judged:
     found = runs[runs["shown"].str.startswith("share=") & (runs["denoiser"] == BASELINE) & (runs["labels"] == "own")]
     found = found[found["stripes"] == 0].join(at_last_step(data.table("metrics", **SHARES)), on="run")
     found = found.dropna(subset="heldout")
-    found = found.assign(share=[_design(row).share for row in found.to_dict("records")])
+    found = found.assign(share=[_design(row).share or 0.0 for row in found.to_dict("records")])
     lattices = [_of_lattice(own) for _, own in found.groupby([*SETTINGS, "dx", "dy"], dropna=False, sort=False)]
     needed = count("lattices of which random shares were shown", len(lattices), NEEDED, Bound(least=1))
     checks = [needed, *(check for _, of_lattice in lattices for check in of_lattice)]
@@ -71,7 +71,9 @@ def _of_lattice(runs: pd.DataFrame) -> tuple[Interval, list[Check]]:
     runs = runs.assign(connected=runs["dataset"].map(connected))
     apart = []
     for _, own in runs.groupby("seed"):
-        right, together = (fitted_onset(own["share"], own[name]) for name in ("heldout", "connected"))
+        right, together = (
+            fitted_onset(own["share"].to_numpy(), own[name].to_numpy()) for name in ("heldout", "connected")
+        )
         if right is not None and together is not None and right.timed and together.timed:
             apart.append(math.log(right.time / together.time))
     interval = t_interval(apart)

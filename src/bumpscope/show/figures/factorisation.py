@@ -128,8 +128,8 @@ def _thresholds(axes: Axes, own: pd.DataFrame, looks: dict[str, style.Look]) -> 
         axes.plot([row["low"], row["high"]], [number, number], color=look["color"], linewidth=1.6)
         at = (row["k_star"], number)
         axes.plot(*at, color=look["color"], marker=look["marker"], markersize=5, markeredgewidth=0)
-        if row["bound"] in ARROWS:
-            arrow, aside = ARROWS[row["bound"]]
+        if str(row["bound"]) in ARROWS:
+            arrow, aside = ARROWS[str(row["bound"])]
             axes.annotate(arrow, at, (aside, 0), textcoords="offset points", ha="center", va="center")
 
 
@@ -138,7 +138,8 @@ def finding(data: pd.DataFrame) -> str:
     if data.empty:
         return NOTHING
     own = data.drop_duplicates(["arm", *PANEL])
-    place = own.value_counts(PANEL, sort=False).idxmax()
+    places = list(own[PANEL].itertuples(index=False, name=None))
+    place = max(dict.fromkeys(places), key=places.count)
     own = own[(own[PANEL] == list(place)).all(axis=1)].sort_values("k_star", kind="stable")
     parts = [f"{row['arm']} {_k_star(row)}" for row in own.to_dict("records")]
     return f"{_title(data, place)}, K* of {place[-1] ** 2} combinations: {rows.listed(parts, 12)}."

@@ -27,7 +27,9 @@ from bumpscope.store.schemas import TABLES
 
 SYMBOLS = {SUPPORTED: "✓", CONTRADICTED: "✗", UNDETERMINED: "?"}
 # The tables of all runs that the page links to; those of a run are found through its folder.
-TABLES_OF_ALL_RUNS = ("claims", "evidence", "coupling", "onsets", "factorisation", "metrics", "runs")
+TABLES_OF_ALL_RUNS = (
+    "claims", "evidence", "leaderboard", "combinations", "coupling", "onsets", "factorisation", "metrics", "runs",
+)  # fmt: skip
 # Columns of table ``runs`` in which datasets may differ, by their names on the page.
 OF_A_DATASET = {
     "image_size": "image (px)", "sigma": "σ (px)", "margin": "margin (px)", "dx": "spacing in x (px)",
@@ -75,6 +77,7 @@ def build(
         tally=_tally(judged),
         symbols=SYMBOLS,
         coupling=_coupling(_table(results, "coupling")),
+        leaderboard=_rows(_table(results, "leaderboard")),
         claim_with_coupling=coupled[0] if coupled else "",
         others=[pictures[name] for name in gallery.MAIN[1:] if name not in places],
         appendix=[pictures[name] for name in pictures if name not in gallery.MAIN],
@@ -92,6 +95,10 @@ def build(
 
 def _table(results: Results, name: str) -> pd.DataFrame | None:
     return results.table(name) if results.has(name) else None
+
+
+def _rows(table: pd.DataFrame | None) -> list[dict[Any, Any]]:
+    return [] if table is None else table.to_dict("records")
 
 
 def _reads(claim: str, table: str) -> bool:
