@@ -247,6 +247,16 @@ def test_references_of_known_coupling_have_a_table_of_their_own(tmp_path):
     assert "No imbalanced dataset of the model under study was trained." in text
 
 
+def test_a_leaderboard_has_a_section_where_there_is_one(tmp_path):
+    root = write_results(tmp_path, {"d": {"dx": 1.0, "dy": 1.0}}, (0,), (0, 600), samples=32, without=("claims",))
+    text = " ".join(Page(build(Results(root), root / "figures", {})).text.split())
+    assert "Combinations that must be shown" in text and "at most 8" in text and "Fewer than five seeds" in text
+    table = Results(root).leaderboard
+    write_table("leaderboard", root / TABLES["leaderboard"].path, table.iloc[:0], METADATA)
+    page = build(Results(root), root / "figures", {})
+    assert 'id="leaderboard"' not in page and 'href="#leaderboard"' not in page
+
+
 def test_missing_tables_are_said_to_be_missing(tmp_path):
     without = ("claims", "coupling", "metrics")
     root = write_results(tmp_path, {"d": BALANCED}, (0,), (0,), samples=32, without=without)
