@@ -8,6 +8,9 @@ import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config.steps import Arm, Arms
+from bumpscope.denoise.arms import told
+from bumpscope.denoise.examine import counted
+from bumpscope.denoise.named import new_denoiser
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, write_table
 
@@ -26,11 +29,6 @@ def arms(settings: SettingsOption, output: Annotated[Path, typer.Option(help="ta
 
 def _rows(arm: Arm) -> list[tuple[str, str, int, int, int]]:
     """A row for each dataset of an arm."""
-    # Here, since torch takes seconds to import, and most experiments have no arms.
-    from bumpscope.denoise.arms import told
-    from bumpscope.denoise.examine import counted
-    from bumpscope.denoise.named import new_denoiser
-
     network = new_denoiser(arm.lattice, arm.model, arm.diffusion, 0, arm.denoiser)
     found = counted(network, arm.denoiser.kind, arm.diffusion)
     said = told(arm.denoiser, network)
