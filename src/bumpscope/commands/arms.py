@@ -8,9 +8,9 @@ import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config.steps import Arm, Arms
-from bumpscope.denoise.arms import told
 from bumpscope.denoise.examine import counted
 from bumpscope.denoise.named import new_denoiser
+from bumpscope.denoise.told import told
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, write_table
 
