@@ -42,4 +42,9 @@ IMBALANCE = Remedy(
     "Run the whole grid of imbalanced data: `snakemake --cores 2 --configfile workflow/presets/imbalance.yaml --config "
     "output=imbalance` (with `-n` it tells the cost)."
 )
+FACTORISE = Remedy(
+    "Run the factorisation benchmark: `snakemake --cores 2 --configfile workflow/presets/factorise.yaml --config "
+    "output=factorise` (with `-n` it tells the cost)."
+)
+SHARES = Remedy("Train datasets of which random shares are shown (`shown: {share: 0.3}`), in five seeds at least.")
 OTHER_CHOICES = Remedy("See whether the verdict hangs on one choice of the analysis.", SENSITIVITY)

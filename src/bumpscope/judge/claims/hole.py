@@ -9,6 +9,7 @@ from bumpscope.judge.controls import datasets
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
 from bumpscope.judge.leaderboard import BASELINE, SETTINGS, SHARES, at_last_step
+from bumpscope.judge.remedies import FACTORISE
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
     NEEDED,
@@ -22,6 +23,7 @@ from bumpscope.judge.verdicts import (
 )
 
 ID = "F2"
+QUESTION = "Does a network fail on a block of combinations never shown, unless labels are rendered into pixels?"
 STATEMENT = (
     "Given the labels alone a network fails on combinations of a withheld block; given labels rendered into pixels it "
     "draws them"
@@ -29,6 +31,8 @@ STATEMENT = (
 STATISTIC = "share right in the block with rendered labels minus that of the plain UNet"
 READS: Reads = (("metrics", SHARES),)
 FIGURES = ("errors",)
+CAVEAT = "One block, one share withheld and one way to render labels were tried."
+MORE = {"seeds of both networks": FACTORISE}
 REPAIRED = "rendering"
 
 

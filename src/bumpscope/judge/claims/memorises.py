@@ -8,6 +8,7 @@ from bumpscope.config.model import REFERENCES
 from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.leaderboard import BASELINE
+from bumpscope.judge.remedies import FACTORISE
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
     NEEDED,
@@ -22,6 +23,7 @@ from bumpscope.judge.verdicts import (
 )
 
 ID = "F4"
+QUESTION = "Does the plain network memorise combinations, while some bias makes it learn two tasks?"
 STATEMENT = (
     "The plain network must be shown a share of all combinations (it memorises); with some bias a multiple of the "
     "positions is enough (it learns x and y as two tasks)"
@@ -29,6 +31,8 @@ STATEMENT = (
 STATISTIC = "exponent of the plain UNet's K* in N"
 READS: Reads = (("leaderboard", {}),)
 FIGURES = ("factorisation",)
+CAVEAT = "The exponent rests on few numbers of positions, N."
+MORE = {"settings with exponents of the plain UNet and another arm": FACTORISE}
 # Between 1, a multiple of N, and 2, a share of N².
 HALFWAY = 1.5
 EXPONENT = ["exponent", "exponent_low", "exponent_high"]

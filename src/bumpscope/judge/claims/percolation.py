@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.config.lattice import Shown
+from bumpscope.judge import remedies
 from bumpscope.judge.claims.phases_with_behaviour import TOGETHER
 from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.controls import lattice_of
@@ -32,10 +33,13 @@ from bumpscope.measure.percolation import largest_connected_share
 from bumpscope.worlds.bumps import factors, lattice_points
 
 ID = "F3"
+QUESTION = "Are withheld combinations drawn right once those shown hang together?"
 STATEMENT = "Withheld combinations are drawn right from the share shown on at which those shown hang together"
 STATISTIC = "ln share shown at which half are right minus that at which half of the shown hang together"
 READS: Reads = (("metrics", SHARES),)
 FIGURES = ("errors",)
+CAVEAT = "A finite lattice has no sharp threshold; both shares are where curves cross one half."
+MORE = {"lattices of which random shares were shown": remedies.SHARES}
 
 
 def judge(data: Data) -> Judged:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.leaderboard import BASELINE, in_words
+from bumpscope.judge.remedies import FACTORISE
 from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, UNKNOWN, Bound, Judged, count, estimate
 
 ID = "F1"
+QUESTION = "Do images of one coordinate alone lower the number of combinations that must be shown?"
 STATEMENT = "Stripes, images of a position of one axis alone, lower the number of combinations that must be shown"
 STATISTIC = "K* with stripes over that of the plain UNet, for the N with the largest"
 ARM = f"{BASELINE} + stripes"
 READS: Reads = (("leaderboard", {"arm": ARM}),)
 FIGURES = ("factorisation",)
+CAVEAT = "K* is read at one share right, 0.9, and between the numbers of combinations that were tried."
+MORE = {"lattices with and without stripes": FACTORISE}
 
 
 def judge(data: Data) -> Judged:

@@ -91,7 +91,7 @@ def draw(data: pd.DataFrame) -> Figure:
     panels[1, 0].set_yticks(range(len(names)), names)
     panels[1, 0].set_ylim(len(names) - 0.4, -0.6)
     panels[1, 0].set_ylabel("K*")
-    style.heading(figure, finding(data), note, more)
+    style.heading(figure, note, more)
     return figure
 
 
