@@ -88,7 +88,7 @@ def test_the_version_is_told(monkeypatch, capsys):
 def test_an_unknown_command_is_told_in_one_line(monkeypatch, capsys, arguments):
     assert called(monkeypatch, *arguments) == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"bumpscope: unknown command {arguments[0]!r}; allowed: animation, behaviour, ")
+    assert told.startswith(f"bumpscope: unknown command {arguments[0]!r}; allowed: animation, arms, behaviour, ")
     assert told.count("\n") == 1
 
 

@@ -146,7 +146,7 @@ def test_a_circle_is_no_sheet_where_the_topology_is_the_experiments_own(probings
 def test_what_is_not_read_again_stays(experiment, probings):
     kept = {}
 
-    def spy(metrics, runs, phases, coupling, interventions):
+    def spy(metrics, runs, phases, coupling, **others):
         kept.update(metrics=metrics, phases=phases)
         return experiment.claims
 

@@ -17,7 +17,8 @@ from printed_figures import outside, overlapping, too_small
 from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 
 NAMES = gallery.names()
-WITH_IMAGES = {"contact_sheet", "manifold", "onset_map"}  # clouds of points, pictures and scales of colour
+# Clouds of points, pictures and scales of colour.
+WITH_IMAGES = {"contact_sheet", "manifold", "onset_map", "training_strip"}
 STEPS = (0, 300, 600, 900, 1500)
 
 

@@ -24,8 +24,10 @@ def leaderboard(
     metadata = provenance({}, *results.files(*READS), code=("commands.leaderboard",))
     metrics = results.table("metrics", quantity=benchmark.QUANTITIES, label=None)
     runs = benchmark.of_designs(results.runs, metrics)
-    write_table("combinations", combinations, benchmark.cells(runs), metadata)
-    write_table("leaderboard", output, benchmark.leaderboard(runs, results.arms), metadata)
+    # Both before either is written, so that a broken input leaves no half of the result.
+    ranked, cells = benchmark.leaderboard(runs, results.arms), benchmark.cells(runs)
+    write_table("combinations", combinations, cells, metadata)
+    write_table("leaderboard", output, ranked, metadata)
 
 
 if __name__ == "__main__":
