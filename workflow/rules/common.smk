@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
 from bumpscope.config.loading import ConfigError, from_command_line, load
-from bumpscope.config.plan import describe, notes
+from bumpscope.config.plan import describe, has_nvidia_driver, notes
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import Arms, step_settings
 from bumpscope.config.variants import readings
@@ -136,7 +136,7 @@ MADE_AGAIN = set()
 
 
 def as_inputs(files):
-    """Files for a rule to read. Times, which a copy or another clock changes, tell nothing: the package tells which
+    """Files for a job to read. Times, which a copy or another clock changes, tell nothing: the package tells which
     results are stale, by what they say of themselves."""
     return [file if file in MADE_AGAIN else ancient(file) for file in files]
 
@@ -308,8 +308,7 @@ def told_errors(log):
 def on_gpus():
     """Whether jobs run on GPUs, as far as can be told without loading torch."""
     granted = dict(workflow.global_resources.unwrapped_items()).get("gpu")
-    here = Path("/proc/driver/nvidia/version").exists()
-    wanted = CONFIG.device == "cuda" or here or granted
+    wanted = CONFIG.device == "cuda" or has_nvidia_driver() or granted
     return CONFIG.device != "cpu" and granted != 0 and bool(wanted)
 
 

@@ -131,21 +131,3 @@ rule report:
         "Writing {output}"
     shell:
         "python -m bumpscope --log {log:q} report --settings {input.config:q} --folder {params.folder:q} --output {output:q}"
-
-
-# A figure that cannot be drawn costs neither the others nor the report; its files say why, and the workflow fails.
-def tell_figures_not_drawn():
-    from bumpscope.show.failures import why_not_drawn
-
-    tables = {figure: Path(OUT, f"figures/{figure}.csv") for figure in FIGURES}
-    reasons = {
-        figure: why_not_drawn(table)
-        for figure, table in tables.items()
-        if table.exists()
-    }
-    if failed := {figure: reason for figure, reason in reasons.items() if reason}:
-        lines = (
-            f"{figure} could not be drawn ({reason}); {OUT}/logs/figures/{figure}.log has more"
-            for figure, reason in failed.items()
-        )
-        raise WorkflowError("\n".join(lines))

@@ -106,3 +106,21 @@ if workflow.is_main_process and not workflow.output_settings.verbose:
                     handler.formatter.quiet, handler.formatter.show_failed_logs
                 )
             )
+
+
+# A figure that cannot be drawn costs neither the others nor the report; its files say why, and the workflow fails.
+def tell_figures_not_drawn():
+    from bumpscope.show.failures import why_not_drawn
+
+    tables = {figure: Path(OUT, f"figures/{figure}.csv") for figure in FIGURES}
+    reasons = {
+        figure: why_not_drawn(table)
+        for figure, table in tables.items()
+        if table.exists()
+    }
+    if failed := {figure: reason for figure, reason in reasons.items() if reason}:
+        lines = (
+            f"{figure} could not be drawn ({reason}); {OUT}/logs/figures/{figure}.log has more"
+            for figure, reason in failed.items()
+        )
+        raise WorkflowError("\n".join(lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -236,3 +237,8 @@ def describe(config: Config, gpu: bool = False, counted: Mapping[str, Counted] =
         f"On disk about {gigabytes(room.total())} ({kinds}).\n"
         f"`snakemake sensitivity` would take {sensitivity_seconds(config, counted) / 60:.0f} more."
     )
+
+
+def has_nvidia_driver() -> bool:
+    """Whether Linux has loaded the driver of an NVIDIA GPU, which is seen in a moment where torch takes seconds."""
+    return Path("/proc/driver/nvidia/version").exists()
