@@ -14,7 +14,6 @@ from bumpscope.judge.combinations import (
     compared,
     guardrails,
     label_onsets,
-    shortfall,
     threshold,
 )
 from bumpscope.measure.lattice_scale import on_lattice_scale, yardsticks
@@ -115,10 +114,6 @@ def test_axes_that_fail_apart_have_a_product_and_those_that_fail_together_do_not
     assert low < 0 < high and abs(apart) < 0.01
     together, low, _ = beyond_product(x.mean(axis=1), x.mean(axis=1), x.mean(axis=1))
     assert together == pytest.approx(0.8 - 0.64, abs=0.01) and low > 0.1
-
-
-def test_seen_minus_heldout_is_of_the_same_runs():
-    assert shortfall(np.array([1.0, 0.9]), np.array([0.5, 0.4]))[0] == pytest.approx(0.5)
 
 
 def test_onsets_are_of_each_label():

@@ -155,11 +155,6 @@ def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*names, "exponent", "exponent_low", "exponent_high", "seeds"])
 
 
-def shortfall(seen: np.ndarray, heldout: np.ndarray) -> tuple[float, float, float]:
-    """Accuracy on shown minus that on withheld combinations, with a t interval over runs; arrays of shape (runs,)."""
-    return t_interval(np.asarray(seen) - np.asarray(heldout))
-
-
 def beyond_product(both: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     """Accuracy on both axes minus the product of those on each, with a t interval over runs; arrays of shape (runs,).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -56,6 +56,16 @@ class ManifoldView:
         where = {"step": int(step), "sample": sorted({int(sample) for sample in samples})}
         found = self.run.table("samples", ["sample"], **where)["sample"]
         return dict(zip(found.tolist(), self.run.images("samples", **where), strict=True))
+
+    def pictured(self, steps: Sequence[int]) -> pd.DataFrame:
+        """Points at some checkpoints; ``image`` (PNG in base64) is of the samples of :func:`chosen_samples`."""
+        points = self.points[self.points["step"].isin(steps)].sort_values(["step", "sample"], ignore_index=True)
+        shown = {sample for line in chosen_samples(points) for sample in line}
+        for step in steps:
+            here = points["step"] == step
+            images = {sample: as_text(image) for sample, image in self.images(step, shown).items()}
+            points.loc[here, "image"] = points.loc[here, "sample"].map(images)
+        return points
 
 
 def manifold_view(results: Results) -> ManifoldView:

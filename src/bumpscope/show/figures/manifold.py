@@ -14,7 +14,6 @@ from bumpscope.show.manifold_view import (
     COORDINATES,
     VIEW,
     NothingToSee,
-    as_text,
     chosen_samples,
     explained_variance,
     from_text,
@@ -51,14 +50,11 @@ def select(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     run = view.run
     steps = spaced_by_change(view.steps, outcome_shares(results, run.name, view.steps), CHECKPOINTS)
-    points = view.points[view.points["step"].isin(steps)].sort_values(["step", "sample"], ignore_index=True)
-    shown = {sample for line in chosen_samples(points) for sample in line}
+    points = view.pictured(steps)
     for step in steps:
         here = points["step"] == step
         for axis in ("x", "y"):
             points.loc[here, f"r2_{axis}"] = explained_variance(points[here], f"mu_{axis}", view.period)
-        images = {sample: as_text(image) for sample, image in view.images(step, shown).items()}
-        points.loc[here, "image"] = points.loc[here, "sample"].map(images)
     about = {"run": run.name, "dataset": run.dataset, "seed": run.seed, "boundary": run.info["boundary"]}
     return points.assign(**about, layer=view.layer, t=view.t)[[*COLUMNS]]
 

@@ -16,7 +16,6 @@ from bumpscope.show.manifold_view import (
     VIEW,
     ManifoldView,
     NothingToSee,
-    as_text,
     chosen_samples,
     explained_variance,
     from_text,
@@ -79,19 +78,13 @@ def select(results: Results) -> pd.DataFrame:
 
 
 def _points(view: ManifoldView, steps: list[int]) -> pd.DataFrame:
-    points = view.points[view.points["step"].isin(steps)].sort_values(["step", "sample"], ignore_index=True)
+    points = view.pictured(steps)
     told = {
         axis: {step: explained_variance(own, f"mu_{axis}", view.period) for step, own in points.groupby("step")}
         for axis in "xy"
     }
     worse = min("xy", key=lambda axis: np.nan_to_num(told[axis][steps[-1]], nan=-np.inf))
-    points = points.assign(part="point", axis=worse, r2=points["step"].map(told[worse]))
-    shown = {sample for line in chosen_samples(points) for sample in line}
-    for step in steps:
-        here = points["step"] == step
-        images = {sample: as_text(image) for sample, image in view.images(step, shown).items()}
-        points.loc[here, "image"] = points.loc[here, "sample"].map(images)
-    return points
+    return points.assign(part="point", axis=worse, r2=points["step"].map(told[worse]))
 
 
 def _phases(view: ManifoldView) -> list[pd.DataFrame]:
