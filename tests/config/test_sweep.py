@@ -472,13 +472,13 @@ def expanded(sweep, datasets):
 def test_any_sweep_is_expanded_with_its_controls_or_told_to_be_wrong():
     found = []
 
-    @settings(max_examples=150)
+    @settings(max_examples=75)
     @given(sweeps, named)
     def look(sweep, datasets):
         found.append(expanded(sweep, datasets) and bool(sweep))
 
     look()
-    assert sum(found) > 25  # a strategy that makes hardly anything but faults would prove nothing
+    assert sum(found) > len(found) / 6  # a strategy that makes hardly anything but faults would prove nothing
 
 
 def test_names_of_hundreds_of_cells_differ():

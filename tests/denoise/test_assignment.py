@@ -196,7 +196,7 @@ def test_a_job_killed_for_real_resumes_each_of_its_runs(plan, tmp_path):
 
     process = start()
     while process.poll() is None and len(list(tmp_path.glob("state/*/*/state.safetensors"))) < 3:
-        time.sleep(0.001)
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"

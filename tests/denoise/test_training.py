@@ -493,7 +493,7 @@ def test_a_training_killed_for_real_and_run_again_leaves_the_same_bytes(run, dat
     for awaited in ("state.safetensors", "step=20.safetensors"):
         process = start()
         while process.poll() is None and not list(tmp_path.glob(f"killed/state/*/{awaited}")):
-            time.sleep(0.001)
+            time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"

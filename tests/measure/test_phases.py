@@ -40,14 +40,16 @@ def test_the_phase_of_a_cloud_is_the_one_it_was_made_with(kind, controls):
         assert phase == one.phase, reason
 
 
+FEWEST, *MORE = sorted(fresh_clouds.SAMPLES)
+
+
+@pytest.mark.parametrize("samples", [FEWEST, *(pytest.param(more, marks=pytest.mark.slow) for more in MORE)])
 @pytest.mark.parametrize("kind", [kind for kind, known in fresh_clouds.KINDS.items() if known.phase != "?"])
-def test_the_phase_of_a_cloud_of_another_kind_than_thresholds_were_set_on(kind):
-    noise = fresh_clouds.Noise(0.05, "in all", "Student t")
-    for samples in fresh_clouds.SAMPLES:
-        one = fresh_clouds.cloud(kind, noise, samples, seed=1)
-        phase, _, reason = latent_phase(one.measured(), fresh_clouds.untrained(one).measured())
-        # Strips may be told from their nonlinear code: that is partly ordered.
-        assert phase == one.phase or (phase == "?" and kind == "scrambled strips"), reason
+def test_the_phase_of_a_cloud_of_another_kind_than_thresholds_were_set_on(kind, samples):
+    one = fresh_clouds.cloud(kind, fresh_clouds.Noise(0.05, "in all", "Student t"), samples, seed=1)
+    phase, _, reason = latent_phase(one.measured(), fresh_clouds.untrained(one).measured())
+    # Strips may be told from their nonlinear code: that is partly ordered.
+    assert phase == one.phase or (phase == "?" and kind == "scrambled strips"), reason
 
 
 def test_a_curve_is_none_of_the_phases(controls):

@@ -92,6 +92,7 @@ def test_another_number_of_runs_a_job_reruns_nothing(trained, number):
     assert planned(project, *targets(), "--config", f"runs_per_job={number}", preset="grid.yaml") == {}
 
 
+@pytest.mark.slow
 def test_a_new_seed_trains_just_itself(trained):
     project, _ = trained
     (project / "more.yaml").write_text(yaml.safe_dump(GRID | {"seeds": [*SEEDS, 7]}), encoding="utf-8")

@@ -301,7 +301,8 @@ def test_a_step_reads_and_writes_just_the_tables_that_it_declares(results, step)
     assert written == set(declared(f"commands.{step}", "WRITES"))
 
 
-@pytest.mark.parametrize(("step", "name"), INPUTS)
+# One of the steps that read a file is enough: each reads it by the same reader.
+@pytest.mark.parametrize(("name", "step"), {name: step for step, name in INPUTS}.items())
 def test_the_cure_brings_back_equal_files(results, step, name):
     path, before = results / place_of(name), contents(results)
     path.unlink()
