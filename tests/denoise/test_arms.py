@@ -17,6 +17,7 @@ from bumpscope.denoise.process import Process
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.denoise.unet import ResidualBlock
 from bumpscope.worlds.bumps import render, to_network, training_points
+from recorded_steps import operations
 
 ARMS = [kind for kind in BUILT_IN if kind not in KNOWN]
 SMALL = Model(channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])
@@ -58,7 +59,9 @@ def test_arms_train_on_designs_with_stripes(kind):
     trainer = Trainer(0, data, network, Diffusion(prediction="v"), training, torch.device("cpu"))
     before = trainer.weights_flat.clone()
     for _ in range(training.steps):
-        trainer.advance()
+        trainer.draw()
+        assert operations(trainer.compute)  # so a GPU can record it
+        trainer.finish()
     assert np.isfinite(trainer.log.losses).all()
     assert not torch.equal(before, trainer.weights_flat)
 

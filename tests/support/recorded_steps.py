@@ -9,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-# What reads a number back from the device, which a recorded step cannot.
+# What reads a number back from the device, and what brings one there: a recorded step can do neither.
 READ_BACK = {"aten._local_scalar_dense.default", "aten.item.default", "aten.nonzero.default"}
+BROUGHT = {"aten.lift_fresh.default"}
 
 
 class _Operations(TorchDispatchMode):
@@ -21,6 +22,8 @@ class _Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if str(func) in READ_BACK:
             raise RuntimeError(f"{func} reads from the device while a step is recorded")
+        if str(func) in BROUGHT:
+            raise RuntimeError(f"{func} copies to the device while a step is recorded")
         result = func(*args, **(kwargs or {}))
         self.seen.append((func, args, kwargs or {}, result))
         return result
@@ -30,7 +33,7 @@ def operations(call: Callable[[], None]) -> list[tuple[Any, Any, Any, Any]]:
     """The operations that a call makes, with their arguments and results.
 
     Raises:
-        RuntimeError: when one of them reads a number back.
+        RuntimeError: when one of them reads a number back, or makes a tensor of numbers of the processor.
     """
     with _Operations() as made:
         call()
@@ -48,6 +51,7 @@ class CpuRecorder:
 
     def __init__(self, memory: Callable[[], Sequence[torch.Tensor]]):
         self.memory, self.recordings, self.runs = memory, 0, 0
+        self.repeats = self.waits = 0
 
     def run(self, calls: Sequence[Callable[[], None]]) -> None:
         self.runs += 1
@@ -64,11 +68,15 @@ class CpuRecorder:
                 tensor.copy_(value)
 
         def repeat() -> None:
+            self.repeats += 1
             with torch.no_grad():
                 for func, args, kwargs, result in seen:
                     _write(result, func(*args, **kwargs))
 
         return repeat
+
+    def wait(self) -> None:
+        self.waits += 1
 
 
 def _write(kept: Any, new: Any) -> None:

@@ -48,7 +48,7 @@ class Dropout(Denoiser):
         if taps is not None:
             self.unet(x, t, labels, keep, taps)
         shown = torch.ones_like(labels) if keep is None else keep
-        alone_x, alone_y = (shown * shown.new_tensor(axis) for axis in ((1.0, 0.0), (0.0, 1.0)))
+        alone_x, alone_y = (shown * axis for axis in _axes(shown))
         own_x, own_y, neither = (self.unet(x, t, labels, kept) for kept in (alone_x, alone_y, 0 * shown))
         return own_x + own_y - neither
 
@@ -63,6 +63,11 @@ class Dropout(Denoiser):
         """1 where a label is kept, shape (n, 2); told by late digits of the noise, so that a step can be repeated."""
         digits = (100 * batch.noise.flatten(1)[:, :16].unflatten(1, (2, 8)).sum(dim=2)) % 1
         return (digits >= self.drop).to(batch.images.dtype)
+
+
+def _axes(like: Tensor) -> Tensor:
+    """Which label is kept where one alone is, shape (2, 2). Made on the device, as a recorded step needs it."""
+    return torch.eye(2, dtype=like.dtype, device=like.device)
 
 
 class CoInD(Dropout):
@@ -86,7 +91,7 @@ class CoInD(Dropout):
         noised = process.noised(batch.images[some], batch.noise[some], batch.t[some])
         labels = batch.shown[0]
         pairs = torch.stack([labels[:, 0], labels[:, 1].roll(1)], dim=1)[some]
-        kept = [noised.new_tensor(keep).expand_as(pairs) for keep in ((1, 1), (1, 0), (0, 1), (0, 0))]
+        kept = [torch.ones_like(pairs), *(axis.expand_as(pairs) for axis in _axes(noised)), torch.zeros_like(pairs)]
         count = len(kept)
         predicted = self.unet(
             noised.repeat(count, 1, 1, 1), batch.t[some].repeat(count), pairs.repeat(count, 1), torch.cat(kept)
