@@ -184,6 +184,70 @@ def test_a_jobs_own_run_that_diverges_fails_it_after_the_others_are_trained(plan
         assert list((tmp_path / f"state/small-seed{seed}").glob("*/step=6.safetensors"))
 
 
+@pytest.fixture
+def fits(monkeypatch):
+    """A device whose memory holds this many runs at a time; the numbers of runs that it was asked to hold."""
+    from bumpscope.denoise.together import Steps
+
+    advance, asked = Steps.advance, []
+
+    def limited(most):
+        def full(self, trainers):
+            asked.append(len(trainers))
+            if len(trainers) > most and trainers[0].step == 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return advance(self, trainers)
+
+        monkeypatch.setattr(Steps, "advance", full)
+        return asked
+
+    return limited
+
+
+def test_where_memory_does_not_hold_all_runs_fewer_are_trained_at_a_time(plan, tmp_path, fits, caplog):
+    for entry in plan:
+        train_command(**job(tmp_path / "alone", entry, planned=None))
+    asked = fits(1)
+    train_command(**job(tmp_path, plan[0]))
+    assert "3 runs do not fit the GPU's memory together; going on with 1" in caplog.messages
+    assert asked == [3, 3, 3, 1, 1, 1, 1, 1, 1]
+    for entry in plan[1:]:
+        train_command(**job(tmp_path, entry))
+    for entry in plan:
+        name = f"runs/{entry['settings']['run']}"
+        assert results(tmp_path / name) == results(tmp_path / "alone" / name)
+
+
+def test_a_run_that_does_not_fit_alone_fails_its_job(plan, tmp_path, fits):
+    fits(0)
+    with pytest.raises(torch.OutOfMemoryError):
+        train_command(**job(tmp_path, plan[0]))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_room_for_runs_is_told_by_a_first_step_that_leaves_no_trace(plan, tmp_path, monkeypatch):
+    from bumpscope.denoise import assignment
+
+    tried = []
+    monkeypatch.setattr(assignment, "fitting", lambda place, trial: tried.append((place, trial().trainer.step)) or 2)
+    state = tmp_path / "state" / "small-seed0"
+    own = Assignment(Train.model_validate(plan[0]["settings"]), tmp_path / "small.parquet", state, CPU)
+    assert own.fitting(8) == 8 and not tried  # the memory of a machine is not asked
+    own.device = torch.device("cuda:0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assignment, "Trainer", lambda *given: Trainer(*given[:-1], CPU))
+        patch.setattr(assignment.TrainingData, "to", lambda self, _: self)
+        assert [own.fitting(most) for most in (1, 2, 8)] == [1, 2, 2]
+    assert tried == 2 * [(own.device, 1)]
+    assert not state.exists()
+
+
+def test_no_more_are_trained_at_a_time_than_fit(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(Assignment, "fitting", lambda self, most: min(most, 2))
+    train_command(**job(tmp_path, plan[0]))
+    assert len(list((tmp_path / "state").glob("*/*/state.safetensors"))) == 2
+
+
 def test_a_job_killed_for_real_resumes_each_of_its_runs(plan, tmp_path):
     for entry in plan:
         entry["settings"]["training"] |= {"steps": 200, "log_every": 5, "checkpoints": [0, 5, 200]}

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from bumpscope.denoise import devices
-from bumpscope.denoise.devices import DeviceError, device
+from bumpscope.denoise.devices import DeviceError, device, fitting, out_of_memory
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +232,52 @@ def test_no_gpu_granted_is_told_and_the_cpu_on_request_is_not(gpus, caplog):
     with caplog.at_level(logging.INFO), device("auto", 0), device("cpu"):
         pass
     assert caplog.messages == ["device: the CPU, since this job was granted no GPU (resources: gpu=0)"]
+
+
+@pytest.fixture
+def memory(gpus, monkeypatch):
+    """A GPU with 1000 bytes, of which 100 are taken by others; what is reserved by this process, and its peak."""
+    held = {"now": 0, "peak": 0}
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: held.update(now=held["kept"]))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: held["now"])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: held.update(peak=held["now"]))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _: held["peak"])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (900 - held["now"], 1000))
+    held["kept"] = 0
+    return held
+
+
+@pytest.mark.parametrize(("needed", "room"), [(10, 76), (100, 7), (382, 2), (383, 1), (900, 1)])
+def test_as_many_are_planned_as_fit_most_of_the_free_memory(memory, needed, room):
+    memory.update(now=60, kept=0)  # left over from before, and given back first
+
+    def trial():
+        memory.update(now=memory["now"] + needed, peak=memory["now"] + needed)
+
+    assert fitting(torch.device("cuda:0"), trial) == room
+    assert memory["now"] == 0
+
+
+def test_what_libraries_keep_is_not_free(memory):
+    def trial():
+        memory.update(now=200, peak=200, kept=100)
+
+    assert fitting(torch.device("cuda:0"), trial) == int(0.85 * 800 / 200)
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("operation not permitted when stream is capturing"), False),
+        (MemoryError(), False),
+    ],
+)
+def test_an_error_of_full_memory_is_told_from_others(error, full):
+    assert out_of_memory(error) is full
 
 
 # A job that believes that there are as many GPUs as it is told; it notes which it had, from when to when.

@@ -7,7 +7,8 @@ import torch
 
 from bumpscope.denoise import loop
 from bumpscope.denoise.loop import Course, finished, train, train_together
-from bumpscope.denoise.together import WARM_UP, CudaRecorder, Steps
+from bumpscope.denoise.recorder import WARM_UP, CudaRecorder, cause
+from bumpscope.denoise.together import Steps
 from bumpscope.denoise.trainer import TrainingError, adamw
 from bumpscope.store.checkpoints import load_tensors
 from bumpscope.store.files import FileError
@@ -153,6 +154,36 @@ def test_steps_that_cannot_be_recorded_are_taken_one_by_one_and_that_is_told_onc
     assert_same(plain.state(), other.state())
 
 
+def refusing(error):
+    """A recorder that meets an error while it records, and as torch does another as the recording ends."""
+
+    class Refusing(CpuRecorder):
+        def record(self, calls):
+            try:
+                raise error
+            finally:
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+    return Refusing
+
+
+def test_runs_that_do_not_fit_the_memory_together_are_told_to_who_put_them_together(monkeypatch, caplog):
+    several = [static(seed=5), static(seed=6)]
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    steps = Steps(refusing(full)(memory(several)))
+    for _ in range(WARM_UP + 1):
+        steps.advance(several)
+    with pytest.raises(RuntimeError) as caught:
+        steps.advance(several)
+    assert cause(caught.value) is full and not caplog.messages
+    # One alone may still fit without the recording's memory of its own.
+    one = static(seed=5)
+    steps = Steps(refusing(full)(memory([one])))
+    for _ in range(WARM_UP + 2):
+        assert steps.advance([one]) == [None]
+    assert len(caplog.messages) == 1 and caplog.messages[0].endswith("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
 def test_a_run_that_ends_earlier_makes_the_others_recorded_anew():
     one, other = static(seed=5), static(seed=6)
     recorder = CpuRecorder(memory([one, other]))
@@ -160,12 +191,31 @@ def test_a_run_that_ends_earlier_makes_the_others_recorded_anew():
     for _ in range(WARM_UP + 3):
         assert steps.advance([one, other]) == [None, None]
     assert (recorder.recordings, recorder.runs) == (1, WARM_UP + 1)  # and one as the first step
+    assert recorder.waits == 0
     steps.advance([other])
     assert (recorder.recordings, recorder.runs) == (1, WARM_UP + 2)
+    assert recorder.waits == 1  # before the memory of what was recorded is given back
     plain = static(seed=6)
     while plain.step < other.step:
         plain.advance()
     assert_same(plain.state(), other.state())
+
+
+def test_runs_of_one_shape_are_compiled_once():
+    seen = []
+
+    def note(graph, _):
+        seen.append(graph)
+        return graph
+
+    torch._dynamo.reset()
+    for seed in range(3):
+        one = static(seed=seed)
+        one.network.compile(dynamic=False, backend=note)
+        one.advance()
+        one.advance()
+    torch._dynamo.reset()
+    assert len(seen) == 1
 
 
 def test_losses_of_a_finished_training_are_read_from_its_state(tmp_path):
@@ -180,67 +230,3 @@ def test_losses_of_a_finished_training_are_read_from_its_state(tmp_path):
 def test_on_a_cpu_nothing_is_recorded_and_on_a_gpu_everything():
     assert Steps.on(torch.device("cpu"))._recorder is None
     assert isinstance(Steps.on(torch.device("cuda:1"))._recorder, CudaRecorder)
-
-
-class FakeCuda:
-    """Notes what is asked of CUDA, in order."""
-
-    def __init__(self):
-        self.notes = []
-
-    def stream(self, name):
-        fake = self
-
-        class Stream:
-            def __init__(self, *_):
-                self.name = name or f"stream{len({n for n in fake.notes if n.startswith('new')})}"
-                fake.notes.append(f"new {self.name}")
-
-            def wait_stream(self, other):
-                fake.notes.append(f"{self.name} waits for {other.name}")
-
-        return Stream
-
-    def context(self, text):
-        fake = self
-
-        class Context:
-            def __enter__(self):
-                fake.notes.append(f"begin {text}")
-
-            def __exit__(self, *_):
-                fake.notes.append(f"end {text}")
-
-        return Context()
-
-
-def test_calls_of_a_cuda_graph_lie_on_streams_that_start_from_the_recording_and_join_it(monkeypatch):
-    fake = FakeCuda()
-    stream = fake.stream("")
-    current = fake.stream("current")()
-    monkeypatch.setattr(torch.cuda, "Stream", stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current)
-    monkeypatch.setattr(torch.cuda, "stream", lambda one: fake.context(one.name))
-    monkeypatch.setattr(torch.cuda, "device", lambda place: fake.context(str(place)))
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: fake.notes.append("synchronize"))
-    monkeypatch.setattr(torch.cuda, "graph", lambda _: fake.context("recording"))
-    monkeypatch.setattr(
-        torch.cuda, "CUDAGraph", lambda: type("Graph", (), {"replay": lambda _: fake.notes.append("replay")})()
-    )
-    recorder = CudaRecorder(torch.device("cuda:1"))
-    calls = [lambda k=k: fake.notes.append(f"call {k}") for k in (0, 1)]
-    fake.notes.clear()
-    recorder.record(calls)()
-    made = [note for note in fake.notes if not note.startswith("new")]
-    names = [note.removeprefix("new ") for note in fake.notes if note.startswith("new")]
-    assert made == [
-        *("begin cuda:1", "synchronize", "begin recording"),
-        *(f"{names[0]} waits for current", f"begin {names[0]}", "call 0", f"end {names[0]}"),
-        *(f"{names[1]} waits for current", f"begin {names[1]}", "call 1", f"end {names[1]}"),
-        *(f"current waits for {names[0]}", f"current waits for {names[1]}"),
-        *("end recording", "end cuda:1", "replay"),
-    ]
-    # The same streams again.
-    fake.notes.clear()
-    recorder.run(calls)
-    assert not [note for note in fake.notes if note.startswith("new")]

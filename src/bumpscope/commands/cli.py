@@ -16,12 +16,13 @@ from bumpscope import __version__, commands
 from bumpscope.commands.interface import execute, leave_with_workflow
 from bumpscope.store.files import unwritable
 
+# Modules that commands share.
+NO_COMMANDS = ("cli", "interface", "jobs", "sharing")
+
 
 def command_names() -> list[str]:
     """Names of all commands, sorted."""
-    return sorted(
-        module.name for module in pkgutil.iter_modules(commands.__path__) if module.name not in ("cli", "interface")
-    )
+    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__) if module.name not in NO_COMMANDS)
 
 
 def _summary(name: str) -> str:

@@ -9,30 +9,24 @@ import numpy as np
 import typer
 from filelock import FileLock, Timeout
 
-from bumpscope.commands.interface import (
-    CommandError,
-    DeviceOption,
-    GpusOption,
-    SettingsOption,
-    execute,
-    log,
-    read_settings,
-)
+from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.commands.jobs import RunsPerJobOption, runs_in_a_job
 from bumpscope.config.steps import Train
 from bumpscope.config.training import Training
-from bumpscope.denoise.assignment import Assignment, companions, hold
+from bumpscope.denoise.assignment import Assignment, companions
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.loop import train_together
+from bumpscope.denoise.devices import give_back, out_of_memory
+from bumpscope.denoise.loop import Course, train_together
+from bumpscope.denoise.recorder import cause
 from bumpscope.denoise.trainer import LossLog, TrainingError, learning_rate
 from bumpscope.store.checkpoints import load_tensors
-from bumpscope.store.files import FileError, atomic_path
+from bumpscope.store.files import FileError, atomic_path, publish
+from bumpscope.store.locks import hold
 from bumpscope.store.manifest import checksum, recorded_folder
 from bumpscope.store.tables import write_table
 
 READS = ("dataset",)
 WRITES = ("losses",)
-# Trainings that share a GPU. With more of them the card itself is the limit (docs/benchmarks.md).
-RUNS_PER_GPU = 8
 
 
 def train(
@@ -42,13 +36,7 @@ def train(
     state: Annotated[Path, typer.Option(help="folder for what a killed training resumes from")],
     device: DeviceOption = "auto",
     gpus: GpusOption = 1,
-    runs_per_job: Annotated[
-        str,
-        typer.Option(
-            envvar="BUMPSCOPE_RUNS_PER_JOB",
-            help=f"runs trained side by side, this one and planned others; auto: {RUNS_PER_GPU} on a GPU, 1 on a CPU",
-        ),
-    ] = "auto",
+    runs_per_job: RunsPerJobOption = "auto",
     planned: Annotated[
         Path | None,
         typer.Option(envvar="BUMPSCOPE_PLANNED", help="JSON list with settings, dataset and state of planned runs"),
@@ -56,15 +44,14 @@ def train(
 ) -> None:
     """Train a denoiser, or go on where a killed training stopped."""
     chosen = read_settings(settings, Train)
-    if runs_per_job != "auto" and (not runs_per_job.isdecimal() or int(runs_per_job) == 0):
-        raise CommandError(f"--runs-per-job: holds {runs_per_job}; allowed: auto or a number from 1")
+    runs_in_a_job(runs_per_job, on_gpu=False)  # a wrong number is told before a GPU is waited for
     lock: FileLock | None = None
     losses: LossLog | None = None
     held = False
     while losses is None:
         with hold_device(device, gpus) as place, ExitStack() as others:
             own = Assignment(chosen, dataset, state, place)
-            most = (RUNS_PER_GPU if place.type == "cuda" else 1) if runs_per_job == "auto" else int(runs_per_job)
+            most = runs_in_a_job(runs_per_job, place.type == "cuda")
             if not held:
                 try:
                     lock, held = hold(state, chosen.run, wait=most == 1), True
@@ -74,8 +61,8 @@ def train(
             if losses is None:
                 # While another process trains this run, there may be others to train.
                 batch = [own] if held else []
-                if lock is not None or not held:
-                    batch += companions(own, planned, most - len(batch), others, alike=held)
+                if planned is not None and (lock is not None or not held):
+                    batch += companions(own, planned, own.fitting(most) - len(batch), others, alike=held)
                 losses = _train(batch, own)
         if not held:
             lock, held = hold(state, chosen.run), True
@@ -96,9 +83,8 @@ def _train(batch: list[Assignment], own: Assignment) -> LossLog | None:
     if batch:
         names, where = ", ".join(one.settings.run for one in batch), own.machine["gpu"] or own.machine["processor"]
         log.info("%s: training on %s (%s)", names, own.device, where)
-    courses = {one.settings.run: one.course() for one in batch}
-    train_together(courses.values())
-    for one in batch:
+    courses = _courses(batch)
+    for one in (one for one in batch if one.settings.run in courses):
         error = courses[one.settings.run].error
         if isinstance(error, TrainingError):
             one.note_failure(error)
@@ -110,6 +96,26 @@ def _train(batch: list[Assignment], own: Assignment) -> LossLog | None:
     if mine.error is not None:
         raise mine.error
     return mine.trainer.log
+
+
+def _courses(batch: list[Assignment]) -> dict[str, Course]:
+    """The trainings of a batch, by run, taken to their end.
+
+    Where a GPU's memory does not hold them all, it is the first half of them. What was trained of the others is kept.
+    """
+    courses: dict[str, Course] = {}
+    while True:
+        try:
+            courses |= {one.settings.run: one.course() for one in batch}
+            train_together(courses.values())
+            return courses
+        except RuntimeError as error:
+            if len(batch) == 1 or not out_of_memory(cause(error)):
+                raise
+        log.warning("%d runs do not fit the GPU's memory together; going on with %d", len(batch), len(batch) // 2)
+        batch = batch[: len(batch) // 2]
+        courses.clear()
+        give_back(batch[0].device)
 
 
 def _publish_all(own: Assignment, output: Path) -> None:
@@ -125,21 +131,13 @@ def _publish_all(own: Assignment, output: Path) -> None:
     published = output / "checkpoints"
     with recorded_folder(published, {path.name: checksum(path) for path in finished}):
         for path in finished:
-            _publish(path, published / path.name)
+            with atomic_path(published / path.name) as temporary:
+                # The state keeps it until the workflow has ended well.
+                publish(path, temporary)
         # Checkpoints of an earlier training of this run would pass for this one's.
         for path in published.glob("step=*.safetensors"):
             if path.name not in {kept.name for kept in finished}:
                 path.unlink()
-
-
-def _publish(source: Path, target: Path) -> None:
-    """Make a finished checkpoint appear in the results, whole; the state keeps it until the workflow has ended well."""
-    with atomic_path(target) as temporary:
-        temporary.unlink(missing_ok=True)
-        try:
-            temporary.hardlink_to(source)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(source, temporary)
 
 
 def _write_losses(path: Path, losses: LossLog, training: Training, metadata: dict[str, str]) -> None:

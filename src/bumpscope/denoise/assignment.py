@@ -13,20 +13,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bumpscope.config.denoiser import in_force
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
+from bumpscope.denoise.devices import fitting
 from bumpscope.denoise.loop import Course, finished
 from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.trainer import LossLog, Trainer, TrainingData
-from bumpscope.store.files import CURE, FileError, atomic_path, knows_no_locks, unwritable
+from bumpscope.store.files import CURE, FileError, atomic_path
+from bumpscope.store.locks import hold
 from bumpscope.store.machine import described
 from bumpscope.store.provenance import code_fingerprint
 from bumpscope.store.tables import provenance, read_block, read_table
@@ -75,6 +77,18 @@ class Assignment:
         about = self._about | {"parameters": str(parameters)}
         return Course(trainer, self.folder, about, lambda text: log.info("%s: %s", chosen.run, text))
 
+    def fitting(self, most: int) -> int:
+        """Of ``most`` runs of this shape, how many fit a GPU's memory at a time, by one step of it; at least 1."""
+        if self.device.type != "cuda" or most == 1:
+            return most
+
+        def first_step() -> Course:
+            course = self.course()
+            course.trainer.advance()
+            return course
+
+        return min(most, fitting(self.device, first_step))
+
     @property
     def failure(self) -> Path:
         """Says why this training failed, so that no other job takes it along again."""
@@ -83,36 +97,6 @@ class Assignment:
     def note_failure(self, error: Exception) -> None:
         with atomic_path(self.failure) as temporary:
             temporary.write_text(f"{error}\n", encoding="utf-8")
-
-
-def hold(state: Path, run: str, wait: bool = True) -> FileLock | None:
-    """Keep other trainings of a run out. None where files cannot be locked.
-
-    Args:
-        wait: wait for a training that is still going on.
-
-    Raises:
-        Timeout: when another process holds the run and ``wait`` is false.
-        FileError: when the folder cannot be written.
-    """
-    lock = FileLock(state / "lock", fallback_to_soft=False)
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            if not wait:
-                raise
-            log.info("%s: another process is training this run; waiting for it", run)
-            lock.acquire()
-    except (NotImplementedError, OSError) as error:
-        if isinstance(error, Timeout):
-            raise
-        if not knows_no_locks(error):
-            raise unwritable(state, cast("OSError", error)) from None
-        log.warning("%s: %s cannot be locked; make sure that no other workflow uses this folder", run, state)
-        return None
-    return lock
 
 
 def companions(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # What may round float32 to TF32.
 TF32: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+# Of the free memory of a GPU, what is planned with; the rest is for libraries and for what comes in pieces.
+SHARE_OF_MEMORY = 0.85
 
 
 class DeviceError(RuntimeError):
@@ -79,6 +82,38 @@ def tf32(allowed: bool) -> Iterator[None]:
     finally:
         for backend, was in zip(TF32, before, strict=True):
             backend.allow_tf32 = was
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a GPU's memory has run out; CUDA's libraries have messages of their own."""
+    text = str(error)
+    full = isinstance(error, torch.OutOfMemoryError)
+    return full or "CUDA error: out of memory" in text or "_ALLOC_FAILED" in text
+
+
+def fitting(place: torch.device, trial: Callable[[], object]) -> int:
+    """How many of what ``trial`` makes and uses once fit the free memory of a GPU at a time; at least 1.
+
+    Args:
+        trial: returns what is to be kept.
+    """
+    give_back(place)
+    before = torch.cuda.memory_reserved(place)
+    torch.cuda.reset_peak_memory_stats(place)
+    kept = trial()
+    torch.cuda.synchronize(place)
+    needed = torch.cuda.max_memory_reserved(place) - before
+    del kept
+    give_back(place)
+    return max(1, int(SHARE_OF_MEMORY * torch.cuda.mem_get_info(place)[0] / max(needed, 1)))
+
+
+def give_back(place: torch.device) -> None:
+    """Give memory that nothing uses any more back to the GPU."""
+    gc.collect()
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+        torch.cuda.empty_cache()
 
 
 def _log_why_the_cpu(available: int) -> None:

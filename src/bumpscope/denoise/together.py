@@ -1,73 +1,22 @@
 """Steps of several trainings on one device.
 
-A step of a small network is over a thousand launches of kernels, each of which takes a GPU less time than the processor
-needs to launch it. So on a GPU one step of all trainings is recorded as a single CUDA graph, with a stream for each,
-and then repeated by one launch. Every training issues just the kernels that it would issue alone.
+On a GPU one step of all trainings is recorded as a single CUDA graph, with a stream for each, and then repeated by one
+launch. Every training issues just the kernels that it would issue alone.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import torch
 
+from bumpscope.denoise.devices import out_of_memory
+from bumpscope.denoise.recorder import WARM_UP, Call, CudaRecorder, Recorder, cause
 from bumpscope.denoise.trainer import Trainer, TrainingError
 from bumpscope.store.files import first_line
 
 log = logging.getLogger(__name__)
-Call = Callable[[], None]
-# Steps taken one by one before one is recorded, in which libraries choose kernels and allocate what they keep.
-WARM_UP = 3
-
-
-class Recorder(Protocol):
-    """Runs calls side by side, and records them to run them again."""
-
-    def run(self, calls: Sequence[Call]) -> None: ...
-
-    def record(self, calls: Sequence[Call]) -> Call:
-        """What repeats all calls. The calls are made once, but nothing is computed yet.
-
-        Raises:
-            RuntimeError: when they cannot be recorded.
-        """
-        ...
-
-
-class CudaRecorder:
-    """CUDA graphs in which each call has a stream of its own."""
-
-    def __init__(self, device: torch.device):
-        self.device = device
-        self._streams: list[torch.cuda.Stream] = []
-        self._graph: torch.cuda.CUDAGraph | None = None
-
-    def run(self, calls: Sequence[Call]) -> None:
-        with torch.cuda.device(self.device):
-            self._launch(calls)
-
-    def record(self, calls: Sequence[Call]) -> Call:
-        with torch.cuda.device(self.device):
-            # The graph before may still run, and its memory is needed.
-            torch.cuda.synchronize()
-            self._graph = graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._launch(calls)
-        return graph.replay
-
-    def _launch(self, calls: Sequence[Call]) -> None:
-        while len(self._streams) < len(calls):
-            self._streams.append(torch.cuda.Stream(self.device))
-        current = torch.cuda.current_stream()
-        used = self._streams[: len(calls)]
-        for stream, call in zip(used, calls, strict=True):
-            stream.wait_stream(current)
-            with torch.cuda.stream(stream):
-                call()
-        for stream in used:
-            current.wait_stream(stream)
 
 
 class Steps:
@@ -95,6 +44,9 @@ class Steps:
 
         Returns:
             For each training what ended it, or None.
+
+        Raises:
+            RuntimeError: among others when the memory does not hold all trainings at a time.
         """
         if self._recorder is None:
             return [_error(trainer.advance) for trainer in trainers]
@@ -107,12 +59,17 @@ class Steps:
         calls = [trainer.compute for trainer in trainers]
         wanted = [(trainer, trainer.form) for trainer in trainers]
         if wanted != self._recorded:
+            if self._repeat is not None:
+                recorder.wait()
             self._repeat, self._recorded, self._taken = None, wanted, 0
         if self._repeat is None and self._taken >= WARM_UP:
             try:
                 self._repeat = recorder.record(calls)
             except RuntimeError as error:
-                log.warning("steps cannot be recorded as a CUDA graph, so each is launched anew: %s", first_line(error))
+                why = cause(error)
+                if len(calls) > 1 and out_of_memory(why):
+                    raise
+                log.warning("steps cannot be recorded as a CUDA graph, so each is launched anew: %s", first_line(why))
                 self._recorder = None
         if self._repeat is None:
             recorder.run(calls)

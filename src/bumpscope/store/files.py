@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,6 +81,15 @@ def flush(path: Path) -> None:
     """Wait until a file is on disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give a finished file another name, without a copy where the file system can."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
 @contextmanager
