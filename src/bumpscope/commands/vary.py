@@ -48,7 +48,8 @@ def vary(
         trained = (lattice, chosen.model, chosen.diffusion, chosen.seed)
         run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)
         for number, step in enumerate(probe.checkpoints, start=1):
-            generated = generate(run.load(step, probe.judged), run.process, probe, centres, seeds)
+            run.load(step, probe.judged)
+            generated = generate(run.asked, run.process, probe, centres, seeds)
             images = generated.images.astype(np.float64)
             # The tolerance decides only the outcome, which this table does not have.
             found = classify(images, centres.mu_x.to_numpy(), centres.mu_y.to_numpy(), lattice, np.inf, faint)

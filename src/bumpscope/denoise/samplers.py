@@ -68,6 +68,7 @@ def ddim(
     callback: Callback | None = None,
 ) -> Tensor:
     """Deterministic DDIM (Song, Meng and Ermon 2021, arXiv 2010.02502, eq. 12 with eta = 0); ignores ``noise``."""
+    bars = process.alpha_bar.tolist()  # at once, since a GPU is waited for each time that it is read from
     for t, previous in zip(timesteps, [*timesteps[1:], -1], strict=True):
         batch_t = torch.full((len(x),), t, device=x.device)
         prediction = denoiser(x, batch_t)
@@ -77,7 +78,7 @@ def ddim(
             x0 = x0.clamp(-1, 1)
         if callback is not None:
             callback(t, x, x0)
-        bar = process.alpha_bar[previous].item() if previous >= 0 else 1.0
+        bar = bars[previous] if previous >= 0 else 1.0
         x = math.sqrt(bar) * x0 + math.sqrt(1 - bar) * noise_in_x
     return x
 

@@ -14,6 +14,7 @@ from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.denoise.denoiser import Denoiser
 from bumpscope.denoise.named import new_denoiser
+from bumpscope.denoise.predictions import RepeatedPredictions, repeated
 from bumpscope.denoise.process import Process
 from bumpscope.store.checkpoints import restore_weights
 
@@ -38,6 +39,7 @@ class Checkpoints:
 
     Attributes:
         network: in evaluation mode; untrained until :meth:`load`.
+        asked: the same network as probes ask it; see :func:`bumpscope.denoise.predictions.repeated`.
         process: the run's forward process.
     """
 
@@ -54,6 +56,7 @@ class Checkpoints:
     ):
         self.folder, self.run = folder, run
         self.network: Denoiser = new_denoiser(lattice, model, diffusion, seed, denoiser).to(device).eval()
+        self.asked = repeated(self.network, torch.device(device))
         self.process = Process.from_config(diffusion, device)
 
     def load(self, step: int, weights: str) -> Denoiser:
@@ -73,7 +76,7 @@ class Checkpoints:
 class Estimator:
     """A denoiser at one timestep: from noised images (n, N, N) and centres (n,) to clean estimates (n, N*N)."""
 
-    network: Denoiser
+    network: Denoiser | RepeatedPredictions
     process: Process
     t: int
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bumpscope.config.probe import GenerationKeys
 from bumpscope.denoise.denoiser import Denoiser
+from bumpscope.denoise.predictions import RepeatedPredictions
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.samplers import Noise, named_sampler, trailing_timesteps
 from bumpscope.seeding import derived_seed
@@ -70,7 +71,11 @@ def noise_of(seeds: np.ndarray, shape: tuple[int, ...], device: torch.device) ->
 
 @torch.inference_mode()
 def generate(
-    network: Denoiser, process: Process, probe: GenerationKeys, centres: pd.DataFrame, seeds: np.ndarray
+    network: Denoiser | RepeatedPredictions,
+    process: Process,
+    probe: GenerationKeys,
+    centres: pd.DataFrame,
+    seeds: np.ndarray,
 ) -> Generated:
     """Generate an image for each requested centre and record activations on the way, and of the finished image.
 
