@@ -51,7 +51,7 @@ onstart:
     hold_output_folder()
     check_room()
     forget_times_ahead()
-    note_planned_trainings()
+    note_what_is_planned()
     PROGRESS.plan()
 
 

@@ -4,17 +4,22 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bumpscope.config import plan
 from bumpscope.config.disk import numbers_at, parameters, planned_bytes, run_bytes, shortage
 from bumpscope.config.experiment import Config
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
 from bumpscope.config.model import LAYERS, Model
 from bumpscope.config.plan import (
+    STEPS_ON_GPU,
     binned_probes,
     describe,
     gpu_seconds,
+    gpu_step_seconds,
+    has_nvidia_driver,
     multiply_adds,
     notes,
+    nvidia_cards,
     planned_cost,
     run_seconds,
     sensitivity_seconds,
@@ -140,9 +145,47 @@ def test_the_plan_tells_gigabytes_and_on_gpus_their_hours():
     text, on_gpus = describe(Config()), describe(Config(), gpu=True)
     assert "On disk about" in text and "GPU-hours" not in text
     assert "GPU-hours" in on_gpus and "core-minutes of analysis" in on_gpus
+    assert "here:" not in on_gpus
+    here = describe(Config(), gpu=True, cards=["NVIDIA H200", "NVIDIA H200", "NVIDIA L4"])
+    assert "On GPUs (here: 2 NVIDIA H200, 1 NVIDIA L4): about" in here
+
+
+def test_steps_on_a_gpu_take_what_they_took_in_the_trial_and_between_these_something_between():
+    for work, seconds in STEPS_ON_GPU.items():
+        assert gpu_step_seconds(work) == pytest.approx(seconds)
+    least, *_, most = STEPS_ON_GPU
+    assert gpu_step_seconds(least / 100) == gpu_step_seconds(least)
+    assert gpu_step_seconds(10 * most) == pytest.approx(10 * gpu_step_seconds(most))
+    # 23 million parameters and 16 images took 9.1 ms alone.
+    assert gpu_step_seconds(9.2e10) == pytest.approx(0.0091, rel=0.5)
     small = next(Config().runs())
-    # A small network is bound by the number of steps.
-    assert gpu_seconds(small) > small.training.steps * 0.033
+    assert gpu_seconds(small) > small.training.steps / 888 + 11
+
+
+def test_runs_that_are_not_probed_take_no_time_for_it():
+    lattice = {"image_size": 16, "margin": 2.0}
+    plain = {"seeds": [0], "datasets": {"d": lattice}, "training": {"checkpoints": [0, 100]}}
+    one, two, three = (
+        gpu_seconds(next(validate(plain | {"probe": probe}).runs()))
+        for probe in (
+            {"checkpoints": []},
+            {"checkpoints": [100]},
+            {"checkpoints": [100], "interventions": [100]},
+        )
+    )
+    # The images' calls of the network at least, and a start of Python.
+    assert two >= one + 3.99 + 50 / 888 and three > two + 4 + 25 * 24 / 888
+
+
+def test_the_cards_of_a_machine_are_told_by_its_driver(monkeypatch, tmp_path):
+    monkeypatch.setattr(plan, "DRIVER", tmp_path)
+    assert nvidia_cards() == [] and not has_nvidia_driver()
+    for number, model in enumerate(["NVIDIA H100 80GB HBM3", "NVIDIA L4"]):
+        (tmp_path / f"gpus/0000:0{number}:00.0").mkdir(parents=True)
+        text = f"Model: \t\t {model}\nIRQ:   \t\t 11\n"
+        (tmp_path / f"gpus/0000:0{number}:00.0/information").write_text(text, encoding="utf-8")
+    (tmp_path / "version").touch()
+    assert nvidia_cards() == ["NVIDIA H100 80GB HBM3", "NVIDIA L4"] and has_nvidia_driver()
 
 
 def test_an_experiment_that_does_not_fit_is_told_in_one_line():

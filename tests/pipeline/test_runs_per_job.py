@@ -28,7 +28,10 @@ GRID = {
     },
     "model": {"channel_multipliers": [1, 1, 1], "attention_resolutions": [1], "embedding_width": 8},
     "training": {"steps": 20, "batch_size": 4, "warmup_steps": 2, "checkpoints": [0, 20]},
-    "probe": {"checkpoints": [0]},
+    "probe": {
+        **{"checkpoints": [0], "samples": 16, "sampling_steps": 2, "layers": ["down3"], "timesteps": [500]},
+        **{"effect_timesteps": [450], "effect_samples": 32},
+    },
 }
 SEEDS = (0, 1)
 
@@ -37,17 +40,22 @@ def targets(seeds=SEEDS) -> list[str]:
     return [f"results/runs/{dataset}/seed={seed}/losses.parquet" for dataset in GRID["datasets"] for seed in seeds]
 
 
+def on_fake_gpus(project: Path, gpus: int, files: list[str]) -> None:
+    """Make files with two runs a job."""
+    environment = os.environ | {"PYTHONPATH": str(FAKE_GPUS), "TMPDIR": str(project.parent)}
+    words = command(
+        *files, "--cores", "8", "--resources", f"gpu={gpus}", "--config", "runs_per_job=2", preset="grid.yaml"
+    )
+    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, str]:
     """A project whose four runs were trained on two GPUs, two at a time, and what was told."""
     project = copy_project(tmp_path_factory.mktemp("runs-per-job") / "project")
     (project / "grid.yaml").write_text(yaml.safe_dump(GRID), encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(FAKE_GPUS), "TMPDIR": str(project.parent)}
-    words = [*targets(), "--cores", "8", "--resources", "gpu=2", "--config", "runs_per_job=2"]
-    done = subprocess.run(
-        command(*words, preset="grid.yaml"), cwd=project, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    on_fake_gpus(project, 2, targets())
     logs = sorted((project / "results/logs/train").glob("*.log"))
     assert len(logs) == 4
     return project, "".join(path.read_text(encoding="utf-8") for path in logs)
@@ -84,6 +92,18 @@ def test_runs_trained_one_a_job_have_the_same_bytes(trained):
     assert done.returncode == 0, done.stdout + done.stderr
     found = checksums(project / "alone")
     assert len(found) >= 2 * 3 and found.items() <= checksums(project / "results").items()
+
+
+def test_on_one_gpu_the_probes_of_a_run_are_made_by_its_first_job(trained):
+    project, _ = trained
+    tables = [project / f"results/runs/small/seed=0/{name}.parquet" for name in ("latents", "effects")]
+    on_fake_gpus(project, 1, [str(path.relative_to(project)) for path in tables])
+    logs = [project / f"results/logs/{name}/small-seed0.log" for name in ("generate", "effects")]
+    told = sorted((path.read_text(encoding="utf-8") for path in logs), key=lambda text: "made along" in text)
+    assert "was made beside another job" in told[0] and "holds fake GPU" not in told[0]
+    assert told[1].count("made along on cpu") == 1 and "failed" not in told[1]
+    assert all(path.exists() for path in tables)
+    assert not [*(project / "results/.state").glob("*/generate"), *(project / "results/.state").glob("*/effects")]
 
 
 @pytest.mark.parametrize("number", ["auto", "1", "8"])

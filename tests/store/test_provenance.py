@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from bumpscope import commands
+from bumpscope.commands import cli
 from bumpscope.config.denoiser import BUILT_IN
 from bumpscope.show import figures
 from bumpscope.store import provenance
 from bumpscope.store.provenance import PACKAGE, closure, code_fingerprint, declared, module_path
 from bumpscope.store.schemas import TABLES
 
-COMMANDS = sorted(m.name for m in pkgutil.iter_modules(commands.__path__) if m.name not in ("cli", "interface"))
+COMMANDS = cli.command_names()
 FIGURES = sorted(m.name for m in pkgutil.iter_modules(figures.__path__))
 STEPS = [f"commands.{name}" for name in COMMANDS] + [f"show.figures.{name}" for name in FIGURES]
 ROOMS = {"config", "store", "worlds", "denoise", "probe", "measure", "judge", "show", "commands"}
@@ -79,19 +79,22 @@ COMMON = {
 BUMPS = {"worlds.bumps", "worlds.factor"}
 NETWORK = {f"denoise.{name}" for name in ("denoiser", "devices", "named", "process")}
 NETWORK |= {"store.checkpoints", "seeding", *BUMPS}
-GENERATION = NETWORK | {"denoise.samplers", "probe.checkpoint", "probe.generation", "worlds.requests"}
+PROBING = NETWORK | {"denoise.predictions", "denoise.recorder", "probe.checkpoint"}
+SHARING = {"commands.jobs", "commands.sharing", "store.locks"}
+GENERATION = PROBING | {"denoise.samplers", "probe.generation", "worlds.requests"}
 CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisation", "geometry", "order")}
 # How large a sheet in disorder would be seen is asked of the rule that tells one.
 CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *BUMPS}
 CLOSURES = {
     "dataset": BUMPS,
     "train": NETWORK
-    | {f"denoise.{name}" for name in ("assignment", "flat", "loop", "together", "trainer")}
-    | {"store.machine"},
-    "generate": GENERATION,
-    "effects": NETWORK | {"probe.checkpoint", "probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
-    "interventions": NETWORK
-    | {"denoise.samplers", "probe.checkpoint", "probe.generation", "probe.interventions", "worlds.behaviour"}
+    | {f"denoise.{name}" for name in ("assignment", "flat", "loop", "recorder", "together", "trainer")}
+    | {"commands.jobs", "store.locks", "store.machine"},
+    "generate": GENERATION | SHARING,
+    "effects": PROBING | SHARING | {"probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
+    "interventions": PROBING
+    | SHARING
+    | {"denoise.samplers", "probe.generation", "probe.interventions", "worlds.behaviour"}
     | {"measure.components", "measure.order"},
     "behaviour": BUMPS | {"worlds.behaviour"},
     "geometry": CLOUDS | {"measure.alignment", "measure.umaps", "store.clouds"},

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
 from bumpscope.config.loading import ConfigError, from_command_line, load
-from bumpscope.config.plan import describe, has_nvidia_driver, notes
+from bumpscope.config.plan import describe, has_nvidia_driver, notes, nvidia_cards
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import Arms, step_settings
 from bumpscope.config.variants import readings
@@ -71,8 +71,9 @@ if not in_the_way.is_dir():
 LINEAGE = Lineage(CONFIG)
 RUNS, VARIANTS = LINEAGE.runs, LINEAGE.variants
 RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
-# The trainings of this workflow, of which a job may take several along.
-PLANNED = f"{OUT}/.state/planned.json"
+# The trainings and the probes of this workflow, of which a job may take several along.
+PLANNED, PLANNED_PROBES = f"{OUT}/.state/planned.json", f"{OUT}/.state/probes.json"
+PROBES = ("generate", "effects", "interventions")
 FIGURES = figures()
 
 
@@ -89,6 +90,7 @@ os.environ.update(
     BUMPSCOPE_DEVICE=CONFIG.device,
     BUMPSCOPE_RUNS_PER_JOB=str(CONFIG.runs_per_job),
     BUMPSCOPE_PLANNED=PLANNED,
+    BUMPSCOPE_PLANNED_PROBES=PLANNED_PROBES,
     # Not a parameter of its rule: it holds paths, and a folder that moves makes nothing stale.
     BUMPSCOPE_SOURCES=json.dumps(SOURCES),
     # A step ends when the process that started it is gone, so that it cannot write over the results of the next one.
@@ -103,6 +105,11 @@ os.environ.update(
     MKL_NUM_THREADS="1",
     NUMBA_NUM_THREADS="1",
 )
+if any(run.training.compile for run in RUNS.values()):
+    # Kept beside the results, so that a machine compiles a network once. Torch makes the folder in any case.
+    os.environ.setdefault(
+        "TORCHINDUCTOR_CACHE_DIR", str(Path(OUT, ".compiled").absolute())
+    )
 
 
 wildcard_constraints:
@@ -209,20 +216,39 @@ def check_cluster():
             )
 
 
-def note_planned_trainings():
-    """List the trainings that will run, so that a job can train several of them."""
+def note_what_is_planned():
+    """List the trainings and probes that will run, so that a job can do several of them."""
+    trainings, probes = {}, []
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name in TRAININGS:
+            trainings[state_of(job.wildcards)] = {
+                "settings": step_settings(run_of(job.wildcards), "train"),
+                "dataset": str(job.input[0]),
+                "state": state_of(job.wildcards),
+            }
+        elif job.rule.name in PROBES:
+            probes.append(job)
     planned = [
         {
-            "settings": step_settings(run_of(job.wildcards), "train"),
-            "dataset": str(job.input[0]),
-            "state": state_of(job.wildcards),
+            "command": job.rule.name,
+            "settings": step_settings(run_of(job.wildcards), job.rule.name),
+            "checkpoints": f"{OUT}/{run_of(job.wildcards).path}/checkpoints",
+            "state": f"{state_of(job.wildcards)}/{job.rule.name}",
+            "after": (
+                state_of(job.wildcards)
+                if state_of(job.wildcards) in trainings
+                else None
+            ),
         }
-        for job in workflow.dag.needrun_jobs()
-        if job.rule.name in TRAININGS
+        for job in probes
     ]
     try:
-        with atomic_path(PLANNED) as temporary:
-            temporary.write_text(canonical_json(planned), encoding="utf-8")
+        for path, entries in (
+            (PLANNED, [*trainings.values()]),
+            (PLANNED_PROBES, planned),
+        ):
+            with atomic_path(path) as temporary:
+                temporary.write_text(canonical_json(entries), encoding="utf-8")
     except FileError as error:
         raise WorkflowError(str(error)) from None
 
@@ -237,17 +263,20 @@ def lattice_settings(wildcards):
 
 
 def forget_finished_states():
-    """Remove what finished trainings would have resumed from; their checkpoints are results now."""
+    """Remove what finished trainings would have resumed from, and tables that are results now."""
     for marker in Path(OUT, ".state").glob("*/*/finished"):
         # The marker goes last, so that a state which was removed in part, when this was killed, is found again.
         for path in marker.parent.iterdir():
-            if path != marker:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != marker:
                 path.unlink(missing_ok=True)
         shutil.rmtree(marker.parent, ignore_errors=True)
         run = marker.parent.parent
         if not any(path.is_dir() for path in run.iterdir()):
             shutil.rmtree(run, ignore_errors=True)
-    Path(PLANNED).unlink(missing_ok=True)
+    for path in (PLANNED, PLANNED_PROBES):
+        Path(path).unlink(missing_ok=True)
 
 
 GRID = grid(CONFIG)
@@ -317,6 +346,6 @@ def banner():
     noted = "".join(f"{line}\n" for line in notes(CONFIG))
     return (
         f"bumpscope: {len(RUNS)} runs of {len(GRID)} datasets; device {CONFIG.device}\n{noted}"
-        f"{describe(CONFIG, on_gpus(), COUNTED)}\n"
+        f"{describe(CONFIG, on_gpus(), COUNTED, nvidia_cards())}\n"
         f"Logs are under {OUT}/logs/, results under {OUT}/."
     )

@@ -1,6 +1,7 @@
 # Probes, and the analysis after them, come before further trainings: a run is seen to its end as soon as it is trained, and
 # few jobs stand ready at a time. Snakemake looks at every input of every ready job whenever it chooses one, which in a grid
 # of forty runs took a third of a core.
+# A job on a GPU also makes other planned probes, those of its run first, which then are found in their states.
 
 
 # Images generated at each probed checkpoint, and activations on the way.
@@ -27,11 +28,12 @@ rule generate:
     params:
         settings=settings_for("generate"),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
+        state=lambda wildcards: f"{state_of(wildcards)}/generate",
     message:
         "Generating from the checkpoints of {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
         "python -m bumpscope --log {log:q} generate --settings {params.settings:q} --checkpoints {params.folder:q}"
-        " --samples {output.samples:q} --latents {output.latents:q} --gpus {resources.gpu}"
+        " --samples {output.samples:q} --latents {output.latents:q} --gpus {resources.gpu} --state {params.state:q}"
 
 
 # How much of each label the denoiser uses, against exact Bayes denoisers, at every checkpoint.
@@ -58,11 +60,12 @@ rule effects:
     params:
         settings=settings_for("effects"),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
+        state=lambda wildcards: f"{state_of(wildcards)}/effects",
     message:
         "Measuring label effects in {wildcards.dataset} with seed {wildcards.seed} (log: {log})"
     shell:
         "python -m bumpscope --log {log:q} effects --settings {params.settings:q} --checkpoints {params.folder:q}"
-        " --output {output.effects:q} --frequency {output.frequency:q} --gpus {resources.gpu}"
+        " --output {output.effects:q} --frequency {output.frequency:q} --gpus {resources.gpu} --state {params.state:q}"
 
 
 # What is drawn while labels are swapped between blocks, or taken out of a layer.
@@ -88,8 +91,9 @@ rule interventions:
     params:
         settings=settings_for("interventions"),
         folder=lambda wildcards: f"{OUT}/{run_of(wildcards).path}/checkpoints",
+        state=lambda wildcards: f"{state_of(wildcards)}/interventions",
     message:
         "Interfering with {wildcards.dataset}, seed {wildcards.seed}, while it draws (log: {log})"
     shell:
         "python -m bumpscope --log {log:q} interventions --settings {params.settings:q} --checkpoints {params.folder:q}"
-        " --output {output:q} --gpus {resources.gpu}"
+        " --output {output:q} --gpus {resources.gpu} --state {params.state:q}"

@@ -1,22 +1,25 @@
 """Measure how much of each label the denoiser uses at every checkpoint, against exact Bayes denoisers."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
+import torch
 import typer
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.commands.jobs import RunsPerJobOption
+from bumpscope.commands.sharing import PlannedOption, Probing, StateOption, share
 from bumpscope.config import steps
-from bumpscope.denoise.devices import device as hold_device
-from bumpscope.probe.checkpoint import Checkpoints, Estimator, checkpoint_path
+from bumpscope.probe.checkpoint import Checkpoints, Estimator
 from bumpscope.probe.effects import EffectProbe, decompose, heldout_probe, make_probe
 from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
 from bumpscope.probe.resolution import ResolutionFit
 from bumpscope.seeding import derived_seed
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import open_table, provenance
+from bumpscope.store.tables import open_table
 
 READS = ()
 WRITES = ("effects", "frequency")
@@ -30,26 +33,33 @@ def effects(
     frequency: Annotated[Path, typer.Option(help="table of effects by frequency bin to write")],
     device: DeviceOption = "auto",
     gpus: GpusOption = 1,
+    state: StateOption = None,
+    runs_per_job: RunsPerJobOption = "auto",
+    planned: PlannedOption = None,
 ) -> None:
     """Measure how much of each label the denoiser uses at every checkpoint, against exact Bayes denoisers."""
-    chosen = read_settings(settings, steps.Effects)
+    own = Probing("effects", read_settings(settings, steps.Effects), checkpoints, state)
+    share(own, (output, frequency), device, gpus, runs_per_job, planned)
+
+
+def checkpoints_read(chosen: steps.Effects) -> list[int]:
+    return chosen.training.checkpoints
+
+
+def probe(
+    chosen: steps.Effects, checkpoints: Path, outputs: Sequence[Path], metadata: dict[str, str], place: torch.device
+) -> None:
+    """Write both tables."""
     measured = chosen.training.checkpoints
-    metadata = provenance(
-        chosen.plain,
-        *(checkpoint_path(checkpoints, step) for step in measured),
-        run=chosen.run,
-        code=("commands.effects", chosen.denoiser.path),
-    )
     with (
-        hold_device(device, gpus) as place,
-        open_table("effects", output, metadata) as table,
-        open_table("frequency", frequency, metadata) as frequency_table,
+        open_table("effects", outputs[0], metadata) as table,
+        open_table("frequency", outputs[1], metadata) as frequency_table,
     ):
         trained = (chosen.lattice, chosen.model, chosen.diffusion, chosen.seed)
         run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)
         draw = (chosen.probe.effect_samples, derived_seed(chosen.seed, "effects"))
         noise = {t: run.process.alpha_bar[t].item() for t in chosen.probe.effect_timesteps}
-        models = {t: Estimator(run.network, run.process, t) for t in noise}
+        models = {t: Estimator(run.asked, run.process, t) for t in noise}
         probes = [make_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
         fits = [ResolutionFit(probe, noise[probe.t], chosen.lattice) for probe in probes]
         withheld = [heldout_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]

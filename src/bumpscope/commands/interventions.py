@@ -1,20 +1,23 @@
 """Draw images while the label is swapped between blocks or taken out of a layer, and say what is drawn."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 
 from bumpscope.commands.interface import DeviceOption, GpusOption, SettingsOption, execute, log, read_settings
+from bumpscope.commands.jobs import RunsPerJobOption
+from bumpscope.commands.sharing import PlannedOption, Probing, StateOption, share
 from bumpscope.config import steps
-from bumpscope.denoise.devices import device as hold_device
 from bumpscope.measure.order import Label, decodability, make_folds
-from bumpscope.probe.checkpoint import Checkpoints, checkpoint_path
+from bumpscope.probe.checkpoint import Checkpoints
 from bumpscope.probe.interventions import Interference, requests, shares
 from bumpscope.store.schemas import TABLES
-from bumpscope.store.tables import open_table, provenance
+from bumpscope.store.tables import open_table
 from bumpscope.worlds.bumps import factors
 
 READS = ()
@@ -27,19 +30,31 @@ def interventions(
     output: Annotated[Path, typer.Option(help="table to write")],
     device: DeviceOption = "auto",
     gpus: GpusOption = 1,
+    state: StateOption = None,
+    runs_per_job: RunsPerJobOption = "auto",
+    planned: PlannedOption = None,
 ) -> None:
     """Draw images while the label is swapped between blocks or taken out of a layer, and say what is drawn."""
-    chosen = read_settings(settings, steps.Interventions)
+    own = Probing("interventions", read_settings(settings, steps.Interventions), checkpoints, state)
+    share(own, (output,), device, gpus, runs_per_job, planned)
+
+
+def checkpoints_read(chosen: steps.Interventions) -> list[int]:
+    return chosen.probe.interventions
+
+
+def probe(
+    chosen: steps.Interventions,
+    checkpoints: Path,
+    outputs: Sequence[Path],
+    metadata: dict[str, str],
+    place: torch.device,
+) -> None:
+    """Write the table."""
     keys, lattice, analysis = chosen.probe, chosen.lattice, chosen.analysis
     weights = "raw"
     names = TABLES["interventions"].names
-    metadata = provenance(
-        chosen.plain,
-        *(checkpoint_path(checkpoints, step) for step in keys.interventions),
-        run=chosen.run,
-        code=("commands.interventions", chosen.denoiser.path),
-    )
-    with hold_device(device, gpus) as place, open_table("interventions", output, metadata) as table:
+    with open_table("interventions", outputs[0], metadata) as table:
         table.append(pd.DataFrame(columns=names))
         trained = (lattice, chosen.model, chosen.diffusion, chosen.seed)
         run = Checkpoints(checkpoints, *trained, chosen.run, place, chosen.denoiser)

@@ -8,7 +8,7 @@ import typer
 
 from bumpscope.commands.interface import execute
 from bumpscope.config.loading import load
-from bumpscope.config.plan import describe, notes
+from bumpscope.config.plan import describe, notes, nvidia_cards
 
 READS = ()
 WRITES = ()
@@ -23,7 +23,7 @@ def plan(
     # Imported by name, since torch takes seconds to import and is needed only where a denoiser must be tried.
     own = chosen.unknown_denoisers()
     counted = import_module("bumpscope.denoise.examine").examined(chosen) if own else {}
-    print("\n".join([*notes(chosen), describe(chosen, gpu, counted)]))
+    print("\n".join([*notes(chosen), describe(chosen, gpu, counted, nvidia_cards())]))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 
 from bumpscope.config.disk import gigabytes, planned_bytes
@@ -25,10 +28,10 @@ SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 # Of 512 activation vectors; vary has no UMAP, and those that phases are read from come on top.
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22, "umaps": 1.9}
 CLOUD_EXPONENT = 1.5  # of the vectors in a cloud, whose distances are what takes long; from 256, 512 and 1024
-# On one H200, in an earlier trial: a training step of 23 million parameters and 128 images, in operations as they are
-# counted here, and the least that a step took, however small the network. Sampling was not measured.
-MULTIPLY_ADDS_A_SECOND_ON_GPU, LEAST_SECONDS_A_STEP_ON_GPU = 1.55e13, 0.033
-SECONDS_A_JOB_ON_GPU = 11.0
+# Multiply-adds of a training step -> its seconds as a CUDA graph on one H200, in a trial before the package recorded
+# steps (docs/benchmarks.md): 0.4 and 1.5 million parameters beside seven other runs, 23 million alone.
+STEPS_ON_GPU = {9.4e8: 1 / 888, 1.52e10: 1 / 159, 7.4e11: 0.0305}
+SECONDS_OF_A_START_ON_GPU = 11.0
 ON_GPU = ("train", "generate", "effects", "interventions")
 SECONDS_A_JOB = {
     "train": 4.0,
@@ -40,6 +43,7 @@ SECONDS_A_JOB = {
     "topology": 2.0,
     "vary": 4.5,
 }
+DRIVER = Path("/proc/driver/nvidia")
 # Of 144 centres, as in probe/interventions.py; importing that would slow down every start of the workflow.
 INTERFERED_IMAGES = {"fitted": 288, "judged": 144}
 SECONDS_A_SUBSPACE = 0.05  # fitted once as it is and once while it is removed
@@ -100,12 +104,8 @@ class Counted(Protocol):
 NOTHING: Mapping[str, Counted] = MappingProxyType({})
 
 
-def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
-    """Seconds on one core that each step of a run is expected to take.
-
-    Args:
-        counted: what its denoiser computes; None where that is known without building it.
-    """
+def _work(run: Run, counted: Counted | None) -> dict[str, tuple[float, float]]:
+    """Multiply-adds of the denoiser in each step of a run, and the seconds on one core of everything else."""
     if counted is None:
         forward, kind = multiply_adds(run.lattice.image_size, run.model), run.denoiser.kind
         # Forward, and backward at twice its cost. The factorised reference is two networks, the gated one asks its
@@ -132,33 +132,69 @@ def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
     changed, judged = len(probe.intervention_layers), INTERFERED_IMAGES["judged"]
     interfered = len(probe.interventions) * judged * (1 + len(LAYERS) + 4 * changed)
     fitted = len(probe.interventions) * INTERFERED_IMAGES["fitted"] * (1 + changed)
-    work = {
-        "train": training.steps * training.batch_size * trained / MULTIPLY_ADDS_A_SECOND["train"],
-        "generate": (images + control) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"],
-        "effects": estimates * forward / MULTIPLY_ADDS_A_SECOND["generate"] + fits * SECONDS_A_FIT,
-        "interventions": (interfered + fitted) * probe.sampling_steps * forward / MULTIPLY_ADDS_A_SECOND["generate"]
-        + interfered * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2
-        + len(probe.interventions) * changed * probe.sampling_steps * SECONDS_A_SUBSPACE,
-        "behaviour": images * SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2,
-        "geometry": (clouds * SECONDS_A_CLOUD["geometry"] + _umaps_read(probe) * SECONDS_A_CLOUD["umaps"])
-        * (probe.samples / 512),
-        "topology": clouds * SECONDS_A_CLOUD["topology"],
+    image = SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2
+    subspaces = len(probe.interventions) * changed * probe.sampling_steps
+    read = _umaps_read(probe)
+    return {
+        "train": (training.steps * training.batch_size * trained, 0.0),
+        "generate": ((images + control) * probe.sampling_steps * forward, 0.0),
+        "effects": (estimates * forward, fits * SECONDS_A_FIT),
+        "interventions": (
+            (interfered + fitted) * probe.sampling_steps * forward,
+            interfered * image + subspaces * SECONDS_A_SUBSPACE,
+        ),
+        "behaviour": (0.0, images * image),
+        "geometry": (
+            0.0,
+            (clouds * SECONDS_A_CLOUD["geometry"] + read * SECONDS_A_CLOUD["umaps"]) * (probe.samples / 512),
+        ),
+        "topology": (0.0, clouds * SECONDS_A_CLOUD["topology"]),
     }
-    # Without images, or interventions, there is no job.
-    skipped = {step for step, seconds in work.items() if seconds == 0}
-    return {step: 0.0 if step in skipped else seconds + SECONDS_A_JOB[step] for step, seconds in work.items()}
+
+
+def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
+    """Seconds on one core that each step of a run is expected to take.
+
+    Args:
+        counted: what its denoiser computes; None where that is known without building it.
+    """
+    found = {}
+    for step, (work, seconds) in _work(run, counted).items():
+        # Without images, or interventions, there is no job.
+        seconds += work / MULTIPLY_ADDS_A_SECOND.get(step, MULTIPLY_ADDS_A_SECOND["generate"])
+        found[step] = seconds + SECONDS_A_JOB[step] if seconds else 0.0
+    return found
+
+
+def gpu_step_seconds(work: float) -> float:
+    """Seconds of a training step of so many multiply-adds on one GPU, between those of the trial.
+
+    No step is faster than the fastest; beyond the largest, time grows as the work.
+    """
+    works, seconds = (np.log(list(values)) for values in (STEPS_ON_GPU, STEPS_ON_GPU.values()))
+    beyond = max(1.0, work / max(STEPS_ON_GPU))
+    return float(np.exp(np.interp(math.log(work), works, seconds)) * beyond)
 
 
 def gpu_seconds(run: Run) -> float:
-    """Seconds on one GPU that training and probing a run are expected to take; sampling as fast as training."""
-    seconds, total = run_seconds(run), 0.0
-    for step in ON_GPU:
-        if seconds[step]:
-            rate = MULTIPLY_ADDS_A_SECOND.get(step, MULTIPLY_ADDS_A_SECOND["generate"])
-            work = (seconds[step] - SECONDS_A_JOB[step]) * rate / MULTIPLY_ADDS_A_SECOND_ON_GPU
-            least = run.training.steps * LEAST_SECONDS_A_STEP_ON_GPU if step == "train" else 0.0
-            total += max(work, least) + SECONDS_A_JOB_ON_GPU
-    return total
+    """Seconds on one GPU that training and probing a run are expected to take.
+
+    Sampling was not measured: a call of the network is taken for as fast as a training step of as much work. A run's
+    probes start together, and its training is published by a job of its own.
+    """
+    probe, work = run.probe, _work(run, None)
+    probed = len(probe.checkpoints) * len(probe.drawing)
+    drawn = len(probe.interventions) * (1 + len(LAYERS) + 5 * len(probe.intervention_layers))
+    calls = {
+        "train": run.training.steps,
+        "generate": 2 * probed * probe.sampling_steps,
+        "effects": 2 * len(run.training.checkpoints) * len(probe.effect_timesteps),
+        "interventions": drawn * probe.sampling_steps,
+    }
+    jobs = [step for step in ON_GPU if calls[step]]
+    on_gpu = sum(calls[step] * gpu_step_seconds(work[step][0] / calls[step]) for step in jobs)
+    on_core = sum(work[step][1] for step in jobs) + sum(SECONDS_A_JOB[step] for step in jobs[1:])
+    return SECONDS_OF_A_START_ON_GPU + on_core + on_gpu
 
 
 def _umaps_read(probe: Probe) -> float:
@@ -209,12 +245,15 @@ def notes(config: Config) -> list[str]:
     return lines
 
 
-def describe(config: Config, gpu: bool = False, counted: Mapping[str, Counted] = NOTHING) -> str:
+def describe(
+    config: Config, gpu: bool = False, counted: Mapping[str, Counted] = NOTHING, cards: Sequence[str] = ()
+) -> str:
     """The plan as text: a line for each dataset, the sum, and what `snakemake sensitivity` would add.
 
     Args:
         gpu: whether jobs run on GPUs.
         counted: as for :func:`planned_cost`.
+        cards: names of this machine's GPUs.
     """
     runs = list(config.runs())
     cost = planned_cost(runs, counted)
@@ -227,8 +266,8 @@ def describe(config: Config, gpu: bool = False, counted: Mapping[str, Counted] =
     if gpu:
         hours, left = sum(map(gpu_seconds, runs)) / 3600, total - cost[[*ON_GPU]].to_numpy().sum()
         on_gpu = (
-            f"On GPUs: about {hours:.1f} GPU-hours (from one trial of training on an H200), and {left:.0f} "
-            "core-minutes of analysis.\n"
+            f"On GPUs{_here(cards)}: about {hours:.1f} GPU-hours (from one trial of training on an H200; probing was "
+            f"not measured), and {left:.0f} core-minutes of analysis.\n"
         )
     return (
         "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
@@ -239,6 +278,18 @@ def describe(config: Config, gpu: bool = False, counted: Mapping[str, Counted] =
     )
 
 
+def _here(cards: Sequence[str]) -> str:
+    named = ", ".join(f"{count} {name}" for name, count in Counter(cards).items())
+    return f" (here: {named})" if named else ""
+
+
 def has_nvidia_driver() -> bool:
     """Whether Linux has loaded the driver of an NVIDIA GPU, which is seen in a moment where torch takes seconds."""
-    return Path("/proc/driver/nvidia/version").exists()
+    return (DRIVER / "version").exists()
+
+
+def nvidia_cards() -> list[str]:
+    """Names of the NVIDIA GPUs that Linux's driver has found."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(DRIVER.glob("gpus/*/information"))]
+    found = [re.search(r"^Model:\s*(.+?)\s*$", text, flags=re.MULTILINE) for text in texts]
+    return [model[1] for model in found if model]
