@@ -220,6 +220,8 @@ def test_shares_say_where_the_bump_is():
 def test_activations_are_read_from_pure_noise_down_to_the_judged_timestep():
     assert read_timesteps([999, 799, 599, 399, 199], 239) == [999, 799, 599, 399, 199]
     assert read_timesteps(list(range(999, -1, -40)), 239) == [999, 799, 599, 439, 239]
+    # Nothing is changed in the finished image.
+    assert read_timesteps([999, 499], 0) == [999, 499]
 
 
 def test_a_layer_that_there_is_not_is_refused_by_name():

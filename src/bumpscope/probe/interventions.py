@@ -33,7 +33,7 @@ from bumpscope.config.steps import SampledInterventionKeys
 from bumpscope.denoise.denoiser import Denoiser, Intervention
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.samplers import named_sampler, trailing_timesteps
-from bumpscope.probe.generation import noise_of, visited_timesteps
+from bumpscope.probe.generation import noise_of
 from bumpscope.seeding import derived_seed
 from bumpscope.worlds.behaviour import classify, distance
 from bumpscope.worlds.bumps import factors, from_network, lattice_points
@@ -307,7 +307,7 @@ def _flat(activation: Tensor) -> np.ndarray:
 
 def read_timesteps(steps: list[int], judged: int) -> list[int]:
     """Five of the sampler's timesteps, evenly from the first down to the one nearest to ``judged``."""
-    last = steps.index(visited_timesteps([judged], steps)[0])
+    last = min(range(len(steps)), key=lambda k: abs(steps[k] - judged))
     return [steps[k] for k in sorted(set(np.linspace(0, last, READINGS).round().astype(int).tolist()))]
 
 
