@@ -1,13 +1,15 @@
-"""Parts of benchmarks/gpu.sh: each writes one table, and prints it.
+"""Parts of benchmarks/gpu.sh: each writes one table, row by row as they are measured, and prints it.
 
     python benchmarks/gpu.py PART [PART …] [--out FOLDER] [--device cuda] [--small]
 
 - equality: whether steps recorded as a CUDA graph, in company, and resumed give the bits of steps taken one by one.
-- training: time of a step, alone and with many runs, against diffusers' loop where that can be imported.
+- training: time of a step, alone and with many runs, against diffusers' loop where that can be imported; and how many
+  runs fit the memory.
 - profile: kernels of a step, and their time, by kind.
 - cpu: the same batch and the same short run on the CPU and on the GPU.
 - sampling: requested centres, against diffusers' sampler.
 - set: benchmarks/gpu_set.py.
+- compiled: time of a compiled step, and its difference from the plain one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +30,7 @@ import peers
 import sampling
 import torch
 from peers import SIZES, Size, our_trainer
-from record import ROOT, save, synchronise
+from record import ROOT, synchronise, write_table
 from torch.utils.flop_counter import FlopCounterMode
 
 from bumpscope.config.diffusion import Diffusion
@@ -37,14 +39,18 @@ from bumpscope.config.model import Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.training import Training
 from bumpscope.denoise.devices import device as hold_device
+from bumpscope.denoise.devices import fitting
 from bumpscope.denoise.named import new_denoiser
+from bumpscope.denoise.predictions import repeated
 from bumpscope.denoise.process import Process
-from bumpscope.denoise.together import WARM_UP, Steps
+from bumpscope.denoise.recorder import WARM_UP
+from bumpscope.denoise.together import Steps
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.denoise.unet import new_network
 from bumpscope.probe.generation import generate, noise_seeds
 from bumpscope.worlds.requests import requested_centres
 
+Row = dict[str, object]
 REFERENCES = ("none", "factorised", "gated", "equal_resolution")
 # Where a benchmark asks for small sizes, everything takes a moment on a CPU.
 SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])
@@ -92,9 +98,9 @@ def _apart(one: Trainer, other: Trainer) -> float:
     return max(float((left.cpu() - right.cpu()).abs().max()) for left, right in pairs)
 
 
-def equality(device: torch.device, small: bool) -> pd.DataFrame:
+def equality(device: torch.device, small: bool) -> Iterator[Row]:
     """A row for each reference and comparison."""
-    steps, rows = 8 if small else 2 * (WARM_UP + 5), []
+    steps = 8 if small else 2 * (WARM_UP + 5)
     cases = [(name, model, "float32") for name, model in _models(small)]
     cases.append(("none", cases[0][1], "bfloat16"))
     for reference, model, precision in cases:
@@ -120,8 +126,7 @@ def equality(device: torch.device, small: bool) -> pd.DataFrame:
         ):
             apart = _apart(plain, other)
             found = {"reference": reference, "precision": precision, "comparison": what, "recorded": used}
-            rows.append(found | {"same": apart == 0, "largest_difference": apart})
-    return pd.DataFrame(rows)
+            yield found | {"same": apart == 0, "largest_difference": apart}
 
 
 def _milliseconds(call: Callable[[], None], warm_up: int, seconds: float) -> tuple[float, int]:
@@ -156,53 +161,92 @@ def _sizes(small: bool) -> list[tuple[Size, tuple[int, ...], tuple[str, ...]]]:
     ]
 
 
-def training(device: torch.device, small: bool) -> pd.DataFrame:
+def training(device: torch.device, small: bool) -> Iterator[Row]:
     """A row for each loop and size: milliseconds a step of all its runs, run-steps and TFLOP a second."""
-    rows = []
-    seconds = 0.05 if small else 0.8
     for size, counts, precisions in _sizes(small):
         with FlopCounterMode(display=False) as counter:
             our_trainer(size, device).advance()
-        flop = counter.get_total_flops()
-
-        def add(
-            name: str, runs: int, precision: str, start: Callable[[], Callable[[], None]],
-            size: Size = size, flop: int = flop,
-        ) -> None:  # fmt: skip
-            row = {"size": size.name, "batch": size.batch, "loop": name, "runs": runs, "precision": precision}
-            try:
-                spent, steps = _milliseconds(start(), WARM_UP + 3, seconds)
-            except (RuntimeError, torch.OutOfMemoryError) as error:
-                rows.append(row | {"error": str(error).splitlines()[0]})
-                return
-            ours = name.startswith("bumpscope")
-            row |= {"milliseconds": spent, "run_steps_a_second": 1e3 * runs / spent, "steps": steps}
-            rows.append(row | ({"tflops": flop * runs / spent / 1e9} if ours else {}))
-            print(f"{size.name}, {name}, {runs} runs, {precision}: {spent:.2f} ms", flush=True)
-
-        def ours(steps: Steps, runs: int, precision: str, size: Size = size) -> Callable[[], None]:
-            trainers = [our_trainer(size, device, seed, precision=precision) for seed in range(runs)]
-            return lambda: steps.advance(trainers) and None
-
+        flop, room = counter.get_total_flops(), {}
+        if device.type == "cuda":
+            room = {"fit": fitting(device, lambda size=size: _after_a_step(our_trainer(size, device)))}
         for precision in precisions:
-            add("bumpscope, one by one", 1, precision, lambda p=precision: ours(Steps(None), 1, p))
+            yield room | _timed("one by one", size, device, 1, precision, flop, small)
             for runs in counts:
-                add("bumpscope", runs, precision, lambda n=runs, p=precision: ours(Steps.on(device), n, p))
+                yield _timed("", size, device, runs, precision, flop, small)
         if peers.diffusers_installed():
-            add("diffusers", 1, "float32", lambda size=size: peers.diffusers_step(size, device)[1])
-            if device.type == "cuda":
-                add("diffusers, recorded", 1, "float32", lambda size=size: peers.diffusers_step(size, device, True)[1])
-    frame = pd.DataFrame(rows)
-    return frame.assign(error=frame.get("error", pd.Series(dtype=str)))
+            row = {"size": size.name, "batch": size.batch, "loop": "diffusers", "runs": 1, "precision": "float32"}
+            yield row | _measured(row, lambda size=size: peers.diffusers_step(size, device)[1], small)
+    # Last, since a recording that fails can leave torch's own random numbers in disorder.
+    for size, _, _ in _sizes(small) if device.type == "cuda" and peers.diffusers_installed() else ():
+        row = {"size": size.name, "batch": size.batch, "loop": "diffusers, recorded", "runs": 1, "precision": "float32"}
+        yield row | _measured(row, lambda size=size: peers.diffusers_step(size, device, True)[1], small)
 
 
-def profile(device: torch.device, small: bool) -> pd.DataFrame:
+def _after_a_step(trainer: Trainer) -> Trainer:
+    trainer.advance()
+    return trainer
+
+
+def _timed(
+    how: str,
+    size: Size,
+    device: torch.device,
+    runs: int,
+    precision: str,
+    flop: int,
+    small: bool,
+    compiled: bool = False,
+) -> Row:
+    """The row of our loop; ``how`` is empty where its steps are recorded."""
+    name = ", ".join(["bumpscope", *filter(None, [how])])
+
+    def start() -> Callable[[], None]:
+        steps = Steps(None) if how.startswith("one by one") else Steps.on(device)
+        trainers = [our_trainer(size, device, seed, precision=precision, compile=compiled) for seed in range(runs)]
+        return lambda: steps.advance(trainers) and None
+
+    row: Row = {"size": size.name, "batch": size.batch, "loop": name, "runs": runs, "precision": precision}
+    row |= _measured(row, start, small)
+    return row | ({"tflops": flop * runs / row["milliseconds"] / 1e9} if "milliseconds" in row else {})
+
+
+def _measured(row: Row, start: Callable[[], Callable[[], None]], small: bool) -> Row:
+    """Time of a step of all runs of a loop, or why it could not be told."""
+    try:
+        spent, steps = _milliseconds(start(), WARM_UP + 3, 0.05 if small else 0.8)
+    except RuntimeError as error:  # of memory too
+        return {"error": str(error).splitlines()[0]}
+    print(f"{row['size']}, {row['loop']}, {row['runs']} runs, {row['precision']}: {spent:.2f} ms", flush=True)
+    return {"milliseconds": spent, "run_steps_a_second": 1e3 * row["runs"] / spent, "steps": steps}
+
+
+def compiled(device: torch.device, small: bool) -> Iterator[Row]:
+    """A row for each size and precision: the first step with its compilation, a step then, and what changes."""
+    sizes = _sizes(small)
+    for size, _, precisions in [sizes[0], *sizes[1:2], *sizes[3:]]:
+        for precision in dict.fromkeys((precisions[0], precisions[-1])):
+            started = time.perf_counter()
+            one = _after_a_step(our_trainer(size, device, precision=precision, compile=True))
+            synchronise()
+            row: Row = {"first_step_seconds": time.perf_counter() - started}
+            plain = _after_a_step(our_trainer(size, device, precision=precision))
+            while one.step < 10:
+                one.advance()
+                plain.advance()
+            apart = (one.weights_flat - plain.weights_flat).norm() / plain.weights_flat.norm()
+            yield (
+                row
+                | {"weights_apart_after_10_steps": float(apart)}
+                | _timed("compiled", size, device, 1, precision, 0, small, compiled=True)
+            )
+
+
+def profile(device: torch.device, small: bool) -> Iterator[Row]:
     """Kernels of a step and their milliseconds, by kind and by size; on a CPU, operations."""
-    rows = []
     on_gpu = device.type == "cuda"
     kinds = torch.profiler.ProfilerActivity
     for size, _, precisions in _sizes(small):
-        for precision in [name for name in precisions if name != "tf32"]:
+        for precision in precisions:
             trainer, steps = our_trainer(size, device, precision=precision), 3
             for _ in range(3):
                 trainer.advance()
@@ -218,22 +262,14 @@ def profile(device: torch.device, small: bool) -> pd.DataFrame:
                 kind = next((name for name, words in KINDS.items() if re.search(words, event.key)), "everything else")
                 count[kind] += event.count / steps
                 spent[kind] += used / 1e3 / steps
-            rows += [
-                {
-                    "size": size.name,
-                    "precision": precision,
-                    "kind": kind,
-                    "a_step": count[kind],
-                    "ms_a_step": spent[kind],
-                }
-                for kind in sorted(spent, key=lambda kind: -spent[kind])
-            ]
-    return pd.DataFrame(rows)
+            for kind in sorted(spent, key=lambda kind: -spent[kind]):
+                row: Row = {"size": size.name, "precision": precision, "kind": kind}
+                yield row | {"a_step": count[kind], "ms_a_step": spent[kind]}
 
 
-def cpu(device: torch.device, small: bool) -> pd.DataFrame:
+def cpu(device: torch.device, small: bool) -> Iterator[Row]:
     """CPU against GPU. They draw other numbers, so one batch is compared exactly, and a run by its losses."""
-    rows, here = [], torch.device("cpu")
+    here = torch.device("cpu")
     for size in [replace(SIZES[0], model=SMALL, batch=4)] if small else SIZES[:2]:
         batch = our_trainer(size, here).batch(1)
         found = []
@@ -248,10 +284,8 @@ def cpu(device: torch.device, small: bool) -> pd.DataFrame:
             found.append((loss.item(), torch.cat([gradient.flatten().cpu() for gradient in gradients])))
         (loss, gradient), (other, others) = found
         apart = float((gradient - others).norm() / gradient.norm())
-        rows += [
-            {"size": size.name, "what": "loss of one batch, relative difference", "value": abs(other - loss) / loss},
-            {"size": size.name, "what": "its gradient, relative difference", "value": apart},
-        ]
+        yield {"size": size.name, "what": "loss of one batch, relative difference", "value": abs(other - loss) / loss}
+        yield {"size": size.name, "what": "its gradient, relative difference", "value": apart}
     steps = 10 if small else 100
     for place in (here, device):
         for seed in (0, 1):
@@ -259,40 +293,55 @@ def cpu(device: torch.device, small: bool) -> pd.DataFrame:
             while trainer.step < steps:
                 trainer.advance()
             name = f"mean loss of the last half of {steps} steps, seed {seed}, on the {place.type}"
-            rows.append(
-                {"size": SIZES[0].name, "what": name, "value": float(np.mean(trainer.log.losses[steps // 10 :]))}
-            )
-    return pd.DataFrame(rows)
+            yield {"size": SIZES[0].name, "what": name, "value": float(np.mean(trainer.log.losses[steps // 10 :]))}
 
 
-def sampled(device: torch.device, small: bool) -> pd.DataFrame:
+def sampled(device: torch.device, small: bool) -> Iterator[Row]:
     """Images a second of untrained networks; a trained one takes as long."""
     size = replace(SIZES[0], model=SMALL, diffusers_width=4) if small else SIZES[0]
     count, steps = (16, 3) if small else (1000, 25)
     probe = Probe(samples=count, sampling_steps=steps, layers=["down3"], timesteps=[239])
     centres, seeds = requested_centres(size.lattice, count), noise_seeds(0, count)
     network = new_network(size.lattice.image_size, size.model, 0).to(device).eval()
-    process = Process.from_config(Diffusion(), device)
-    calls = {"bumpscope, DDIM": lambda: generate(network, process, probe, centres, seeds)}
+    asked, process = repeated(network, device), Process.from_config(Diffusion(), device)
+    one, other = generate(network, process, probe, centres, seeds), generate(asked, process, probe, centres, seeds)
+    apart = float(np.abs(one.images - other.images).max())
+    calls = {
+        "bumpscope, DDIM": lambda: generate(asked, process, probe, centres, seeds),
+        "bumpscope, DDIM, one by one": lambda: generate(network, process, probe, centres, seeds),
+    }
     if peers.diffusers_installed():
         theirs = peers.diffusers_network(size).to(device).eval()
         noise = sampling.start_noise(seeds, size.lattice.image_size).to(device)
         calls["diffusers, DDIM"] = lambda: sampling.diffusers_sample(
             lambda x, t, _: theirs(x, t).sample, sampling.ddim_scheduler(), steps, noise, count
         )
-    spent = {name: _milliseconds(call, 1, 0.05 if small else 4.0)[0] for name, call in calls.items()}
-    return pd.DataFrame(
-        [{"sampler": name, "images": count, "images_a_second": 1e3 * count / ms} for name, ms in spent.items()]
-    )
+    for name, call in calls.items():
+        spent, _ = _milliseconds(call, 1, 0.05 if small else 3.0)
+        row: Row = {"sampler": name, "images": count, "images_a_second": 1e3 * count / spent}
+        yield row | ({"largest_difference": apart} if name.endswith("one by one") else {})
 
 
-PARTS: dict[str, Callable[[torch.device, bool], pd.DataFrame]] = {
+PARTS: dict[str, Callable[[torch.device, bool], Iterator[Row]]] = {
     "equality": equality,
     "training": training,
     "profile": profile,
     "cpu": cpu,
     "sampling": sampled,
+    "compiled": compiled,
 }
+
+
+def table(part: str, device: torch.device, small: bool, folder: Path) -> pd.DataFrame:
+    """The table of a part, written again with each row, so that one that is cut off leaves what it has."""
+    rows: list[Row] = []
+    frame = pd.DataFrame()
+    for row in PARTS[part](device, small):
+        rows.append(row)
+        frame = pd.DataFrame(rows)
+        frame = frame.assign(error=frame.get("error", pd.Series(dtype=str))) if "loop" in frame else frame
+        write_table(folder / f"gpu-{part}-{device.type}.parquet", frame, device, told=False)
+    return frame
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -310,7 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             gpu_set.make(chosen.out, chosen.device, chosen.small)
         else:
             with hold_device(chosen.device) as device:
-                save(f"gpu-{part}", PARTS[part](device, chosen.small), device, chosen.out)
+                print(table(part, device, chosen.small, chosen.out).to_string(index=False))
         print(f"{part}: {time.perf_counter() - started:.0f} s\n", flush=True)
 
 

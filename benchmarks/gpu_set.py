@@ -84,9 +84,9 @@ def make(out: Path, device: str, small: bool) -> None:
                     error for error in pool.map(lambda run, n=name, f=files: _analyse(base, run, n, f), runs) if error
                 ]
             if failed:
-                print(f"{name}: failed, so it and what rests on it are left out ({failed[0]})", flush=True)
-                return
-            _gather(base, runs, name, out)
+                print(f"{name}: failed and is left out ({failed[0]})", flush=True)
+            else:
+                _gather(base, runs, name, out)
 
 
 def _train(base: Path, runs: Iterable[Run], device: str) -> None:
@@ -133,7 +133,8 @@ def _analyse(base: Path, run: Run, name: str, files: dict[str, str]) -> str:
         canonical_json(step_settings(run, name)),
         *options,
     ]
-    environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": str(ROOT / "src")}
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.getenv("PYTHONPATH")]))
+    environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": path}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 

@@ -9,16 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from record import RESULTS, ROOT, load
+from gpu_page import on_a_gpu, paper_preset
+from record import RESULTS, load
 from writing import NOT_MEASURED, link, markdown, significant, write
 
-from bumpscope.config.loading import read_yaml, validate
-from bumpscope.config.plan import multiply_adds
-
-PRESET = ROOT / "workflow" / "presets" / "paper.yaml"
-HOURS = 1  # of one GPU, in which the paper preset should fit
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 TARGET_SECONDS, TARGET_GIB = 60, 2  # of planning a thousand runs
 TARGET_CPU, TARGET_OVERHEAD, TARGET_PROBING = 1.5, 0.15, 1.0
@@ -32,33 +27,6 @@ GPU. Everything is float32 on one thread unless it says otherwise. Brackets hold
 ```bash
 .venv/bin/pip install --no-deps --target benchmarks/.packages -r benchmarks/requirements.lock
 ```"""
-
-
-TRIAL_RATE = 159  # run-steps/s of eight runs, 32 px, 1.5 M, in the trial below
-GPU_TABLES = ("equality", "training", "profile", "cpu", "sampling")  # of benchmarks/gpu.sh
-EARLIER_TRIAL = f"""\
-**An earlier trial** on one NVIDIA H200 (torch 2.11, CUDA 13.0), before the package recorded steps; its graphs were made
-by hand, with the draws inside. A whole step in ms; in float32 convolutions were allowed TF32.
-
-| network | batch | step by step | diffusers | lucidrains | in one graph |
-| --- | --- | --- | --- | --- | --- |
-| 16 px, 0.4 M | 64 | 33.3 | 36.5 | 57.5 | 5.15 |
-| 32 px, 1.5 M | 64 | 32.4 | 68.3 | 74.0 | 7.66 |
-| 32 px, 23 M | 16 | 34.4 | 51.3 | 64.0 | 9.09 |
-| 32 px, 23 M | 128 | 38.0 (bfloat16 54.2) | – | – | 30.5 (bfloat16 26.9) |
-
-Step by step, a small and a large network take the same time: launching kernels is the limit. Steps of all runs a second
-when runs share the card:
-
-| how | 16 px, 0.4 M | 32 px, 1.5 M |
-| --- | --- | --- |
-| one process, step by step | 30 | 31 |
-| 4 or 12 processes | 123 or 150 | – |
-| one graph, 1 run | 194 | 131 |
-| one graph, 8 runs | 888 | {TRIAL_RATE} |
-| one graph, 32 runs | 895 | – |
-
-A job took 11 s to start. So a job trains eight runs by default (`runs_per_job`)."""
 
 
 @dataclass(frozen=True)
@@ -262,44 +230,6 @@ SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], str, str]] = [
 ]
 # Tables that a section links to beside its own.
 MORE = {"engine": ("profile",), "workflow": ("workflow-steps", "workflow-runs")}
-
-
-def on_a_gpu(folder: Path) -> str:
-    """What benchmarks/gpu.sh measured, where its tables were put beside the others, and an earlier trial."""
-    text = (
-        "`benchmarks/gpu.sh` takes at most eight minutes of one GPU. It checks that steps recorded as a CUDA graph, in "
-        "company and resumed give the bits of steps taken one by one, times training and sampling, counts kernels, "
-        "compares CPU and GPU, and trains and measures a 32 px set."
-    )
-    found = {name: load(f"gpu-{name}", "cuda", folder) for name in GPU_TABLES}
-    parts = [f"{name}, on one {one[1]['gpu']}:\n\n{_plain(one[0])}" for name, one in found.items() if one is not None]
-    if not parts:
-        text += f" {NOT_MEASURED.capitalize()}."
-    return "\n\n".join(["## On a GPU", text, *parts, EARLIER_TRIAL])
-
-
-def _plain(frame: pd.DataFrame) -> str:
-    """Any table, with numbers to three digits."""
-    shown = frame.dropna(axis=1, how="all").astype(object).where(frame.notna(), np.nan)
-    cells = shown.map(lambda value: significant(value) if isinstance(value, float) else str(value))
-    return markdown(cells.rename(columns=lambda name: name.replace("_", " ")))
-
-
-def paper_preset() -> str:
-    """The work of the paper preset, and the throughput that its GPU-hour asks for."""
-    runs = list(validate(read_yaml(PRESET)).runs())
-    images = [3 * run.training.steps * run.training.batch_size for run in runs]  # backward costs two forwards
-    probed = [len(run.probe.checkpoints) * run.probe.samples * run.probe.sampling_steps for run in runs]
-    forward = [2 * multiply_adds(run.lattice.image_size, run.model) for run in runs]
-    trained, sampled = (sum(np.multiply(forward, count)) for count in (images, probed))
-    needed = (trained + sampled) / (HOURS * 3600)
-    steps = sum(run.training.steps for run in runs)
-    return (
-        f"## The paper preset on a GPU\n\nIts {len(runs)} runs take {trained / 1e15:,.1f} PFLOP of training and "
-        f"{sampled / 1e15:,.1f} PFLOP of sampling. In {HOURS} GPU-hour that is {needed / 1e12:,.1f} TFLOP/s. "
-        f"The throughput of a GPU: {NOT_MEASURED}. At the {TRIAL_RATE} run-steps/s of the earlier trial its "
-        f"{steps:,} steps of training take {steps / TRIAL_RATE / 60:.0f} minutes."
-    )
 
 
 def kept(folder: Path) -> dict[tuple[str, str], tuple[pd.DataFrame, dict[str, str]]]:

@@ -200,10 +200,14 @@ def _recorded(call: Callable[[], None], device: torch.device) -> Callable[[], No
         with torch.cuda.stream(side):
             for _ in range(3):
                 call()
-        torch.cuda.current_stream().wait_stream(side)
+        before = torch.cuda.current_stream()
+        before.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            call()
+        try:
+            with torch.cuda.graph(graph):
+                call()
+        finally:  # where a recording fails, torch leaves its stream in force
+            torch.cuda.set_stream(before)
     return graph.replay
 
 

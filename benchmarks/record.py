@@ -111,13 +111,14 @@ def _processor() -> str:
     return ", ".join(sorted(names)) or platform.machine()
 
 
-def write_table(path: Path, frame: pd.DataFrame, device: torch.device) -> None:
+def write_table(path: Path, frame: pd.DataFrame, device: torch.device, told: bool = True) -> None:
     """Write a Parquet file, whole or not at all, with the hardware in its metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({"hardware": json.dumps(hardware(device))})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    print(f"written: {path.name}, {len(frame)} rows")
+    if told:
+        print(f"written: {path.name}, {len(frame)} rows")
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:

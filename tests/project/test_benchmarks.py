@@ -21,7 +21,7 @@ from bumpscope.worlds.bumps import from_network
 SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])
 
 
-peers, record, writing, page = (module(name) for name in ("peers", "record", "writing", "page"))
+peers, record, writing, page, gpu_page = (module(name) for name in ("peers", "record", "writing", "page", "gpu_page"))
 needs_lucidrains = pytest.mark.skipif(
     not peers.lucidrains_installed(), reason="denoising-diffusion-pytorch is not installed (see docs/benchmarks.md)"
 )
@@ -215,17 +215,42 @@ def test_the_page_and_its_tables_are_made_of_the_kept_ones():
 
 
 def test_what_a_gpu_was_measured_to_do_is_shown_where_there_is_a_table(tmp_path, monkeypatch):
-    assert page.on_a_gpu(tmp_path).count("Not measured.") == 1
+    assert page.on_a_gpu(tmp_path).lower().count("not measured") == 1 + 5
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
     frame = pd.DataFrame(
-        {"loop": ["bumpscope", "other"], "milliseconds": [1.23456, np.nan], "error": [None, "too large"]}
+        {
+            **{"size": "32 px, 1.5 M", "loop": ["bumpscope", "other"], "precision": "float32"},
+            **{"milliseconds": [1.23456, np.nan], "run_steps_a_second": [810.0, np.nan], "error": [None, "too large"]},
+        }
     )
     record.save("gpu-training", frame, torch.device("cuda"), tmp_path)
     text = page.on_a_gpu(tmp_path)
     assert "training, on one Some GPU:" in text and "Not measured." not in text
-    assert "| bumpscope | 1.23 | – |" in text and "| other | – | too large |" in text
+    assert "bumpscope | float32 | 1.23 | 810 | – |" in text and "other | float32 | – | – | too large |" in text
 
 
 def test_the_page_says_what_was_not_measured(tmp_path):
-    # Each device, each section, gpu.sh and the throughput of a GPU.
-    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 2
+    # Each device, each section, gpu.sh, the five targets of a GPU, its throughput and its probing.
+    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 1 + 5 + 2
+
+
+def test_the_targets_of_a_gpu_are_compared_with_what_was_measured():
+    rows = [
+        ("16 px, 0.4 M", "bumpscope", 1, "float32", 300.0),
+        ("16 px, 0.4 M", "bumpscope", 8, "float32", 1500.0),
+        ("16 px, 0.4 M", "diffusers", 1, "float32", 30.0),
+        ("16 px, 0.4 M", "diffusers, recorded", 1, "float32", 250.0),
+        ("32 px, 1.5 M", "bumpscope", 8, "float32", 600.0),
+        ("32 px, 1.5 M", "bumpscope", 8, "bfloat16", 900.0),
+        ("32 px, 1.5 M", "diffusers, recorded", 1, "float32", 150.0),
+    ]
+    frame = pd.DataFrame(rows, columns=["size", "loop", "runs", "precision", "run_steps_a_second"])
+    sampled = pd.DataFrame({"sampler": ["bumpscope, DDIM", "diffusers, DDIM"], "images_a_second": [900.0, 100.0]})
+    lines = gpu_page.gpu_targets({"training": frame, "sampling": sampled}).splitlines()[2:]
+    assert [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines] == [
+        ["≥ 2,000", "895", "1,500", "**no**"],
+        ["≥ 600", "159", "900", "yes"],
+        ["≥ 125", "37", "not measured", "–"],
+        ["≥ 3", "–", "4.00", "yes"],  # float32 against float32, at the size where it is least
+        ["≥ 10", "–", "9.00", "**no**"],
+    ]

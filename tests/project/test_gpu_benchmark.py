@@ -12,6 +12,9 @@ from benchmark_modules import FOLDER, module
 
 gpu, record = module("gpu"), module("record")
 SET = ("losses", "behaviour")
+# Compiling takes minutes on a CPU.
+PARTS = [part for part in gpu.PARTS if part != "compiled"]
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +38,10 @@ def table(made, name):
 
 def test_every_part_writes_its_table_and_a_summary_is_kept(made):
     folder, told = made
-    names = {f"gpu-{part}-cpu" for part in gpu.PARTS} | {f"gpu-set-{name}" for name in SET}
+    names = {f"gpu-{part}-cpu" for part in PARTS} | {f"gpu-set-{name}" for name in SET}
     assert {path.stem for path in folder.glob("*.parquet")} == names
     assert (folder / "summary.txt").read_text(encoding="utf-8") == told
-    assert all(f"{part}: " in told for part in [*gpu.PARTS, "set"])
+    assert all(f"{part}: " in told for part in [*PARTS, "set"])
 
 
 def test_on_a_cpu_nothing_is_recorded_and_everything_is_the_same(made):
@@ -68,15 +71,35 @@ def test_images_of_the_set_are_judged(made):
     assert set(frame.run) == {"balanced-seed0", "balanced-seed1"} and len(frame) == 2 * 16
 
 
-def test_a_loop_that_cannot_be_recorded_is_a_row_with_its_error(monkeypatch):
+def test_a_loop_that_cannot_be_recorded_is_a_row_with_its_error(monkeypatch, tmp_path):
     def refuse(*_):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(gpu.peers, "diffusers_step", refuse)
-    frame = gpu.training(torch.device("cpu"), small=True)
+    frame = gpu.table("training", CPU, True, tmp_path)
     (error,) = frame.error.dropna()
     assert error == "operation not permitted when stream is capturing"
     assert frame.milliseconds.notna().sum() == len(frame) - 1
+
+
+def test_a_part_that_is_cut_off_leaves_what_it_has(monkeypatch, tmp_path):
+    def part(*_):
+        yield {"loop": "first", "milliseconds": 1.0}
+        yield {"loop": "second", "error": "too large"}
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(gpu.PARTS, "training", part)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.table("training", CPU, True, tmp_path)
+    frame, _ = record.read_table(tmp_path / "gpu-training-cpu.parquet")
+    assert frame["loop"].tolist() == ["first", "second"] and frame.error.isna().tolist() == [True, False]
+
+
+def test_a_compiled_step_is_timed_and_compared_with_the_plain_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda *_, **__: None)
+    frame = gpu.table("compiled", CPU, True, tmp_path)
+    assert (frame.weights_apart_after_10_steps == 0).all() and frame.error.isna().all()
+    assert (frame[["first_step_seconds", "milliseconds"]] > 0).all(axis=None)
 
 
 def test_a_part_that_fails_is_told_and_the_python_that_lacks_a_package_too(tmp_path):
@@ -94,4 +117,4 @@ def test_a_part_that_fails_is_told_and_the_python_that_lacks_a_package_too(tmp_p
     assert without.returncode == 1 and "has no torch pydantic" in without.stderr
     failing = run("python-failing")
     assert failing.returncode == 1
-    assert [line.split(":")[0] for line in failing.stdout.splitlines()] == [*gpu.PARTS, "set"]
+    assert [line.split(":")[0] for line in failing.stdout.splitlines()] == [*PARTS, "set", "compiled"]
