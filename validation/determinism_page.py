@@ -30,22 +30,24 @@ IDENTICAL: list[tuple[str, str, tuple[str, ...]]] = [
     ),
     (
         "alone, or in a grid with others",
-        "weights and losses",
+        "weights, losses and tables of probes",
         (
             "pipeline/test_workflow.py::test_a_run_alone_equals_the_same_run_in_a_grid",
             "denoise/test_training.py::test_a_run_does_not_depend_on_its_neighbours_or_on_what_was_drawn_before",
             "denoise/test_together.py::test_runs_beside_others_give_the_bits_of_runs_alone",
             "pipeline/test_runs_per_job.py::test_runs_trained_one_a_job_have_the_same_bytes",
             "probe/test_generation.py::test_the_same_images_come_out_whatever_was_drawn_before",
+            "commands/test_sharing.py::test_one_job_makes_the_probes_of_others_and_their_own_jobs_publish_the_same_bytes",
         ),
     ),
     (
-        "with steps recorded and repeated in the same memory, as on a GPU (shown on a CPU; on a GPU not measured, "
-        "`benchmarks/gpu.sh` does)",
-        "weights, moments and losses",
+        "with steps and predictions recorded and repeated in the same memory, as on a GPU (shown on a CPU; on a GPU "
+        "not measured, `benchmarks/gpu.sh` does)",
+        "weights, moments, losses, images and activations",
         (
             "denoise/test_together.py::test_recorded_steps_give_the_bits_of_steps_taken_one_by_one",
             "denoise/test_step.py::test_what_is_computed_reads_no_number_back_and_draws_nothing",
+            "denoise/test_predictions.py::test_recorded_predictions_draw_the_same_images_and_activations",
         ),
     ),
     (
