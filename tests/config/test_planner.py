@@ -241,6 +241,7 @@ def planned(plain: dict[str, Any]) -> Config | None:
         told = run_seconds(run)
         no_job = {"generate", "behaviour", "geometry", "topology"} if not run.probe.checkpoints else set()
         no_job |= set() if run.probe.interventions else {"interventions"}
+        no_job |= set() if run.probe.geometry else {"geometry", "topology"}
         assert {step for step, seconds in told.items() if seconds == 0} == no_job
         assert all(math.isfinite(seconds) and seconds >= 0 for seconds in told.values())
     assert fingerprint([step_settings(run, "train") for run in runs])

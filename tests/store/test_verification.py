@@ -258,3 +258,18 @@ def test_a_thousand_runs_are_looked_at_in_five_seconds(tmp_path):
     assert to_make_again(jobs, found, all_targets(jobs)) == set()
     assert time.process_time() - before < 5
     assert len(found) > 25_000
+
+
+def test_without_geometry_no_job_measures_activations():
+    plain = laid_over(BASE, {"probe": {"geometry": False}})
+    planned = {job.step: job for job in jobs_of(plain) if job.subject == "plane-seed0"}
+    assert set(planned) == {job.step for job in jobs_of(BASE)} & {
+        "train",
+        "generate",
+        "effects",
+        "interventions",
+        "behaviour",
+    }
+    before = {job.step: job.settings() for job in jobs_of(BASE) if job.subject == "plane-seed0"}
+    assert all(job.settings() == before[step] for step, job in planned.items())
+    assert not validate(plain).balanced_plane_runs()

@@ -68,8 +68,9 @@ def run_bytes(run: Run) -> dict[str, float]:
     each = [numbers_at(layer, lattice.image_size, model) for layer in probe.layers]
     # Weights beside the judged ones are asked at the first place alone.
     numbers = len(probe.timesteps) * sum(each) + (len(probe.drawing) - 1) * each[0]
-    clouds = probed * (len(probe.layers) * len(probe.timesteps) + len(probe.drawing) - 1)
-    read = probed * len(probe.timesteps) * (sum(layer in PAPER_LAYERS for layer in probe.layers) or 1)
+    measured = probed if probe.geometry else 0
+    clouds = measured * (len(probe.layers) * len(probe.timesteps) + len(probe.drawing) - 1)
+    read = measured * len(probe.timesteps) * (sum(layer in PAPER_LAYERS for layer in probe.layers) or 1)
     rows = {
         "behaviour": drawn,
         "embedding": clouds * shown,

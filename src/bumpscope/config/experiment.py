@@ -167,11 +167,11 @@ class Config(Section):
         return {run.dataset: run for run in self.runs() if run.denoiser.kind not in KNOWN}
 
     def balanced_plane_runs(self) -> list[Run]:
-        """The probed runs on balanced planes, without reference models and permuted labels; all claims but those on
+        """The measured runs on balanced planes, without reference models and permuted labels; all claims but those on
         coupling rest on them."""
         counts = [run for run in self.runs() if run.denoiser.kind not in REFERENCES and run.training.labels == "own"]
         counts = [run for run in counts if run.lattice.is_balanced_plane and not run.lattice.stripes]
-        return [run for run in counts if run.probe.checkpoints]
+        return [run for run in counts if run.probe.checkpoints and run.probe.geometry]
 
     def section(self, name: str, dataset: Overrides) -> Any:
         """A section as it holds for ``dataset``: the global keys, with the dataset's own instead where it has any.

@@ -134,7 +134,7 @@ def _work(run: Run, counted: Counted | None) -> dict[str, tuple[float, float]]:
     fitted = len(probe.interventions) * INTERFERED_IMAGES["fitted"] * (1 + changed)
     image = SECONDS_AN_IMAGE * (run.lattice.image_size / 16) ** 2
     subspaces = len(probe.interventions) * changed * probe.sampling_steps
-    read = _umaps_read(probe)
+    measured, read = probe.geometry, _umaps_read(probe)
     return {
         "train": (training.steps * training.batch_size * trained, 0.0),
         "generate": ((images + control) * probe.sampling_steps * forward, 0.0),
@@ -146,9 +146,9 @@ def _work(run: Run, counted: Counted | None) -> dict[str, tuple[float, float]]:
         "behaviour": (0.0, images * image),
         "geometry": (
             0.0,
-            (clouds * SECONDS_A_CLOUD["geometry"] + read * SECONDS_A_CLOUD["umaps"]) * (probe.samples / 512),
+            measured * (clouds * SECONDS_A_CLOUD["geometry"] + read * SECONDS_A_CLOUD["umaps"]) * (probe.samples / 512),
         ),
-        "topology": (0.0, clouds * SECONDS_A_CLOUD["topology"]),
+        "topology": (0.0, measured * clouds * SECONDS_A_CLOUD["topology"]),
     }
 
 

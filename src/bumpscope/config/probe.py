@@ -86,4 +86,13 @@ class InterventionKeys(Section):
 
 
 class Probe(InterventionKeys, EffectKeys, GenerationKeys):
-    """What is asked of a checkpoint."""
+    """What is asked of a checkpoint.
+
+    A key that no step takes stands here: it chooses which steps there are.
+    """
+
+    geometry: bool = Field(
+        True,
+        description="measure activations: tables geometry, embedding, umaps, topology and phases; without them only"
+        " images and label effects count",
+    )

@@ -14,7 +14,7 @@ from bumpscope.config.steps import Arms, step_settings
 from bumpscope.config.variants import readings, variants
 from bumpscope.store.origin import Origin
 from bumpscope.store.provenance import declared, module_path
-from bumpscope.store.schemas import OF_IMAGES, TABLES
+from bumpscope.store.schemas import OF_ACTIVATIONS, OF_IMAGES, TABLES
 
 OF_A_RUN = ("train", "generate", "effects", "interventions", "behaviour", "geometry", "topology", "phases")
 OF_SENSITIVITY = ("vary", "sensitivity")
@@ -53,6 +53,8 @@ def is_made(table: str, run: Run) -> bool:
     """Whether the experiment has a table of a run."""
     if table == "interventions":
         return bool(run.probe.interventions)
+    if table in OF_ACTIVATIONS and not run.probe.geometry:
+        return False
     return table not in OF_IMAGES or bool(run.probe.checkpoints)
 
 

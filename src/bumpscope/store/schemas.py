@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 IMAGE = "image"
 VECTOR = "vector"
-# Tables that a run has only if images were generated from its checkpoints.
-OF_IMAGES = ("samples", "behaviour", "latents", "geometry", "embedding", "umaps", "topology", "phases")
+# Tables that a run has only if images were generated from its checkpoints; the first only if activations were measured.
+OF_ACTIVATIONS = ("geometry", "embedding", "umaps", "topology", "phases")
+OF_IMAGES = ("samples", "behaviour", "latents", *OF_ACTIVATIONS)
 
 
 @dataclass(frozen=True)
@@ -469,11 +470,11 @@ TABLES: dict[str, Table] = {
             "high | float | – | upper end\n"
             "bound | text | – | at most, where the fewest that were shown may be enough; at least, where even the most"
             " may not be, and k_star is N²; else empty\n"
-            "ratio | float | – | k_star over that of the plain UNet with the same seeds; empty without that\n"
+            "ratio | float | – | K* over that of the plain UNet, both of the seeds that both have; empty without any\n"
             "ratio_low | float | – | lower end of its 95% interval\n"
             "ratio_high | float | – | upper end\n"
-            "exponent | float | – | d ln k_star / d ln N: 1 for a multiple of N, 2 for a share of N²; empty for one"
-            " N\n"
+            "exponent | float | – | d ln k_star / d ln N: 1 for a multiple of N, 2 for a share of N²; of the N"
+            " with the most seeds; empty for one N\n"
             "exponent_low | float | – | lower end of its 95% interval\n"
             "exponent_high | float | – | upper end\n"
             "seen_accuracy | float | – | share right for combinations that were shown, mean over runs\n"
