@@ -20,6 +20,7 @@ BUILT_IN = {
     "rendering": "bumpscope.denoise.arms.rendering:Rendering",
     "relative": "bumpscope.denoise.arms.relative:Relative",
     "coordconv": "bumpscope.denoise.arms.relative:CoordConv",
+    "one_hot": "bumpscope.denoise.arms.one_hot:OneHot",
     "split_film": "bumpscope.denoise.arms.split_film:SplitFiLM",
     "dropout": "bumpscope.denoise.arms.dropout:Dropout",
     "coind": "bumpscope.denoise.arms.dropout:CoInD",

@@ -11,6 +11,7 @@ TOLD = {
     "rendering": "the image's axes",
     "relative": "the metric (upper bound)",
     "coordconv": "where pixels are",
+    "one_hot": "two parts, as names",
     "split_film": "two parts",
     "dropout(composed=True)": "independence",
     "coind": "independence, of unseen pairs too",
