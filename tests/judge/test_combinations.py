@@ -60,13 +60,33 @@ def test_a_known_exponent_is_found(power):
 
 
 def test_the_ratio_to_another_arm_is_of_paired_seeds():
-    curves = pd.concat([made_up("unet", 12, 72.0), made_up("other", 12, 24.0), made_up("few", 12, 24.0, seeds=4)])
+    other = made_up("other", 12, 24.0)
+    curves = pd.concat([made_up("unet", 12, 72.0), other, made_up("few", 12, 24.0, seeds=4)])
+    curves = pd.concat([curves, other.assign(arm="strange", seed=other["seed"] + 5)])
     found = compared(curves).set_index("arm")
     assert found.loc["unet", "ratio"] == 1
     assert found.loc["other", "ratio_low"] < 1 / 3 < found.loc["other", "ratio_high"]
     assert found.loc["other", "ratio_high"] < 0.5
-    assert found.loc["few", ["ratio", "ratio_low", "ratio_high"]].isna().all()
-    assert found.loc["few", "seeds"] == 4
+    # Of the seeds that both have.
+    assert found.loc["few", "ratio_low"] < 1 / 3 < found.loc["few", "ratio_high"] and found.loc["few", "seeds"] == 4
+    assert found.loc["strange", ["ratio", "ratio_low", "ratio_high"]].isna().all()
+
+
+def test_the_exponent_is_of_the_lattices_with_the_most_seeds():
+    curves = [made_up("a", 8, 24.0), made_up("a", 12, 100.0, seeds=3), made_up("a", 16, 48.0)]
+    found = compared(pd.concat(curves))
+    assert found["seeds"].tolist() == [5, 3, 5]
+    assert found["exponent"].to_numpy() == pytest.approx(1, abs=0.3)
+    other = curves[2].assign(seed=curves[2]["seed"] + 1)
+    assert compared(pd.concat([curves[0], other]))["exponent"].isna().all()
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_are_wide_enough_for_few_seeds_that_differ(seeds):
+    found = [
+        threshold(made_up("a", 12, 48.0, seeds=seeds, spread=0.3, requests=64, draw=draw), 12) for draw in range(40)
+    ]
+    assert sum(one.low <= 48 <= one.high for one in found) >= 32
 
 
 def test_arms_that_did_alike_have_a_ratio_of_1_that_is_not_certain():

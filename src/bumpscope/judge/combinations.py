@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -53,9 +54,14 @@ class Threshold:
 
 
 def resamples(seeds: np.ndarray) -> np.ndarray:
-    """How often each seed is drawn in each resample, shape (DRAWS, seeds); the same for the same number of seeds."""
+    """What each seed weighs in each resample, shape (DRAWS, seeds); the same for the same number of seeds.
+
+    One seed fewer than there are is drawn, and weighs so much more: resamples of all would differ less than seeds do
+    (Rao and Wu 1988).
+    """
     count = len(seeds)
-    return np.random.default_rng(count).multinomial(count, np.full(count, 1 / count), size=DRAWS)
+    drawn = max(1, count - 1)
+    return np.random.default_rng(count).multinomial(drawn, np.full(count, 1 / count), size=DRAWS) * (count / drawn)
 
 
 def threshold(curve: pd.DataFrame, positions: int, stream: int = 0) -> Threshold:
@@ -110,7 +116,7 @@ def exponent(thresholds: Mapping[int, Threshold]) -> tuple[float, float, float]:
     """d ln K* / d ln N by least squares, with its 95% interval; NaN for one N.
 
     Args:
-        thresholds: N -> K*, all of the same seeds.
+        thresholds: N -> K*, of the same seeds.
     """
     if len(thresholds) < 2:
         return math.nan, math.nan, math.nan
@@ -135,20 +141,33 @@ def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
 
     Returns:
         arm, positions, k_star, low, high, bound, ratio, ratio_low, ratio_high, exponent, exponent_low, exponent_high,
-        seeds. A ratio is NaN where the baseline has other seeds or no such N, an exponent where the seeds of the N
-        differ.
+        seeds. A ratio is of the seeds that the arm and the baseline share on lattices of this N, NaN without any; an
+        exponent is of the N with the most seeds, NaN where these are not the same seeds.
     """
-    found: dict[str, dict[int, tuple[Threshold, frozenset[int]]]] = {}
-    for stream, (arm, own) in enumerate(curves.groupby("arm", sort=False)):
-        by_n = ((int(n), own[own["positions"] == n]) for n in sorted(own["positions"].unique()))
-        found[str(arm)] = {n: (threshold(curve, n, stream), frozenset(curve["seed"])) for n, curve in by_n}
+    streams = {str(arm): stream for stream, arm in enumerate(dict.fromkeys(curves["arm"]))}
+    measured: dict[tuple[str, int], pd.DataFrame] = {}
+    for arm in streams:
+        own = curves[curves["arm"] == arm]
+        measured |= {(arm, int(n)): own[own["positions"] == n] for n in own["positions"].unique()}
+
+    @cache
+    def of(arm: str, n: int, seeds: frozenset[int]) -> Threshold:
+        curve = measured[arm, n]
+        return threshold(curve[curve["seed"].isin(seeds)], n, streams[arm])
+
+    def seeds_of(arm: str, n: int) -> frozenset[int]:
+        return frozenset(measured[arm, n]["seed"]) if (arm, n) in measured else frozenset()
+
     rows = []
-    for arm, by_positions in found.items():
-        alike = len({seeds for _, seeds in by_positions.values()}) == 1
-        slope = exponent({n: one for n, (one, _) in by_positions.items()} if alike else {})
-        for n, (one, seeds) in by_positions.items():
-            other, others = found.get(baseline, {}).get(n, (None, frozenset()))
-            times = (math.nan,) * 3 if other is None or others != seeds else ratio(one, other)
+    for arm in streams:
+        by_n = {n: seeds_of(arm, n) for name, n in sorted(measured) if name == arm}
+        most = max(map(len, by_n.values()))
+        of_most = {n: seeds for n, seeds in by_n.items() if len(seeds) == most}
+        alike = len(set(of_most.values())) == 1
+        slope = exponent({n: of(arm, n, seeds) for n, seeds in of_most.items()} if alike else {})
+        for n, seeds in by_n.items():
+            one, shared = of(arm, n, seeds), seeds & seeds_of(baseline, n)
+            times = ratio(of(arm, n, shared), of(baseline, n, shared)) if shared else (math.nan,) * 3
             row = [arm, n, one.value, one.low, one.high, one.bound, *times, *slope, len(seeds)]
             rows.append(row)
     names = ["arm", "positions", "k_star", "low", "high", "bound", "ratio", "ratio_low", "ratio_high"]

@@ -44,7 +44,12 @@ def of_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         withheld combinations), ``heldout`` and ``seen`` (shares right), ``right_x`` and ``right_y`` (withheld, on one
         axis), use_x, use_y, onset_x, onset_y. Runs without images are left out.
     """
-    last, use = at_last_step(metrics), _use(metrics)
+    return drawn_on_designs(runs, metrics).join(_use(metrics), on="run")
+
+
+def drawn_on_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """As :func:`of_designs`, without use and onsets; ``right_x`` and ``right_y`` are empty without their metrics."""
+    last = at_last_step(metrics)
     found = runs[runs["shown"].str.startswith("each=") & (runs["labels"] == "own") & runs["run"].isin(last.index)]
     columns = {
         "setting": found.groupby(SETTINGS, dropna=False, sort=False).ngroup(),
@@ -53,7 +58,7 @@ def of_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         "shown": found["n_images"],
     }
     of_runs = found[["run", "dataset", "seed", "image_size", "training_steps"]].assign(**columns)
-    of_runs = of_runs.join(last, on="run").join(use, on="run")
+    of_runs = of_runs.join(last, on="run")
     return of_runs.assign(right=of_runs["heldout"] * of_runs["requests"]).reset_index(drop=True)
 
 

@@ -46,5 +46,8 @@ FACTORISE = Remedy(
     "Run the factorisation benchmark: `snakemake --cores 2 --configfile workflow/presets/factorise.yaml --config "
     "output=factorise` (with `-n` it tells the cost)."
 )
-SHARES = Remedy("Train datasets of which random shares are shown (`shown: {share: 0.3}`), in five seeds at least.")
+SHARES = Remedy(
+    "Train random shares of the combinations: `snakemake --cores 2 --configfile workflow/presets/percolation.yaml "
+    "--config output=percolation` (with `-n` it tells the cost)."
+)
 OTHER_CHOICES = Remedy("See whether the verdict hangs on one choice of the analysis.", SENSITIVITY)

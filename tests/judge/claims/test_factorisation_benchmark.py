@@ -8,7 +8,7 @@ from scipy.special import expit
 from bumpscope.judge.claims import hole, memorises, percolation, stripes
 from bumpscope.judge.data import Data
 from bumpscope.measure.percolation import largest_connected_share, overlap
-from made_up_designs import benchmark_tables, data_of, drawn, made_up
+from made_up_designs import benchmark_tables, data_of, drawn, made_up, tables
 from made_up_runs import number
 
 EVERY = [1, 2, 3, 4, 6, 8, 10]
@@ -19,7 +19,12 @@ def board(*arms, seeds=5, each=EVERY, positions=(8, 12)):
     curves = [
         made_up(name, n, k_star * (n / 8) ** power, each, seeds) for n in positions for name, k_star, power in arms
     ]
-    return Data({"leaderboard": benchmark_tables(pd.concat(curves))[1]})
+    return data_of_curves(pd.concat(curves))
+
+
+def data_of_curves(curves):
+    runs, metrics, _ = tables(curves)
+    return Data({"leaderboard": benchmark_tables(curves)[1], "runs": runs, "metrics": metrics})
 
 
 PLAIN = ("unet", 40, 2)
@@ -27,13 +32,27 @@ PLAIN = ("unet", 40, 2)
 
 @pytest.mark.parametrize(
     ("k_star", "seeds", "verdict"),
-    [(20, 5, "supported"), (58, 5, "contradicted"), (40, 5, "undetermined"), (20, 4, "undetermined")],
+    [(20, 5, "supported"), (58, 5, "contradicted"), (40, 5, "contradicted"), (20, 4, "undetermined")],
 )
-def test_f1_follows_from_the_ratio_of_thresholds(k_star, seeds, verdict):
+def test_f1_follows_from_the_shares_with_and_without_stripes(k_star, seeds, verdict):
     judged = stripes.judge(board(PLAIN, ("unet + stripes", k_star, 2), seeds=seeds))
-    assert judged.verdict == verdict
-    low, high = judged.estimate[1:]
-    assert low < k_star / 40 < high and judged.runs > 0
+    assert judged.verdict == verdict and judged.runs > 0
+    ratios = [check for check in judged.checks if check.quantity == "K* with stripes over K* without"]
+    assert len(ratios) == 2 and all(one.low < k_star / 40 < one.high for one in ratios)
+
+
+def test_f1_is_undetermined_where_seeds_differ_more_than_arms():
+    curves = [made_up(arm, 8, k, EVERY, spread=1.0, draw=5) for arm, k in (("unet", 40), ("unet + stripes", 34))]
+    judged = stripes.judge(data_of_curves(pd.concat(curves)))
+    assert judged.verdict == "undetermined" and judged.estimate[1] < 0 < 0.1 < judged.estimate[2]
+
+
+def test_f1_compares_at_the_numbers_of_combinations_that_all_seeds_of_both_have():
+    plain, striped = made_up("unet", 8, 40, [2, 4, 6]), made_up("unet + stripes", 8, 20, [1, 2, 4, 6])
+    found = stripes.judge(data_of_curves(pd.concat([plain[(plain["shown"] < 48) | (plain["seed"] < 3)], striped])))
+    shares = [own[own["shown"].isin([16, 32])].groupby("seed")["right"].sum() / 192 for own in (striped, plain)]
+    assert found.estimate[0] == pytest.approx((shares[0] - shares[1]).mean())
+    assert [check.value for check in found.checks if check.quantity == "seeds"] == [5]
 
 
 def test_f1_needs_the_plain_network_and_stripes():
@@ -118,10 +137,23 @@ def of_shares(middle, seeds=5):
 
 @pytest.mark.parametrize(
     ("middle", "seeds", "verdict"),
-    [(0.57, 5, "supported"), (0.3, 5, "contradicted"), (0.57, 4, "undetermined"), (5.0, 5, "undetermined")],
+    [(0.57, 5, "supported"), (0.32, 5, "contradicted"), (0.57, 4, "undetermined"), (5.0, 5, "undetermined")],
 )
 def test_f3_follows_from_where_both_curves_cross(middle, seeds, verdict):
     assert percolation.judge(of_shares(middle, seeds)).verdict == verdict
+
+
+def test_f3_needs_no_training_to_see_what_hangs_together():
+    """Wide bumps overlap from the fewest on: shares that bracket the accuracy alone are enough to contradict."""
+    runs = [
+        drawn(f"wide-{share:g}", seed, right, dx=0.5, dy=0.5, sigma=1.0, shown=f"share={share:g}", n_images=1)
+        for share, right in ((0.3, 0.2), (0.4, 0.4), (0.55, 0.7))
+        for seed in range(5)
+    ]
+    judged = percolation.judge(data_of(runs))
+    assert judged.verdict == "contradicted" and judged.estimate[0] > np.log(0.4 / 0.1)
+    place = "spacing 0.5 px, sigma 1 px"
+    assert number(judged.checks, "share from which half of the shown hang together", place) < 0.1
 
 
 def test_f3_without_random_shares_is_undetermined():

@@ -39,7 +39,7 @@ EXPONENT = ["exponent", "exponent_low", "exponent_high"]
 
 
 def judge(data: Data) -> Judged:
-    """Exponents d ln K* / d ln N of the plain UNet and of the other arm whose interval ends lowest.
+    """Exponents d ln K* / d ln N of the plain UNet and of the arm whose interval ends lowest, of those with five seeds.
 
     Supported when the interval of the first lies above 1.5 and that of the second below. Contradicted when the first
     lies below 1.5, or when even that of the second lies above. The factorised reference does not count: it is
@@ -48,7 +48,9 @@ def judge(data: Data) -> Judged:
     table = data.table("leaderboard")
     known = table[~table["arm"].isin(REFERENCES)].dropna(subset=EXPONENT)
     judged = [
-        _of_setting(f"{size} px, {steps} steps", own.drop_duplicates("arm").set_index("arm"))
+        _of_setting(
+            f"{size} px, {steps} steps", own.drop_duplicates("arm").set_index("arm"), own.groupby("arm")["seeds"].max()
+        )
         for (size, steps), own in known.groupby(["image_size", "training_steps"], sort=False)
         if BASELINE in set(own["arm"]) and own["arm"].nunique() > 1
     ]
@@ -58,18 +60,26 @@ def judge(data: Data) -> Judged:
     return Judged(judged[0][0] if judged else UNKNOWN, runs, checks)
 
 
-def _of_setting(place: str, arms: pd.DataFrame) -> tuple[Interval, list[Check]]:
-    """The exponent of the plain UNet, and the checks of both arms."""
+def _of_setting(place: str, arms: pd.DataFrame, seeds: pd.Series) -> tuple[Interval, list[Check]]:
+    """The exponent of the plain UNet, and the checks of both arms.
+
+    Args:
+        seeds: arm -> how many its exponent rests on.
+    """
     rows = {str(row["arm"]): row for row in arms.reset_index().to_dict("records")}
     exponents: dict[str, Interval] = {
         name: (row[EXPONENT[0]], row[EXPONENT[1]], row[EXPONENT[2]]) for name, row in rows.items()
     }
-    best = min((name for name in rows if name != BASELINE), key=lambda name: exponents[name][2])
+    # An arm of fewer seeds would stand in the way of one that can be judged.
+    best = min(
+        (name for name in rows if name != BASELINE),
+        key=lambda name: (seeds[name] < FEWEST_SEEDS, exponents[name][2]),
+    )
     checks = []
     for name, memorises in ((BASELINE, True), (best, False)):
         subject = f"{name}, {place}"
         above, below = Bound(above=HALFWAY), Bound(below=HALFWAY)
-        checks.append(count("seeds", rows[name]["seeds"], NEEDED, Bound(least=FEWEST_SEEDS), subject))
+        checks.append(count("seeds", int(seeds[name]), NEEDED, Bound(least=FEWEST_SEEDS), subject))
         checks.append(estimate("exponent", exponents[name], SUPPORTS, above if memorises else below, subject))
         checks.append(estimate("exponent", exponents[name], CONTRADICTS, below if memorises else above, subject))
     others = [name for name in rows if name not in (BASELINE, best)]
