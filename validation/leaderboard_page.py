@@ -1,6 +1,8 @@
-"""The leaderboard in docs/factorise.md, from the results of preset factorise.yaml.
+"""The measured part of docs/factorise.md, from the results of preset factorise.yaml, also where these are incomplete.
 
 python validation/leaderboard_page.py RESULTS
+
+What the workflow has not made is said to be not measured. Run it again where results have been added.
 """
 
 from __future__ import annotations
@@ -11,28 +13,128 @@ from pathlib import Path
 
 import pandas as pd
 
+from bumpscope.config.experiment import Config
+from bumpscope.config.loading import load
+from bumpscope.judge.combinations import FEWEST_SEEDS, SEEN
 from bumpscope.judge.wording import number
 from bumpscope.store.results import Results
+from bumpscope.store.schemas import TABLES
 
-PAGE = Path(__file__).parents[1] / "docs" / "factorise.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "factorise.md"
+PRESET = ROOT / "workflow" / "presets" / "factorise.yaml"
 FIGURE = PAGE.parent / "images" / "factorisation.png"
 MARK = "<!-- table of validation/leaderboard_page.py -->"
-HEAD = ["arm", "told", "N", "K*", "ratio", "exponent", "right of shown", "seeds", "not comparable, since"]
+CLAIMS = ("F1", "F2", "F3", "F4")
+# At less than this share of withheld combinations an arm is said to fail.
+FAILS = 0.5
 
 
-def page(table: pd.DataFrame) -> str:
-    """Table ``leaderboard`` in Markdown."""
-    lines = [f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
-    for row in table.fillna({"bound": "", "told": "", "guardrails": ""}).to_dict("records"):
-        cells = [row["arm"], row["told"] or "–", str(row["positions"])]
-        cells.append(f"{row['bound']} {_interval(row, 'k_star', 'low', 'high')}".strip())
-        cells += [_interval(row, name, f"{name}_low", f"{name}_high") for name in ("ratio", "exponent")]
-        cells += [f"{row['seen_accuracy']:.2f}", str(row["seeds"]), row["guardrails"] or "–"]
-        lines.append(f"| {' | '.join(cells)} |")
+def page(
+    board: pd.DataFrame,
+    cells: pd.DataFrame,
+    claims: pd.DataFrame,
+    evidence: pd.DataFrame,
+    seeds: dict[str, int],
+    config: Config,
+) -> str:
+    """What was measured, in Markdown.
+
+    Args:
+        board, cells: tables ``leaderboard`` and ``combinations``; like the next two empty where there are none.
+        claims, evidence: tables of these names.
+        seeds: dataset -> number of its seeds with results.
+        config: the experiment of which these are the results.
+    """
+    parts = [in_words(board, cells), *(shares(own, board) for _, own in cells.groupby("positions", sort=False))]
+    parts += [hole(evidence), failures(board, cells), verdicts(claims), missing(seeds, config)]
+    return "\n\n".join(filter(None, parts)) or "Not measured yet."
+
+
+def in_words(board: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """Which arms need fewer combinations than the plain UNet, and by how much, on each lattice."""
+    sentences = []
+    for n, own in board.groupby("positions", sort=False):
+        fewer = own[(own["ratio_high"] < 1) & (own["guardrails"] == "")]
+        told = [f"{row['arm']} {_k_star(row)} ({number(row['ratio'])} of it)" for row in fewer.to_dict("records")]
+        plain = own[own["arm"] == "unet"]
+        base = f"the plain UNet needs {_k_star(plain.iloc[0].to_dict())}; " if len(plain) else ""
+        sentences.append(f"N = {n}, K\\* of {n**2}: {base}{', '.join(told) or 'no arm certainly fewer'}.")
+    few = not board.empty and board["seeds"].min() < FEWEST_SEEDS
+    return " ".join([*sentences, *([f"Rows of fewer than {FEWEST_SEEDS} seeds describe."] if few else [])])
+
+
+def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
+    """A row for each arm on lattices of one N: shares right of withheld combinations over k, K* and its ratio."""
+    n = int(cells["positions"].iloc[0])
+    each = sorted(cells["shown"].unique())
+    head = [f"N = {n}", "told", *(f"k = {shown // n}" for shown in each), "K\\*", "ratio", "exponent", "seeds"]
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    rows = board[board["positions"] == n].fillna({"bound": "", "told": ""})
+    for row in rows.to_dict("records"):
+        own = cells[(cells["arm"] == row["arm"]) & (cells["image_size"] == row["image_size"])].set_index("shown")
+        right = [_share(own.loc[shown].to_dict()) if shown in own.index else "" for shown in each]
+        told = [_interval(row, name, f"{name}_low", f"{name}_high") for name in ("ratio", "exponent")]
+        values = [row["arm"], row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
+        lines.append(f"| {' | '.join(values)} |")
     return "\n".join(lines)
 
 
-def _interval(row: dict, value: str, low: str, high: str) -> str:
+def hole(evidence: pd.DataFrame) -> str:
+    """Shares right in the withheld block, which F2 judges."""
+    own = evidence[(evidence["claim"] == "F2") & (evidence["quantity"] == "share right in the block")]
+    told = [f"{row['subject']} {_interval(row, 'value')}" for row in own.drop_duplicates("subject").to_dict("records")]
+    return f"Right in the hole of withheld combinations: {', '.join(told)}." if told else ""
+
+
+def failures(board: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """What failed: arms that draw less than half of what was withheld, and comparisons that are not fair."""
+    lines = []
+    for row in cells[cells["heldout"] < FAILS].to_dict("records"):
+        n = row["positions"]
+        parts = f"{row['arm']} with k = {row['shown'] // n} of {n}: {number(row['heldout'])} right"
+        lines.append(f"{parts}, {number(row['seen'])} of what was shown" if row["seen"] < SEEN else parts)
+    failed = f"**Failed** (less than {FAILS:g} of what was withheld): {'; '.join(lines)}." if lines else ""
+    unfair = board[board["guardrails"].fillna("") != ""].drop_duplicates(["arm", "guardrails"])
+    told = [f"{row['arm']} ({row['guardrails']})" for row in unfair.to_dict("records")]
+    return "\n\n".join(filter(None, [failed, f"**Not a fair comparison**: {'; '.join(told)}." if told else ""]))
+
+
+def verdicts(claims: pd.DataFrame) -> str:
+    """A row for each of F1 to F4."""
+    own = claims[claims["claim"].isin(CLAIMS)] if len(claims) else claims
+    if own.empty:
+        return ""
+    head = ["| claim | verdict | estimate (95%) | of |", "| --- | --- | --- | --- |"]
+    rows = [
+        [row["claim"], row["verdict"], _interval(row, "estimate"), row["statistic"]] for row in own.to_dict("records")
+    ]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def missing(seeds: dict[str, int], config: Config) -> str:
+    """The datasets of the experiment without results, or with those of some seeds only."""
+    planned: dict[str, int] = {}
+    for run in config.runs():
+        planned[run.dataset] = planned.get(run.dataset, 0) + 1
+    none = [name for name in planned if not seeds.get(name)]
+    some = [
+        f"{name} ({seeds[name]} of {count} seeds)" for name, count in planned.items() if 0 < seeds.get(name, 0) < count
+    ]
+    return f"Not measured: {', '.join([*none, *some])}." if none or some else ""
+
+
+def _share(row: dict) -> str:
+    low, high = row["heldout_low"], row["heldout_high"]
+    text = f"{row['heldout']:.2f}"
+    return text if pd.isna(low) else f"{text} ({low:.2f}–{high:.2f})"
+
+
+def _k_star(row: dict) -> str:
+    return f"{row['bound'] or ''} {_interval(row, 'k_star')}".strip()
+
+
+def _interval(row: dict, value: str, low: str = "low", high: str = "high") -> str:
     text = number(row[value])
     return text if pd.isna(row[low]) else f"{text} ({number(row[low])} to {number(row[high])})"
 
@@ -44,10 +146,20 @@ def with_table(text: str, table: str) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write the table into docs/factorise.md and copy the figure beside it."""
-    told = f"{page(Results(folder).leaderboard)}\n\n![Accuracy against K, and K*](images/{FIGURE.name})"
+    """Write the measured part of docs/factorise.md, and copy the figure beside it."""
+    results = Results(folder)
+    names = ("leaderboard", "combinations", "claims", "evidence")
+    tables = {
+        name: results.table(name) if results.has(name) else pd.DataFrame(columns=TABLES[name].names) for name in names
+    }
+    drawn = results.table("metrics", quantity="requests")[["dataset", "seed"]].drop_duplicates()
+    seeds = drawn.groupby("dataset").size().to_dict()
+    told = page(*tables.values(), seeds, load(ROOT / "config.yaml", PRESET))
+    drawing = folder / "figures" / FIGURE.name
+    if drawing.exists():
+        shutil.copyfile(drawing, FIGURE)
+        told += f"\n\n![Accuracy against K, and K*](images/{FIGURE.name})"
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
-    shutil.copyfile(folder / "figures" / FIGURE.name, FIGURE)
 
 
 if __name__ == "__main__":

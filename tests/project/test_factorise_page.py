@@ -1,11 +1,21 @@
-"""The screen of exact denoisers: its page is made of its table, and the oracles draw what they must."""
+"""The page of the factorisation benchmark: made of its tables, whole or in part; the preset can tell either way."""
 
+from dataclasses import asdict
+
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
 
 import leaderboard_page
 import screen_oracles as screen
-from made_up_designs import ARMS, benchmark_tables
+from bumpscope.config.loading import load, validate
+from bumpscope.judge.claims import memorises, stripes
+from bumpscope.judge.combinations import COLUMNS, RIGHT
+from bumpscope.judge.data import Data
+from bumpscope.judge.verdicts import count, estimate
+from bumpscope.store.schemas import TABLES
+from made_up_designs import ARMS, benchmark_tables, tables
 from truth_tables import frames
 
 
@@ -37,12 +47,79 @@ def test_a_design_is_drawn_again_as_it_was(kept):
     )
 
 
-def test_the_leaderboard_has_a_row_for_each_arm_and_says_what_is_only_a_bound():
-    table = benchmark_tables(ARMS)[1]
-    lines = leaderboard_page.page(table).splitlines()
-    assert len(lines) == 2 + len(table)
-    assert {line.count("|") for line in lines} == {1 + len(leaderboard_page.HEAD)}
-    assert "| at most 8 (" in lines[2] and not [line for line in lines if "nan" in line]
+EMPTY = [pd.DataFrame(columns=TABLES[name].names) for name in ("claims", "evidence")]
+CONFIG = validate({"seeds": [0, 1], "datasets": {"a": {}, "b": {}, "c": {"seeds": [0]}}})
+
+
+def test_each_arm_has_a_row_and_what_is_only_a_bound_is_told():
+    cells, board = benchmark_tables(ARMS)
+    text = leaderboard_page.page(board, cells, *EMPTY, {"a": 2, "b": 2, "c": 1}, CONFIG)
+    for n in (8, 12):
+        (block,) = [part for part in text.split("\n\n") if part.startswith(f"| N = {n} ")]
+        lines = block.splitlines()
+        assert len(lines) == 2 + (board["positions"] == n).sum() and len({line.count("|") for line in lines}) == 1
+        assert f"| at most {n} (" in lines[2] and "nan" not in block
+    row = cells.set_index(["arm", "positions", "shown"]).loc["relative", 12, 24]
+    assert f"{row['heldout']:.2f} ({row['heldout_low']:.2f}–{row['heldout_high']:.2f})" in text
+    assert "Not measured" not in text and "Rows of fewer than 5 seeds describe." in text
+
+
+def test_what_failed_is_told_and_what_was_not_run():
+    cells, board = benchmark_tables(ARMS)
+    board.loc[board["arm"] == "coind", "guardrails"] = "2.00 times the training operations, more than 10% off"
+    text = leaderboard_page.page(board, cells, *EMPTY, {"a": 2, "b": 1}, CONFIG)
+    failed = next(part for part in text.split("\n\n") if part.startswith("**Failed**"))
+    low = cells[cells["heldout"] < leaderboard_page.FAILS]
+    assert failed.count(" right") == len(low) > 2 and "unet with k = 1 of 8: " in failed
+    assert "**Not a fair comparison**: coind (2.00 times" in text
+    assert text.endswith("Not measured: c, b (1 of 2 seeds).")
+
+
+def test_without_results_the_page_says_what_was_not_measured():
+    nothing = [pd.DataFrame(columns=TABLES[name].names) for name in ("leaderboard", "combinations")]
+    assert leaderboard_page.page(*nothing, *EMPTY, {}, CONFIG) == "Not measured: a, b, c."
+
+
+def test_verdicts_of_the_follow_ups_are_on_the_page():
+    rows = [
+        (name, "", "a number", 0.5, 0.25, 0.75, 10, verdict, "") for name, verdict in (("F1", "supported"), ("C1", ""))
+    ]
+    (line,) = leaderboard_page.verdicts(pd.DataFrame(rows, columns=TABLES["claims"].names)).splitlines()[2:]
+    assert line == "| F1 | supported | 0.5 (0.25 to 0.75) | a number |"
+
+
+def test_what_was_drawn_in_the_hole_is_on_the_page():
+    checks = estimate("share right in the block", (0.4, 0.3, 0.5), subject="unet"), count("seeds", 5)
+    rows = pd.DataFrame([{"claim": "F2"} | asdict(check) for check in checks])
+    assert leaderboard_page.hole(rows) == "Right in the hole of withheld combinations: unet 0.4 (0.3 to 0.5)."
+
+
+def test_the_page_has_a_place_for_what_was_measured():
     text = leaderboard_page.PAGE.read_text(encoding="utf-8")
     assert text.count(leaderboard_page.MARK) == 2
-    assert "| rendering |" in leaderboard_page.with_table(text, "\n".join(lines))
+    assert "| rendering |" in leaderboard_page.with_table(text, "| rendering |")
+
+
+CELLS = [run for run in load(screen.DOCS.parent / "config.yaml", leaderboard_page.PRESET).runs() if run.lattice.shown]
+
+
+def on_preset(claim, **k_stars):
+    """A claim judged by the runs of the preset, whose arms have these K* at N = 8 and exponents."""
+    rows, draw = [], np.random.default_rng(0)
+    for run in CELLS:
+        arm = run.denoiser.kind + (" + stripes" if run.lattice.stripes else "")
+        if name := next((name for name in k_stars if name.replace("_", " + ") == arm), None):
+            k_star, power = k_stars[name]
+            n, each = run.lattice.counts[0], run.lattice.shown.each
+            share = expit(5 * np.log(each * n / (k_star * (n / 8) ** power)) + logit(RIGHT))
+            rows.append((arm, n, each * n, run.seed, draw.binomial(64, share), 64))
+    curves = pd.DataFrame(rows, columns=COLUMNS)
+    runs, metrics, _ = tables(curves)
+    return claim.judge(Data({"leaderboard": benchmark_tables(curves)[1], "runs": runs, "metrics": metrics})).verdict
+
+
+def test_the_preset_can_support_and_contradict():
+    assert on_preset(stripes, unet=(40, 2), unet_stripes=(24, 2)) == "supported"
+    assert on_preset(stripes, unet=(40, 2), unet_stripes=(40, 2)) == "contradicted"
+    assert on_preset(memorises, unet=(44, 2), rendering=(4, 1)) == "supported"
+    assert on_preset(memorises, unet=(40, 1), rendering=(4, 1)) == "contradicted"
