@@ -57,8 +57,9 @@ def place(experiment: tuple[Path, float], tmp_path_factory: pytest.TempPathFacto
     """A copy of the project with the finished run in `results`, the files that pages describe, and a git history."""
     copy = copy_project(tmp_path_factory.mktemp("pages"))
     (copy / "results").symlink_to(experiment[0] / "results")
-    for block in blocks("yaml"):
+    for block in blocks("yaml", "python"):
         if block.file:
+            (copy / block.file).parent.mkdir(parents=True, exist_ok=True)
             (copy / block.file).write_text(block.text, encoding="utf-8")
     identity = ("-c", "user.name=t", "-c", "user.email=t@t")
     for words in (("init", "-q"), ("add", "src"), ("commit", "-qm", "one"), ("update-ref", "ORIG_HEAD", "HEAD")):
