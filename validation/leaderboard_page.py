@@ -2,19 +2,22 @@
 
 python validation/leaderboard_page.py RESULTS
 
-What the workflow has not made is said to be not measured. Run it again where results have been added.
+What the workflow has not made is said to be not measured. Of an experiment that was cut short, `--finished part.yaml`
+writes a preset of the runs that are there. Laid over the preset, it makes their tables in the same folder.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
+from typing import Annotated, Any
 
 import pandas as pd
+import typer
+import yaml
 
 from bumpscope.config.experiment import Config
-from bumpscope.config.loading import load
+from bumpscope.config.loading import load, read_yaml
 from bumpscope.judge.combinations import FEWEST_SEEDS, SEEN
 from bumpscope.judge.wording import number
 from bumpscope.store.results import Results
@@ -145,8 +148,22 @@ def with_table(text: str, table: str) -> str:
     return before + MARK + "\n\n" + table + "\n\n" + MARK + rest.partition(MARK)[2]
 
 
-def main(folder: Path) -> None:
+def preset_of_finished(folder: Path) -> dict[str, Any]:
+    """The datasets of the preset of which there are results, each with the seeds of these."""
+    datasets = {}
+    for name, dataset in read_yaml(PRESET)["datasets"].items():
+        runs = {path.parent for path in folder.glob(f"runs/{name}/seed=*/behaviour.parquet")}
+        seeds = sorted(int(run.name.removeprefix("seed=")) for run in runs if (run / "effects.parquet").exists())
+        if seeds:
+            datasets[name] = dataset | {"seeds": seeds}
+    return {"datasets": datasets}
+
+
+def main(folder: Path, finished: Annotated[Path | None, typer.Option(help="preset to write instead")] = None) -> None:
     """Write the measured part of docs/factorise.md, and copy the figure beside it."""
+    if finished is not None:
+        finished.write_text(yaml.safe_dump(preset_of_finished(folder), sort_keys=False), encoding="utf-8")
+        return
     results = Results(folder)
     names = ("leaderboard", "combinations", "claims", "evidence")
     tables = {
@@ -163,4 +180,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    typer.run(main)

@@ -94,6 +94,19 @@ def test_what_was_drawn_in_the_hole_is_on_the_page():
     assert leaderboard_page.hole(rows) == "Right in the hole of withheld combinations: unet 0.4 (0.3 to 0.5)."
 
 
+def test_what_is_there_of_an_experiment_that_was_cut_short_is_a_preset(tmp_path):
+    for place in ("unet-n8-k2/seed=3", "unet-n8-k2/seed=1", "coind-n8-k4/seed=0"):
+        (tmp_path / "runs" / place).mkdir(parents=True)
+        (tmp_path / "runs" / place / "behaviour.parquet").touch()
+    for place in ("unet-n8-k2/seed=3", "unet-n8-k2/seed=1"):
+        (tmp_path / "runs" / place / "effects.parquet").touch()
+    leaderboard_page.main(tmp_path, tmp_path / "part.yaml")
+    part = load(screen.DOCS.parent / "config.yaml", leaderboard_page.PRESET, tmp_path / "part.yaml")
+    whole = load(screen.DOCS.parent / "config.yaml", leaderboard_page.PRESET)
+    assert [run.id for run in part.runs()] == ["unet-n8-k2-seed1", "unet-n8-k2-seed3"]
+    assert set(map(str, part.runs())) <= set(map(str, whole.runs()))
+
+
 def test_the_page_has_a_place_for_what_was_measured():
     text = leaderboard_page.PAGE.read_text(encoding="utf-8")
     assert text.count(leaderboard_page.MARK) == 2
