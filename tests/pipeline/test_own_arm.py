@@ -51,7 +51,7 @@ def test_an_arm_that_cannot_work_is_one_line_before_any_job(elsewhere: Path) -> 
     assert all(f"denoiser.kind: the prediction of {MINE} is []" in fault for fault in error.value.faults)
 
 
-@pytest.mark.slow  # three minutes
+@pytest.mark.slow  # minutes
 def test_an_arm_from_a_folder_outside_is_on_the_leaderboard_and_in_the_report(elsewhere: Path) -> None:
     """With the tiny preset in place of the benchmark's: a few steps, one seed."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

@@ -86,7 +86,8 @@ def _of_lattice(runs: pd.DataFrame) -> tuple[Interval, list[Check]]:
     beyond = float(np.fmax(interval[1], -interval[2]))
     checks.append(count("least distance from 0", beyond, CONTRADICTS, Bound(above=TOGETHER), place))
     checks.append(count("share from which half of the shown hang together", together, subject=place))
-    for share, own in runs.groupby("share"):
+    for share in sorted(runs["share"].unique()):
+        own = runs[runs["share"] == share]
         here = f"{place}, {share:g} shown"
         checks.append(count("share right", own["heldout"].mean(), subject=here))
         checks.append(count("largest connected share", _connected(lattice, float(share), order), subject=here))

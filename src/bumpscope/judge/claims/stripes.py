@@ -54,8 +54,10 @@ def judge(data: Data) -> Judged:
 def _gains(runs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
     """Each lattice in words, with the gain of each seed that trained both, over the K that all these have."""
     for _, own in runs.groupby(["setting", "positions"], sort=False):
-        shares = own.pivot_table(index=["arm", "shown"], columns="seed", values="heldout")
-        if {BASELINE, ARM} <= set(shares.index.get_level_values("arm")):
-            with_stripes, without = (shares.loc[arm] for arm in (ARM, BASELINE))
+        with_stripes, without = (
+            own[own["arm"] == arm].pivot_table(index="shown", columns="seed", values="heldout")
+            for arm in (ARM, BASELINE)
+        )
+        if len(with_stripes) and len(without):
             gains = (with_stripes - without).dropna(how="all").dropna(how="all", axis=1)
             yield in_words(own.iloc[0].to_dict()), gains.dropna().mean().dropna()
