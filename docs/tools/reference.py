@@ -24,7 +24,8 @@ _HEADER = """\
 # The default experiment: made for two cores and no GPU. After a change only what depends on it runs again.
 # Presets in workflow/presets/ are laid over this file key by key:
 #   snakemake --cores 2 --configfile workflow/presets/tiny.yaml
-# A preset with `datasets` or `sweep` replaces both. docs/config.md explains every key. Written by `make reference`.
+# A preset with `datasets` or `sweep` replaces both; with `more_datasets` it adds to them. docs/config.md explains every
+# key. Written by `make reference`.
 """
 DATASET_NOTES = (
     "Each dataset is a lattice of bump centres. It is trained once with every seed, or with its own `seeds`, and may\n"
@@ -93,14 +94,16 @@ def json_schema() -> str:
 
 def config_page() -> str:
     """docs/config.md: every key with its type, default and meaning."""
-    top = [name for name in Config.model_fields if name not in (*_SECTIONS, "datasets", "sweep")]
+    top = [name for name in Config.model_fields if name not in (*_SECTIONS, "datasets", "more_datasets", "sweep")]
     parts = [
         "# Configuration reference",
         "Made from the typed model in `src/bumpscope/config/` by `make reference`. Unknown keys, wrong types and values"
         " that cannot work are reported before any job starts, all at once, one per line.",
         "A preset (`--configfile`) is laid over `config.yaml` key by key. Only `datasets` and `sweep` are replaced"
         " whole, and together: a preset with one of them has nothing of the default's `datasets` and `sweep`. Further"
-        " presets are laid over the earlier ones, and `--config key=value` over all files, by the same rule.",
+        " presets are laid over the earlier ones, and `--config key=value` over all files, by the same rule. To add a"
+        " dataset to those that are there, or to change one, name it under `more_datasets`, which has the keys of"
+        " `datasets`.",
         "## Top level",
         _key_table(Config, top),
         "## `datasets.NAME`",

@@ -51,7 +51,7 @@ def faults_of(plain):
 # (path that is set, value, path that is told, what is told to be allowed)
 WRONG = [
     # misspelt keys, at every level; the allowed ones are listed
-    ("trainning", {}, "trainning", "output, seeds, device, runs_per_job, check_disk, datasets, sweep"),
+    ("trainning", {}, "trainning", "output, seeds, device, runs_per_job, check_disk, datasets, more_datasets, sweep"),
     ("training.step", 5, "training.step", "steps, batch_size"),
     ("model.width", 8, "model.width", "base_width"),
     ("diffusion.beta", 1.0, "diffusion.beta", "timesteps, schedule, prediction"),

@@ -222,6 +222,52 @@ def test_a_preset_that_says_which_datasets_there_are_replaces_datasets_and_sweep
     assert merged["training"]["steps"] == 10
 
 
+GIVEN = {key: BASE[key] for key in ("datasets", "sweep", "seeds")}
+ADDED = {"more_datasets": {"c": {"dx": 2.0}, "a": {"dy": 0.5}}}
+
+
+def test_datasets_are_added_to_those_of_the_files_before_or_change_their_keys(tmp_path):
+    base = GIVEN | {"datasets": {"a": {"dx": 0.5, "seeds": [3]}}}
+    config = validate(merge(base, ADDED))
+    assert config.sweep == validate(base).sweep and list(config.datasets) == ["a", "c"]
+    assert (config.datasets["a"].dx, config.datasets["a"].dy, config.datasets["a"].seeds) == (0.5, 0.5, [3])
+    assert config.datasets["c"].dx == 2.0
+    # Written out they are the same configuration.
+    written = validate(base | {"datasets": {"a": {"dx": 0.5, "dy": 0.5, "seeds": [3]}, "c": {"dx": 2.0}}})
+    assert config == written and config.in_force() == written.in_force()
+
+
+@pytest.mark.parametrize(
+    "files", [[ROOT / "config.yaml"], [], [ROOT / "config.yaml", ROOT / "workflow/presets/quick.yaml"]]
+)
+def test_a_dataset_is_added_to_the_default_experiment_and_to_a_preset(tmp_path, files):
+    (tmp_path / "mine.yaml").write_text("more_datasets: {mine: {dx: 2.0, dy: 2.0}}\n")
+    before, after = load(*files) if files else validate({}), load(*files, tmp_path / "mine.yaml")
+    assert after.datasets.pop("mine").dx == 2.0
+    assert after == before
+
+
+def test_a_preset_that_says_which_datasets_there_are_drops_those_added_before():
+    assert list(validate(merge(merge(GIVEN, ADDED), {"datasets": {"b": {}}})).all_datasets()) == ["b"]
+    both = merge(merge(GIVEN, ADDED), {"more_datasets": {"d": {}}})
+    assert list(validate(both).datasets) == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ({"c": {"dz": 1.0}}, "datasets.c.dz: unknown key"),
+        ({"c": {"dx": 0.7}, "d": 3}, "datasets.d: holds 3"),
+        ([], "more_datasets: holds []"),
+        ({"A": {}}, "datasets: holds"),
+    ],
+)
+def test_what_is_wrong_with_an_added_dataset_is_told(added, told):
+    with pytest.raises(ConfigError) as caught:
+        validate(GIVEN | {"more_datasets": added})
+    assert [line for line in caught.value.faults if line.startswith(told)], caught.value.faults
+
+
 def test_one_of_datasets_and_sweep_alone_has_nothing_of_the_default_of_the_other():
     assert list(validate({"datasets": {"only": {}}}).all_datasets()) == ["only"]
     alone = validate({"sweep": {"spacings": MATRIX, "controls": False}})

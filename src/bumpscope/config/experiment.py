@@ -20,8 +20,9 @@ from bumpscope.config.sweep import Expansion, Sweep, expand
 from bumpscope.config.training import Training
 
 MOST_RUNS_PER_JOB = 64
-# These keys give the datasets; a preset that has one of them replaces both.
+# These keys give the datasets; a preset that has one of them replaces both, and forgets what was added to them.
 GRID = ("datasets", "sweep")
+ADDED = "more_datasets"
 
 # To take no more than fifty core-minutes, all datasets but the balanced plane have a light probe, and some have one
 # seed. Verdicts need five (docs/science.md). The paper reads generated images after the third halving, so near the end
@@ -121,6 +122,11 @@ class Config(Section):
         description="name -> lattice of bumps, trained with every seed",
         json_schema_extra={"additionalProperties": False},  # no names that do not fit the pattern
     )
+    more_datasets: dict[DatasetName, Dataset] = Field(
+        default_factory=dict,
+        description="datasets added to those of the files before, or keys of these changed; `datasets` replaces them",
+        json_schema_extra={"additionalProperties": False},
+    )
     sweep: Sweep = Field(default_factory=_default_sweep, description="imbalanced cells, with their controls")
     denoiser: DenoiserChoice = Field(default_factory=DenoiserChoice, description="which denoiser is trained")
     model: Model = Field(default_factory=Model, description="sizes of the denoisers of this package")
@@ -142,7 +148,7 @@ class Config(Section):
 
     def in_force(self) -> str:
         """The configuration as JSON, without where and how it runs and `sensitivity`, which the report leaves out."""
-        left_out = {"output", "device", "runs_per_job", "check_disk", "sensitivity"}
+        left_out = {"output", "device", "runs_per_job", "check_disk", ADDED, "sensitivity"}
         return self.model_dump_json(indent=2, exclude=left_out, exclude_none=True)
 
     def expansion(self) -> Expansion:

@@ -86,7 +86,7 @@ def _keys_at(root: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     """The keys allowed at a place of the configuration."""
     section = root
     for place, part in enumerate(location):
-        is_name = place == 1 and location[0] == "datasets"
+        is_name = place == 1 and location[0] in ("datasets", "more_datasets")
         if isinstance(part, str) and not is_name:
             section = _section_in(section.model_fields[part].annotation) or section
     return list(section.model_fields)

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from bumpscope.config import checks, sweep_checks
-from bumpscope.config.experiment import GRID, Config
+from bumpscope.config.experiment import ADDED, GRID, Config
 from bumpscope.config.faults import show, translate
 from bumpscope.config.sweep import Sweep
 
@@ -28,8 +28,8 @@ class ConfigError(ValueError):
 
 def merge(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
     """``preset`` laid over ``base`` key by key; one with `datasets` or `sweep` replaces both, and `denoiser` whole."""
-    replaces_grid = any(key in preset for key in GRID)
-    return _laid_over({key: value for key, value in base.items() if not (replaces_grid and key in GRID)}, preset)
+    replaced = (*GRID, ADDED) if any(key in preset for key in GRID) else ()
+    return _laid_over({key: value for key, value in base.items() if key not in replaced}, preset)
 
 
 def _laid_over(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def validate(raw: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: with every fault. Keys that depend on each other are compared only where all are well-typed.
     """
-    lines, left_out = [], set[str]()
+    lines, left_out, raw = [], set[str](), _with_added(raw)
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -127,6 +127,21 @@ def validate(raw: Mapping[str, Any]) -> Config:
     if lines:
         raise ConfigError(lines)
     return config
+
+
+def _with_added(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``raw`` with `more_datasets` laid over `datasets`, where both can be."""
+    added = raw.get(ADDED)
+    if not added or not isinstance(added, Mapping):
+        return raw
+    if any(key in raw for key in GRID):
+        grid = {"datasets": raw.get("datasets", {})}
+    else:
+        grid = Config().model_dump(mode="json", include=set(GRID), exclude_none=True)
+    if not isinstance(grid["datasets"], Mapping):
+        return raw
+    rest = {key: value for key, value in raw.items() if key != ADDED}
+    return rest | grid | {"datasets": _laid_over(grid["datasets"], added)}
 
 
 def _sound_parts(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
