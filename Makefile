@@ -73,9 +73,12 @@ endif
 
 # The marker comes last, so a build that was cut off starts over instead of passing for whole.
 $(VENV)/complete: requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "PYTHON: holds $(PYTHON)," \
+		"which is $$({ "$(PYTHON)" --version 2>&1 || echo no Python; } | tail -n 1); name Python 3.11 or later:" \
+		"make environment PYTHON=python3.11" >&2; exit 1; }
 	rm -f $@
-	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
-		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	"$(PYTHON)" -m venv --clear $(VENV) || { rm -rf $(VENV); "$(PYTHON)" -m venv --without-pip $(VENV) && \
+		"$(PYTHON)" -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .

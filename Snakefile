@@ -6,6 +6,12 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+
+
+# Of all rules below, with --sdm apptainer alone. Relative, since Snakemake refuses spaces in the path.
+container: os.path.relpath(IMAGE)
+
+
 include: "workflow/rules/start.smk"
 include: "workflow/rules/terminal.smk"
 include: "workflow/rules/data.smk"
@@ -48,6 +54,7 @@ if workflow.is_main_process:
 
 onstart:
     check_cluster()
+    check_image()
     hold_output_folder()
     check_room()
     forget_times_ahead()

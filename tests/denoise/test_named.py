@@ -172,6 +172,13 @@ def test_a_denoiser_that_cannot_work_is_one_line(outside, fault):
 def test_layers_that_a_denoiser_does_not_have_are_told(outside):
     with pytest.raises(ConfigError, match=r"probe.layers: up1 is not in my_package.net:MLP; allowed: from down3, up2"):
         examined(config(OWN, probe={"layers": ["up1"]}))
+    swapped = {"interventions": [6], "intervention_layers": ["bottleneck"], "layers": ["down3"]}
+    assert examined(config(OWN, probe=swapped))["mine"].layers == ("down3", "up2")  # has no interventions
+    file = outside / "my_package/net.py"
+    file.write_text(file.read_text().replace("    layers = ", "    intervenes = True\n    layers = ", 1))
+    sys.modules.pop("my_package.net")
+    with pytest.raises(ConfigError, match=r"probe.intervention_layers: bottleneck is not in my_package.net:MLP"):
+        examined(config(OWN, probe=swapped))
 
 
 @pytest.mark.parametrize(

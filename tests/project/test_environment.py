@@ -3,8 +3,10 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from rattler import MatchSpec
 
@@ -70,3 +72,75 @@ def test_an_environment_that_was_built_in_another_folder_is_built_again(tmp_path
     (project / ".venv/complete").write_text(f"{project / '.venv'}\n")
     assert not built_again(project)
     assert built_again(project.rename(tmp_path / "renamed"))
+
+
+def made_with(tmp_path: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """What `make environment` says with a Python, where there is no environment yet."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    command = ["make", "environment", f"PYTHON={python}"]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+
+OLD = "[ $1 = --version ] && echo Python 3.9.2"
+
+
+@pytest.mark.parametrize(("script", "told"), [(OLD, "Python 3.9.2"), ("exit 9", "no Python"), ("", "no Python")])
+def test_an_older_python_is_told_in_one_line_before_anything_is_made(tmp_path: Path, script: str, told: str) -> None:
+    python = tmp_path / "my python"
+    if script:
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+    done = made_with(tmp_path, str(python))
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode and lines == [
+        f"PYTHON: holds {python}, which is {told}; name Python 3.11 or later: make environment PYTHON=python3.11"
+    ]
+    assert not (tmp_path / ".venv").exists()
+
+
+# Recipes of containers
+
+
+def sections(recipe: str) -> dict[str, str]:
+    """Headers and sections of a recipe of Apptainer."""
+    text = "\n".join(line for line in recipe.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    first, *rest = re.split(r"^%(\w+)$", text, flags=re.M)
+    headers = dict(line.split(": ", 1) for line in first.splitlines())
+    return headers | dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def test_the_recipes_install_the_lock_and_nothing_else_on_the_python_of_conda() -> None:
+    version = next(spec.partition("=")[2] for spec in conda_specs() if spec.startswith("python="))
+    apptainer = sections((ROOT / "container/apptainer.def").read_text(encoding="utf-8"))
+    assert apptainer["Bootstrap"] == "docker" and apptainer["From"] == f"python:{version}-bookworm"
+    assert apptainer["files"].split() == ["requirements.lock", "/requirements.lock"]
+    docker = (ROOT / "container/Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    steps = dict(re.findall(r"^([A-Z]+) (.*)$", docker, flags=re.M))
+    assert steps["FROM"] == apptainer["From"] and steps["COPY"].split() == apptainer["files"].split()
+    for script in (apptainer["post"].replace("{{ TORCH_INDEX }}", "there"), apptainer["environment"], steps["RUN"]):
+        subprocess.run(["bash", "-n", "-c", script], check=True)
+    for script in (apptainer["post"], steps["RUN"]):
+        assert re.findall(r"pip install .*?--requirement (\S+)", script) == ["/requirements.lock"]
+        assert script.count("pip install") == 1 and "pip check" in script
+
+
+def test_what_snakemake_itself_needs_is_named_on_the_page() -> None:
+    script = """
+import sys, importlib.metadata as metadata
+before = set(sys.modules)
+import filelock
+from bumpscope.config import disk, loading, plan
+from bumpscope.store import files, lineage, verification
+owners = metadata.packages_distributions()
+names = {name.partition(".")[0] for name in set(sys.modules) - before} - {"bumpscope"}
+print(*sorted({owner for name in names for owner in owners.get(name, ())}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    used = {name.lower() for name in done.stdout.split()}
+    page = " ".join((ROOT / "docs/installation.md").read_text(encoding="utf-8").split())
+    named = set(re.split(r",? and |, ", re.findall(r"it needs (.*) beside itself", page)[0]))
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    own = set(re.findall(r'"([a-z0-9-]+)[^"]*"', project.split("dependencies = [")[1].split("]")[0]))
+    # The others come with these.
+    assert named == used & own - {"numpy"}

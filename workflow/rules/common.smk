@@ -10,23 +10,30 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 SOURCE = ROOT / "src"
 sys.path.insert(0, str(SOURCE))
-from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
-from bumpscope.config.loading import ConfigError, from_command_line, load
-from bumpscope.config.plan import describe, has_nvidia_driver, notes, nvidia_cards
-from bumpscope.config.section import canonical_json
-from bumpscope.config.steps import Arms, step_settings
-from bumpscope.config.variants import readings
-from bumpscope.store.files import (
-    FileError,
-    atomic_path,
-    knows_no_locks,
-    normal_path,
-    unwritable,
-)
-from bumpscope.store.lineage import Lineage, all_targets, figures, grid
-from bumpscope.store.provenance import declared
+try:
+    from filelock import FileLock, Timeout
+
+    from bumpscope.config.loading import ConfigError, from_command_line, load
+    from bumpscope.config.plan import describe, has_nvidia_driver, notes, nvidia_cards
+    from bumpscope.config.section import canonical_json
+    from bumpscope.config.steps import Arms, step_settings
+    from bumpscope.config.variants import readings
+    from bumpscope.store.files import (
+        FileError,
+        atomic_path,
+        knows_no_locks,
+        normal_path,
+        unwritable,
+    )
+    from bumpscope.store.lineage import Lineage, all_targets, figures, grid
+    from bumpscope.store.provenance import declared
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"Snakemake runs in a Python without {error.name} ({sys.executable}); run the one in .venv/bin that `make "
+        "environment` makes, or install into it what requirements.lock or environment.yml lists"
+    ) from None
 
 # Snakemake would merge a preset's datasets into the default's, and those of --config into the preset's; here they
 # replace them. So the package reads the files itself and lays each over those before, the command line's keys last.
@@ -71,6 +78,7 @@ if not in_the_way.is_dir():
 LINEAGE = Lineage(CONFIG)
 RUNS, VARIANTS = LINEAGE.runs, LINEAGE.variants
 RUN = f"{OUT}/runs/{{dataset}}/seed={{seed}}"
+IMAGE = ROOT / "bumpscope.sif"
 # The trainings and the probes of this workflow, of which a job may take several along.
 PLANNED, PLANNED_PROBES = f"{OUT}/.state/planned.json", f"{OUT}/.state/probes.json"
 PROBES = ("generate", "effects", "interventions")
@@ -214,6 +222,16 @@ def check_cluster():
                 "slurm-status-command: sacct, but this cluster keeps no accounting "
                 f"({asked.stderr.strip()}), so that no job would ever be seen to end; set it to squeue"
             )
+
+
+def check_image():
+    """Stop before any job where jobs are to run in an image that was not built."""
+    methods = workflow.deployment_settings.deployment_method
+    if any(method.name == "APPTAINER" for method in methods) and not IMAGE.exists():
+        raise WorkflowError(
+            f"--sdm apptainer: {IMAGE.name} is missing; build it in the project's folder: apptainer build {IMAGE.name} "
+            "container/apptainer.def"
+        )
 
 
 def note_what_is_planned():

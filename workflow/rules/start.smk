@@ -3,6 +3,7 @@ import contextlib
 import time
 
 from bumpscope.config.disk import planned_bytes, shortage
+from bumpscope.config.readings import CONFIGURED
 from bumpscope.store.lineage import OF_SENSITIVITY
 from bumpscope.store.verification import examine, to_make_again, told
 
@@ -45,18 +46,33 @@ def files_named(names, jobs):
     }
 
 
+def check_layers_of_sensitivity():
+    """Stop where a denoiser lacks a layer at which `snakemake sensitivity` judges phases."""
+    for run in VARIANTS[CONFIGURED].values():
+        layers = COUNTED[run.dataset].layers if run.dataset in COUNTED else ()
+        lacking = [layer for layer in run.probe.layers if layer not in layers]
+        if layers and lacking:
+            raise WorkflowError(
+                f"sensitivity.layers: {', '.join(lacking)} is not in {run.denoiser.kind}; allowed: from "
+                f"{', '.join(layers)}"
+            )
+
+
 def make_stale_results_again():
     """Name the results of other settings or code, and have Snakemake make them again, which is all that it has to know.
 
     Its own memory is of this folder on this machine alone.
     """
+    settings = workflow.dag_settings
+    varied = any(
+        "sensitivity" in name for name in (*settings.targets, *settings.forcerun)
+    )
+    if varied:
+        check_layers_of_sensitivity()
     if not Path(OUT).is_dir():
         return
-    settings = workflow.dag_settings
     jobs = list(LINEAGE.jobs())
-    if not any(
-        "sensitivity" in name for name in (*settings.targets, *settings.forcerun)
-    ):
+    if not varied:
         # With a thousand runs these are half of all files, and nothing reads them.
         jobs = [job for job in jobs if job.step not in OF_SENSITIVITY]
     findings = examine(OUT, jobs)

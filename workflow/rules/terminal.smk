@@ -45,7 +45,9 @@ class Progress:
         for job in workflow.dag.needrun_jobs():
             planned = SECONDS_OF_A_JOB
             if {"dataset", "seed"} <= set(job.wildcards.keys()):
-                planned = run_seconds(run_of(job.wildcards)).get(job.rule.name, planned)
+                # Of trainings there may be several rules.
+                step = "train" if job.rule.name in TRAININGS else job.rule.name
+                planned = run_seconds(run_of(job.wildcards)).get(step, planned)
             self.planned[workflow.dag.jobid(job)] = max(planned, 1.0)
 
     def finished(self, job, told):

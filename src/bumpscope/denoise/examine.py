@@ -29,11 +29,13 @@ class Examined(NamedTuple):
         forward: multiply-adds of a prediction, as PyTorch counts them: matrix products, convolutions and attention.
         trained: multiply-adds of a training step, backward pass included.
         parameters: trainable numbers.
+        layers: those whose activations it gives.
     """
 
     forward: int
     trained: int
     parameters: int
+    layers: tuple[str, ...]
 
 
 def examined(config: Config) -> dict[str, Examined]:
@@ -85,10 +87,14 @@ def examine(run: Run) -> Examined:
         raise DenoiserError(f"denoiser.kind: {kind} has no method forward")
     if not getattr(network, "layers", ()):
         raise DenoiserError(f"denoiser.kind: {kind} has no layers; it must name one at least")
-    if strangers := [layer for layer in run.probe.layers if layer not in network.layers]:
-        raise DenoiserError(
-            f"probe.layers: {', '.join(strangers)} is not in {kind}; allowed: from {', '.join(network.layers)}"
-        )
+    probed = {"layers": run.probe.layers}
+    if run.probe.interventions and network.intervenes:
+        probed["intervention_layers"] = run.probe.intervention_layers
+    for key, layers in probed.items():
+        if strangers := [layer for layer in layers if layer not in network.layers]:
+            raise DenoiserError(
+                f"probe.{key}: {', '.join(strangers)} is not in {kind}; allowed: from {', '.join(network.layers)}"
+            )
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -145,7 +151,7 @@ def counted(network: Denoiser, kind: str, diffusion: Diffusion) -> Examined:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     flops = forward.get_total_flops(), trained.get_total_flops()
     predicted, trained_with = (count // (2 * IMAGES) for count in flops)
-    return Examined(predicted, trained_with, parameters)
+    return Examined(predicted, trained_with, parameters, tuple(network.layers))
 
 
 def _fault(kind: str, what: str, error: Exception) -> DenoiserError:
