@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -67,6 +69,16 @@ def test_a_gpu_that_is_asked_for_and_missing_is_told_in_one_line(no_gpu):
     with pytest.raises(DeviceError, match="device: holds cuda, but torch sees no GPU here") as caught, device("cuda"):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_that_is_asked_for_and_that_slurm_did_not_assign_is_told_with_its_cure(no_gpu, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")
+    with (
+        pytest.raises(DeviceError, match=r"SLURM assigned this job no GPU; ask for one \(resources: gpu=1\)"),
+        device("cuda"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("name", ["tpu", "", "CPU", "cuda:1"])
@@ -217,6 +229,18 @@ def test_a_folder_where_no_lock_can_be_made_is_told_in_one_line(gpus, monkeypatc
             "device: the CPU, though SLURM assigned GPU 1: a build of torch for the CPU only sees none; "
             "docs/installation.md says how to get another build",
         ),
+        (
+            None,
+            {"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "NoDevFiles"},
+            "INFO",
+            "device: the CPU, since SLURM assigned this job no GPU",
+        ),
+        (
+            "12.8",
+            {"CUDA_VISIBLE_DEVICES": "NoDevFiles"},
+            "INFO",
+            "device: the CPU, since torch sees no GPU (torch for CUDA 12.8)",
+        ),
     ],
 )
 def test_falling_back_to_the_cpu_is_told_in_one_line(no_gpu, monkeypatch, caplog, cuda, environment, level, told):
@@ -333,6 +357,49 @@ def test_two_jobs_of_snakemake_at_a_time_have_a_gpu_each(tmp_path):
     assert beside, "no two jobs ran side by side"
     for one, other in beside:
         assert one["device"] != other["device"]
+
+
+def test_users_of_one_machine_do_not_share_a_gpu(gpus, tmp_path):
+    if os.geteuid():
+        pytest.skip("needs root, to be other users")
+    # As other users see it; pytest makes folders for its own user alone.
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o1777)
+    try:
+        with patch.object(tempfile, "tempdir", str(folder)):
+            held = [_held_by(user) for user in (12_001, 12_002)]
+            assert sorted(index for index, _ in held) == [0, 1]
+            for _, release in held:
+                release()
+            # The first user's files are left, and any other may lock them.
+            with device("cuda") as place:
+                assert place.index == 0
+    finally:
+        shutil.rmtree(folder)
+
+
+def _held_by(user: int) -> tuple[int, Callable[[], None]]:
+    """The index of the GPU that a process of a user holds until it is released."""
+    here, there = multiprocessing.Pipe()
+
+    def hold():
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+        with device("cuda") as place:
+            there.send(place.index)
+            there.recv()
+
+    process = multiprocessing.get_context("fork").Process(target=hold)
+    process.start()
+    assert here.poll(30), "no GPU was handed out"
+    index = here.recv()
+
+    def release():
+        here.send(None)
+        process.join()
+
+    return index, release
 
 
 def test_kill_9_frees_a_gpu_for_a_process_that_waits(tmp_path):

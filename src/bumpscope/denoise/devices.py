@@ -9,7 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 TF32: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
 # Of the free memory of a GPU, what is planned with; the rest is for libraries and for what comes in pieces.
 SHARE_OF_MEMORY = 0.85
+# What CUDA_VISIBLE_DEVICES holds where a job may use no GPU; SLURM writes the last.
+NO_GPUS = ("", "-1", "NoDevFiles")
 
 
 class DeviceError(RuntimeError):
@@ -34,9 +36,9 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
     """Set up ``name`` (auto, cpu or cuda) for repeatable results and hold it for the block.
 
     The CPU uses one thread: results depend on the number of threads, and parallel runs use the cores better. Several
-    GPUs are shared out by a lock file each, since Snakemake does not assign them; the operating system releases a lock
-    however its process ends. If SLURM shows a job a single GPU, it has assigned it already. Falling back to the CPU is
-    logged with the reason.
+    GPUs are shared out by a lock file each, since Snakemake does not assign them; all users of a machine share these,
+    and the operating system releases a lock however its process ends. If SLURM shows a job a single GPU, it has
+    assigned it already. Falling back to the CPU is logged with the reason.
 
     Args:
         gpus: GPUs granted to this job; 0 means the CPU where ``name`` is auto.
@@ -52,6 +54,11 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cuda" and available == 0:
+        if _slurm_assigned_none():
+            raise DeviceError(
+                "device: holds cuda, but SLURM assigned this job no GPU; ask for one (resources: gpu=1), or set it to "
+                "auto or cpu"
+            )
         raise DeviceError(
             "device: holds cuda, but torch sees no GPU here; set it to auto or cpu, or install a CUDA build"
         )
@@ -116,6 +123,10 @@ def give_back(place: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def _slurm_assigned_none() -> bool:
+    return "SLURM_JOB_ID" in os.environ and os.environ.get("CUDA_VISIBLE_DEVICES") in NO_GPUS
+
+
 def _log_why_the_cpu(available: int) -> None:
     assigned = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     build = (
@@ -123,6 +134,8 @@ def _log_why_the_cpu(available: int) -> None:
     )
     if available:
         log.info("device: the CPU, since this job was granted no GPU (resources: gpu=0)")
+    elif _slurm_assigned_none():
+        log.info("device: the CPU, since SLURM assigned this job no GPU")
     elif "SLURM_JOB_ID" in os.environ and assigned:
         # It would hold the GPU for hours and leave it idle.
         log.warning(
@@ -137,13 +150,13 @@ def _log_why_the_cpu(available: int) -> None:
 
 @contextmanager
 def _slot(count: int) -> Iterator[int]:
-    """The index of a GPU that no other process of this user holds. Waits until there is one."""
+    """The index of a GPU that no other process holds. Waits until there is one."""
     waiting = False
     while True:
         for index, path in enumerate(_locks(count)):
-            lock = FileLock(path, fallback_to_soft=False)
+            lock = FileLock(path, mode=0o666, fallback_to_soft=False)
             try:
-                path.parent.mkdir(exist_ok=True)
+                _make_shared(path.parent)
                 lock.acquire(blocking=False)
             except Timeout:
                 continue
@@ -163,8 +176,18 @@ def _slot(count: int) -> Iterator[int]:
         time.sleep(0.5)
 
 
+def _make_shared(folder: Path) -> None:
+    """Make a folder in which every user of this machine can make and open locks, if it is not there.
+
+    Not sticky: in a sticky folder Linux and filelock refuse the files of other users.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(0o777)
+
+
 def _locks(count: int) -> list[Path]:
-    """A lock file for each GPU that torch sees, the same one in all processes of this user that see that GPU.
+    """A lock file for each GPU that torch sees, the same one in all processes that see that GPU.
 
     CUDA_VISIBLE_DEVICES names the GPUs that torch counts from zero. Inside a SLURM job these names may be local to
     the job.
@@ -174,5 +197,5 @@ def _locks(count: int) -> list[Path]:
     if len(names) < count:
         names = [str(index) for index in range(count)]
     job = f"-job{os.environ['SLURM_JOB_ID']}" if visible and "SLURM_JOB_ID" in os.environ else ""
-    folder = Path(tempfile.gettempdir()) / f"bumpscope-gpu-{os.getuid()}{job}"
+    folder = Path(tempfile.gettempdir()) / f"bumpscope-gpu{job}"
     return [folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name.strip())}.lock" for name in names[:count]]
