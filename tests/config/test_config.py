@@ -139,6 +139,9 @@ WRONG = [
     ("datasets", {"../up": {}}, "datasets.../up", "a letter, then letters, digits, _ and -"),
     ("datasets", {7: {}}, "datasets.7", "text"),
     ("datasets", {"balanced": {}, "Balanced": {}}, "datasets", "differ in more than case"),
+    # what only a shell would read
+    ("output", "$SCRATCH/results", "output", "without { } ~ * ? [ ] $"),
+    ("output", "~/results", "output", "without { } ~ * ? [ ] $"),
     # what does not fit together
     ("seeds", [0, 1, 0], "seeds", "each seed once"),
     (f"{B}.seeds", [4, 4], f"{B}.seeds", "each seed once"),

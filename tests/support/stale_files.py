@@ -222,5 +222,11 @@ def without_snakemakes_memory(folder: Path, _: random.Random) -> Path:
 
 
 @_move
+def linked(folder: Path, _: random.Random) -> Path:
+    (link := folder.with_name("link")).symlink_to(folder)
+    return link
+
+
+@_move
 def spelt_otherwise(folder: Path, _: random.Random) -> Path:
     return Path(f"{folder.parent}/./{folder.name}/../{folder.name}/")

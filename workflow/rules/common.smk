@@ -105,8 +105,6 @@ os.environ.update(
     BUMPSCOPE_WORKFLOW_PID=str(os.getpid()),
     # A module of the working folder must not stand in for one of a library (a cuda.py for torch's).
     PYTHONSAFEPATH="1",
-    # Notebooks export a backend of their own, which is not installed here.
-    MPLBACKEND="agg",
     # One thread a process: repeatable results, and runs side by side use the cores better.
     OMP_NUM_THREADS="1",
     OPENBLAS_NUM_THREADS="1",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import logging
+import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -98,6 +99,8 @@ def main() -> None:
         print(f"bumpscope: {unwritable(log_path or '', error)}", file=sys.stderr)
         sys.exit(1)
     leave_with_workflow()
+    # Figures go to files alone; notebooks export a backend of their own, which may not be installed here.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         module = importlib.import_module(f"bumpscope.commands.{name}")
     except Exception:
