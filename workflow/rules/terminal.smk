@@ -22,6 +22,7 @@ UNSEEN_LINES = (
     "Using shell",
     "host:",
     "Conda environments: ignored",
+    "Singularity containers: ignored",
 )
 LONGEST_REASON = 160
 # Of jobs that are not of a run, and until there is something to go by: that jobs take as long as planned.
