@@ -456,6 +456,20 @@ def test_events_come_earliest_first():
     assert "early 100, late 300" in finding and "never" not in finding
 
 
+def test_no_mean_is_drawn_or_told_of_an_event_that_is_not_timed_in_every_run():
+    steps = {"all": [100.0, 200.0], "some": [50.0, np.nan], "none": [np.nan] * 2}
+    found = [(f"d-{k}", "d", k, event, step) for event, two in steps.items() for k, step in enumerate(two)]
+    data = pd.DataFrame(found, columns=list(event_order.COLUMNS))
+    axes = event_order.draw(data).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["all", "some", "none"]
+    assert [text.get_text() for text in axes.texts] == ["2 of 2", "1 of 2", "0 of 2"]
+    means = np.concatenate([line.get_xydata() for line in axes.lines if line.get_marker() == "D"])
+    assert means[np.isfinite(means).all(axis=1)] == pytest.approx(np.array([[np.sqrt(20_000), 0]]))
+    dots = np.concatenate([dots.get_offsets() for dots in axes.collections])
+    assert sorted(dots[:, 0]) == pytest.approx([50.0, 100.0, 200.0])
+    assert "d: all 141 (2 not timed in every run)." in event_order.finding(data)
+
+
 # Label effects, loss and prediction
 
 

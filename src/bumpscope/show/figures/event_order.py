@@ -16,10 +16,9 @@ from bumpscope.show import rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Step at which a curve of a balanced run first goes half of its way, interpolated in log step. Dots: seeds; "
-    "diamond and bar: geometric mean and 95% t interval (three seeds or more). Right: runs timed; curves that rise by "
-    "less than 0.1 or cross between distant checkpoints are not. Effects: middle timestep. Order: "
-    "trustworthiness of the activations."
+    "Step at which a curve of a balanced run first goes half of its way, interpolated in log step. Dots: seeds. Right: "
+    "runs timed; curves that rise by less than 0.1 or cross between distant checkpoints are not. Diamond and bar: "
+    "geometric mean and 95% t interval, where all runs are timed. Effects: middle timestep. Order: trustworthiness."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
@@ -104,7 +103,8 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, own: pd.DataFrame) -> None:
-    events = list(_means(own).index)
+    means = _means(own)
+    events = list(means.index)
     colours = {event: _colour(event) for event in events}
     axes.set_xscale("log")
     data = own.assign(row=own["event"].map(events.index).astype(float), step=own["step"].astype(float))
@@ -115,15 +115,18 @@ def _panel(axes: Axes, own: pd.DataFrame) -> None:
         timed.assign(row=timed["row"] + 0.27), y="row", jitter=False, legend=False, size=2.8, alpha=0.6,
         **common,
     )  # fmt: skip
-    sns.pointplot(
-        timed, y="row", errorbar=_interval, linestyle="", marker="D", markersize=4, legend=False,
-        err_kws={"linewidth": 1.6}, **common,
-    )  # fmt: skip
+    whole = timed[timed["event"].map(means).notna()]
+    if len(whole):
+        sns.pointplot(
+            whole, y="row", errorbar=_interval, linestyle="", marker="D", markersize=4, legend=False,
+            err_kws={"linewidth": 1.6}, **common,
+        )  # fmt: skip
     for row, event in enumerate(events):
         steps = own.loc[own["event"] == event, "step"]
         axes.text(
-            1.01, row, f"{steps.notna().sum()} of {len(steps)}", transform=axes.get_yaxis_transform(), va="center"
-        )
+            1.01, row, f"{steps.notna().sum()} of {len(steps)}", transform=axes.get_yaxis_transform(), va="center",
+            color=style.BLACK if steps.notna().all() else style.VERMILLION,
+        )  # fmt: skip
     axes.set_yticks(range(len(events)), events)
     axes.set(ylim=(len(events) - 0.5, -0.5), xlabel="", ylabel="")
     axes.grid(axis="x", which="both", linewidth=0.3, color=style.RULE)
@@ -136,10 +139,15 @@ def _interval(values: pd.Series) -> tuple[float, float]:
 
 
 def _means(own: pd.DataFrame) -> pd.Series:
-    """Geometric mean step of each event, earliest first, those that never happen last."""
-    logarithms = own.assign(step=np.log(own["step"].astype(float)))
-    means = logarithms.groupby("event", sort=False)["step"].mean().apply(np.exp)
-    return means.sort_values(kind="stable", na_position="last")
+    """Geometric mean step of each event, earliest first; NaN, and last, where a run is not timed.
+
+    The runs that are not timed may be the late ones, so that a mean of the others would come too early.
+    """
+    by_event = own.assign(step=np.log(own["step"].astype(float))).groupby("event", sort=False)["step"]
+    means = np.exp(by_event.mean().where(by_event.count() == by_event.size()))
+    # Those that are timed in most runs come first among the others.
+    order = pd.DataFrame({"mean": means, "missing": by_event.size() - by_event.count()})
+    return order.sort_values(["missing", "mean"], kind="stable")["mean"]
 
 
 def _colour(event: str) -> str:
@@ -151,12 +159,16 @@ def _colour(event: str) -> str:
 
 
 def finding(data: pd.DataFrame) -> str:
-    """The events of the first dataset in their order, as a sentence."""
+    """The events of the first dataset that are timed in all its runs, in their order, as a sentence."""
     if data.empty:
         return NOTHING
     parts = []
     for name, own in data.groupby("dataset", sort=False):
-        events = [f"{event} {step:.0f}" for event, step in _means(own).dropna().items()]
+        means = _means(own)
+        events = [f"{event} {step:.0f}" for event, step in means.dropna().items()]
         order = ", ".join(events if len(events) < 5 else [*events[:3], "…", events[-1]])
-        parts.append(f"{name}: {order}" if order else f"{name}: no curve that rises by {SMALLEST_RISE} can be timed")
+        untimed = int(means.isna().sum())
+        if order and untimed:
+            order += f" ({untimed} not timed in every run)"
+        parts.append(f"{name}: {order or 'no curve can be timed in every run'}")
     return f"Steps at half of the way, geometric mean over seeds, earliest first: {rows.listed(parts, 1)}."
