@@ -189,6 +189,14 @@ def test_the_first_names_come_with_how_many_are_left_out():
     assert rows.first(["a", "b", "c"], 2, "datasets") == (["a", "b"], "Shown: the first 2 of 3 datasets.")
 
 
+def test_datasets_of_one_checkpoint_are_left_out_where_others_have_a_course():
+    data = pd.DataFrame({"dataset": ["a", "a", "b"], "step": [0, 1, 1]})
+    kept, note = rows.over_training(data)
+    assert kept["dataset"].tolist() == ["a", "a"] and "1 dataset probed at one checkpoint" in note
+    alone = data[data["dataset"] == "b"]
+    assert rows.over_training(alone)[0].equals(alone) and not rows.over_training(alone)[1]
+
+
 # Behaviour
 
 

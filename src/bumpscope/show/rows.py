@@ -55,7 +55,20 @@ def by_dataset(results: Results) -> pd.DataFrame:
 def first(names: Iterable[Item], limit: int, what: str) -> tuple[list[Item], str]:
     """The first ``limit`` different names, and a sentence that says so where some are left out."""
     found = list(dict.fromkeys(names))
-    return found[:limit], "" if len(found) <= limit else f"Shown: the first {limit} of {len(found)} {what}."
+    shown = "the first" if limit == 1 else f"the first {limit}"
+    return found[:limit], "" if len(found) <= limit else f"Shown: {shown} of {len(found)} {what}."
+
+
+def over_training(data: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows of the datasets that were measured at several checkpoints, and a sentence where others are left out.
+
+    A single checkpoint shows no course; all are shown where no dataset has more.
+    """
+    several = data.groupby("dataset")["step"].transform("nunique") > 1
+    if several.all() or not several.any():
+        return data, ""
+    left_out = data.loc[~several, "dataset"].nunique()
+    return data[several], f"Not shown: {left_out} dataset{'' if left_out == 1 else 's'} probed at one checkpoint."
 
 
 def that_fit(heights: Sequence[float], room: float) -> int:

@@ -23,7 +23,7 @@ WIDTH = style.DOUBLE
 READS = ("metrics",)
 COLUMNS = rows.CHECKPOINT | {"outcome": ", ".join(style.OUTCOMES), "share": "of the images at seen centres"}
 NOTHING = "No outcome at seen centres has been measured."
-LIMIT = 9
+LIMIT = 4
 # From the bottom up, so that the share of correct images can be read off the axis.
 OUTCOMES = {
     "correct": "one bump, right place",
@@ -50,6 +50,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """Stacked areas of outcomes, a panel per dataset."""
     if data.empty:
         return style.without_data(NOTHING)
+    data, left_out = rows.over_training(data)
     names, note = rows.first(data["dataset"], LIMIT, "datasets")
     figure, axes = style.panels(len(names), 3, 1.9, WIDTH, sharey=True)
     for panel, name in zip(axes, names, strict=True):
@@ -59,7 +60,7 @@ def draw(data: pd.DataFrame) -> Figure:
         panel.set_ylabel("share of images" if style.is_first_column(panel) else "")
     handles = [Patch(facecolor=style.OUTCOMES[outcome], edgecolor="black", linewidth=0.4) for outcome in OUTCOMES]
     figure.legend(handles, list(OUTCOMES.values()), loc="outside lower left", ncols=4)
-    style.heading(figure, note)
+    style.heading(figure, note, left_out)
     return figure
 
 

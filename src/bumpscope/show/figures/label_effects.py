@@ -67,6 +67,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """Effects with accuracy, residual and excess: a row per dataset."""
     if data.empty:
         return style.without_data(NOTHING)
+    data, left_out = rows.over_training(data)
     names, note = rows.first(data["dataset"], LIMIT, "datasets")
     times = [f"t = {t}" for t in sorted(data.loc[data["quantity"].isin([*ERRORS]), "t"].unique())]
     looks = dict(zip(times, itertools.cycle(TIMES), strict=False))
@@ -76,7 +77,7 @@ def draw(data: pd.DataFrame) -> Figure:
         own = data[data["dataset"] == name]
         marks.curves(panels[0], own, "quantity", EFFECTS)
         panels[0].axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
-        panels[0].set_title(style.shortened(name))
+        panels[0].set_title(style.shortened(style.spaced(name)))
         panels[0].set_ylabel(f"effect (t = {effect_timestep(own)}),\nor share")
         for panel, (quantity, text) in zip(panels[1:], ERRORS.items(), strict=True):
             errors = own[own["quantity"] == quantity]
@@ -90,7 +91,7 @@ def draw(data: pd.DataFrame) -> Figure:
     for panel in axes[1:3]:
         style.plain_logarithm(panel.yaxis)
     marks.look_legend(figure, {WORDS[name]: look for name, look in EFFECTS.items()}, ncols=4, handlelength=3)
-    style.heading(figure, note)
+    style.heading(figure, note, left_out)
     return figure
 
 

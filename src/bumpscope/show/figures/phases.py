@@ -39,6 +39,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """Two strips per run, latent above behaviour."""
     if data.empty:
         return style.without_data(NOTHING)
+    data, left_out = rows.over_training(data)
     names, note = rows.first(data["run"], LIMIT, "runs")
     per_run = float(np.clip((style.TALLEST - 1.4) / len(names), 0.21, 0.36))
     roomy = per_run >= ROOMY
@@ -63,7 +64,7 @@ def draw(data: pd.DataFrame) -> Figure:
     if roomy:
         marks.name_stretches(axes, drawn)
     marks.phase_legend(figure)
-    style.heading(figure, note)
+    style.heading(figure, note, left_out)
     return figure
 
 
