@@ -316,14 +316,16 @@ def test_the_images_of_a_column_stand_where_they_were_requested(selected):
 
 def test_decodability_has_controls_and_the_first_accurate_checkpoint():
     def lines(line: str, layer: str | None, values: dict[int, float]) -> list[tuple]:
-        return [("d-0", "d", 0, step, layer, 239, line, value) for step, value in values.items()]
+        axis = None if layer is None else "y"
+        return [("d-0", "d", 0, step, layer, 239, axis, line, value) for step, value in values.items()]
 
     table = lines("requested", "down3", {0: 0.1, 100: 0.5, 200: 0.9}) + lines("shuffled", "down3", {200: -0.05})
     # The same layer at another timestep is another place.
-    table += [("d-0", "d", 0, 200, "down3", 39, "requested", 0.3)]
+    table += [("d-0", "d", 0, 200, "down3", 39, "y", "requested", 0.3)]
+    table += [("d-0", "d", 0, 200, "down3", 239, "x", "requested", 0.8)]
     accuracy = lines(decodability.ACCURACY, None, {0: 0.0, 100: 0.6, 200: 0.7})
     finding = decodability.finding(pd.DataFrame(table + accuracy, columns=list(decodability.COLUMNS)))
-    for number in ("0.90 at step 200", "shuffled -0.05", "untrained 0.10", "(step 100) it is 0.50"):
+    for number in ("x 0.80, y 0.90 at step 200", "shuffled y -0.05", "untrained y 0.10", "(step 100) it is y 0.50"):
         assert number in finding
     assert "realised" not in finding
 
@@ -333,8 +335,10 @@ def test_lines_of_decodability_are_the_scores_of_each_label_and_noise(full, sele
     assert set(data["line"]) == set(decodability.LINES)
     table = full.table("metrics", quantity="r2", run="torus-seed1", layer="up1", t=39, space="pca3", noise="shared")
     own = data[(data["run"] == "torus-seed1") & (data["layer"] == "up1") & (data["t"] == 39)]
-    shared = own[own["line"] == decodability.SHARED]
-    assert shared["value"].tolist() == table[table["label"] == "requested"]["value"].tolist()
+    for axis in "xy":
+        shared = own[(own["line"] == decodability.SHARED) & (own["factor"] == axis)]
+        expected = table[(table["label"] == "requested") & (table["factor"] == axis)]["value"].tolist()
+        assert shared["value"].tolist() == expected and expected
 
 
 # Persistence

@@ -331,6 +331,13 @@ def _metrics(
             add("r2", 0.05 + 0.92 * order + spread[0], **pca3, label="requested")
             add("r2", 0.04 + 0.9 * float(rise(step, middle * 0.8)) + spread[1], **pca3, label="realised")
             add("r2", -0.02 + spread[2], **pca3, label="shuffled")
+            drawn, shared = (float(rise(step, middle * late)) for late in (0.8, 0.6))
+            for factor, share in (("x", 1.0), ("y", 0.9)):
+                of_axis = pca3 | {"factor": factor}
+                add("r2", share * (0.05 + 0.92 * order + spread[0]), **of_axis, label="requested")
+                add("r2", share * (0.04 + 0.9 * drawn + spread[1]), **of_axis, label="realised")
+                add("r2", -0.02 + spread[2], **of_axis, label="shuffled")
+                add("r2", share * 0.9 * shared, **of_axis | {"noise": "shared"}, label="requested")
             add("r2", 0.9 * float(rise(step, middle * 0.6)), **pca3 | {"noise": "shared"}, label="requested")
             if number == 0:
                 umap = place | {"weights": "raw", "space": "umap2", "noise": "own", "label": "requested"}

@@ -12,10 +12,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Cross-validated linear R² of centres from three principal components of the activations. Requested: centre asked "
+    "Cross-validated linear R² of x and y from three principal components of the activations. Requested: centre asked "
     "for; realised: centre drawn; shuffled: requests dealt at random; untrained: step 0; shared noise: all images "
-    "start from one noise. Thick: mean over seeds; thin: each seed. Rows: datasets. Columns: layer and timestep t; "
-    "images: read from pixels, the control."
+    "start from one noise. Thick: mean over seeds; thin: each seed. Columns: layer and timestep t; images: read from "
+    "pixels, the control."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
@@ -29,54 +29,50 @@ LINES: dict[str, style.Look] = {
     "shuffled": {"color": style.GREY, "linestyle": ":"},
     ACCURACY: {"color": style.VERMILLION, "linestyle": "-."},
 }
-COLUMNS = rows.CHECKPOINT | rows.PLACE | {"line": f"{', '.join(LINES)}; the last has no layer and t −1", "value": ""}
+COLUMNS = rows.CHECKPOINT | rows.PLACE | {"factor": "x or y"}
+COLUMNS |= {"line": f"{', '.join(LINES)}; the last has no layer, no factor and t −1", "value": ""}
 NOTHING = "No R² from principal components has been measured."
-MOST_DATASETS = 3
 MOST_PLACES = 5
 LOWEST = -0.3
 
 
 def select(results: Results) -> pd.DataFrame:
-    """R² with its controls at every layer and timestep, and the share of correct images."""
+    """R² of x and of y with its controls at every layer and timestep, and the share of correct images."""
     labels = ["requested", "realised", "shuffled"]
-    scores = rows.measured(
-        results, "r2", *rows.PLACE, "label", "noise", space="pca3", factor=None, label=labels
-    )  # fmt: skip
+    where = {"space": "pca3", "factor": ["x", "y"], "label": labels}
+    scores = rows.measured(results, "r2", *rows.PLACE, "factor", "label", "noise", **where)
     scores = scores[(scores["noise"] == "own") | (scores["label"] == "requested")]
     scores = scores.assign(line=scores["label"].where(scores["noise"] == "own", SHARED))
     if scores.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    accuracy = rows.correct_images(results).assign(line=ACCURACY, layer=None, t=-1)
+    accuracy = rows.correct_images(results).assign(line=ACCURACY, layer=None, factor=None, t=-1)
     accuracy = accuracy[accuracy["dataset"].isin(scores["dataset"])]
     return pd.concat([scores[[*COLUMNS]], accuracy[[*COLUMNS]]], ignore_index=True)
 
 
 @style.apply()
 def draw(data: pd.DataFrame) -> Figure:
-    """R² and its controls with accuracy: a row per dataset, a column per layer and timestep."""
+    """R² and its controls with accuracy, of one dataset: a row per coordinate, a column per layer and timestep."""
     scores = data[data["line"] != ACCURACY]
     if scores.empty:
         return style.without_data(NOTHING)
-    names, note_datasets = rows.first(scores["dataset"], MOST_DATASETS, "datasets")
-    scores = scores[scores["dataset"].isin(names)]
+    scores, _ = rows.over_training(scores)
+    (name,), note_dataset = rows.first(scores["dataset"], 1, "datasets")
+    scores = scores[scores["dataset"] == name]
+    accuracy = data[(data["dataset"] == name) & (data["line"] == ACCURACY)]
     places, note_places = _places(scores)
-    figure, axes = style.panels(len(names) * len(places), len(places), 1.9, WIDTH, sharey=True)
-    for name, panels in zip(names, np.reshape(np.array(axes), (len(names), -1)), strict=True):
-        accuracy = data[(data["dataset"] == name) & (data["line"] == ACCURACY)]
+    figure, axes = style.panels(2 * len(places), len(places), 1.9, WIDTH, sharey=True)
+    for axis, panels in zip("xy", np.reshape(np.array(axes), (2, -1)), strict=True):
         ends: dict[str, tuple[float, str, style.Look]] = {}
         for (layer, t), panel in zip(places, panels, strict=True):
-            own = scores[(scores["dataset"] == name) & (scores["layer"] == layer) & (scores["t"] == t)]
-            if own.empty:
-                panel.set_axis_off()
-                marks.note(panel, f"{_title(layer, t)}\nnot read")
-                continue
-            panel.set_title(_title(layer, t))
+            own = scores[(scores["factor"] == axis) & (scores["layer"] == layer) & (scores["t"] == t)]
+            panel.set_title(_title(layer, t).replace(", ", "\n"))
             # A line that the last panel lacks is named beside where it ends in another.
             ends |= {end[1]: end for end in _panel(panel, pd.concat([own, accuracy]))}
-        panels[0].set_ylabel(f"{style.shortened(name)}\nR², or share of images")
+        panels[0].set_ylabel(f"{style.shortened(name)}\nR² of {axis}, or share of images")
         marks.label_ends(panels[-1], list(ends.values()))
     cut = f"Values below {LOWEST} are cut off." if scores["value"].min() < LOWEST else ""
-    style.heading(figure, note_datasets, note_places, cut)
+    style.heading(figure, note_dataset, note_places, cut)
     return figure
 
 
@@ -98,8 +94,7 @@ def _title(layer: str, t: int) -> str:
 def _panel(axes: Axes, own: pd.DataFrame) -> list[tuple[float, str, style.Look]]:
     """Draw the lines of a panel; returns where they end, for their names."""
     ends = marks.curves(axes, own, "line", LINES)
-    untrained = _at(own, "requested", 0)
-    if np.isfinite(untrained):
+    for untrained in _at(own, "requested", 0):
         axes.axhline(untrained, linewidth=0.7, **UNTRAINED)
         ends.append((untrained, "untrained", UNTRAINED))
     axes.set_ylim(max(LOWEST, min(-0.05, own["value"].min() - 0.05)), 1.05)
@@ -107,26 +102,26 @@ def _panel(axes: Axes, own: pd.DataFrame) -> list[tuple[float, str, style.Look]]
     return ends
 
 
-def _at(own: pd.DataFrame, line: str, step: int) -> float:
-    """Mean over seeds of a line at a step; NaN where there is none."""
-    return float(own.loc[(own["line"] == line) & (own["step"] == step), "value"].mean())
+def _at(own: pd.DataFrame, line: str, step: int) -> pd.Series:
+    """Mean over seeds of a line at a step, by coordinate; those that are not defined are missing."""
+    return own[(own["line"] == line) & (own["step"] == step)].groupby("factor")["value"].mean().dropna()
+
+
+def _both(values: pd.Series) -> str:
+    return ", ".join(f"{axis} {value:.2f}" for axis, value in values.items())
 
 
 def finding(data: pd.DataFrame) -> str:
-    """R² at the last checkpoint of the first panel with its controls, as a sentence."""
+    """R² of both coordinates at the last checkpoint of the first place with its controls, as a sentence."""
     requested = data[data["line"] == "requested"]
     if requested.empty:
         return NOTHING
     name, layer, t = requested[["dataset", "layer", "t"]].iloc[0]
     own = data[(data["dataset"] == name) & (data["layer"] == layer) & (data["t"] == t)]
     last = int(own["step"].max())
-    values = {
-        "realised": _at(own, "realised", last),
-        "shuffled": _at(own, "shuffled", last),
-        "untrained": _at(own, "requested", 0),
-    }
-    controls = ", ".join(f"{control} {value:.2f}" for control, value in values.items() if np.isfinite(value))
-    text = f"{name}, {_title(layer, t)}: R² of the requested centre is {_at(own, 'requested', last):.2f} at step {last}"
+    values = {line: _at(own, line, last) for line in ("realised", "shuffled")} | {"untrained": _at(own, "requested", 0)}
+    controls = "; ".join(f"{control} {_both(value)}" for control, value in values.items() if len(value))
+    text = f"{name}, {_title(layer, t)}: R² of the request is {_both(_at(own, 'requested', last))} at step {last}"
     text += f" ({controls})" if controls else ""
     correct = data[(data["dataset"] == name) & (data["line"] == ACCURACY)].groupby("step")["value"].mean()
     if correct.empty:
@@ -134,6 +129,5 @@ def finding(data: pd.DataFrame) -> str:
     if (correct < 0.5).all():
         return f"{text}; images are never half correct."
     first = int(correct.index[correct >= 0.5][0])
-    then = _at(own, "requested", first)
-    known = f"{then:.2f}" if np.isfinite(then) else "not measured"
+    known = _both(_at(own, "requested", first)) or "not measured"
     return f"{text}; when half of the images are correct (step {first}) it is {known}."
