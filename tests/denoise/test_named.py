@@ -77,8 +77,8 @@ def test_a_denoiser_from_outside_stands_beside_the_unet_in_one_experiment(outsid
     assert table.loc["mine", "n_parameters"] == counted["mine"].parameters
     assert read_block("latents", outside / "runs/mine/seed=0/latents.parquet", "vector").shape[1] == OWN["width"]
     losses = loss.select(Results(outside))
-    texts = {text.get_text() for axes in loss.draw(losses).axes for text in axes.texts}
-    assert {"plain", "mine"} <= texts  # in one figure
+    titles = {axes.get_title(loc="left") for axes in loss.draw(losses).axes}
+    assert {"plain", "mine"} <= titles  # in one figure
     assert len(read_table("effects", outside / "runs/mine/seed=0/effects.parquet")) == 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,6 +162,15 @@ def wrapped(text: str, width: float) -> str:
 def shortened(name: str, limit: int = 22) -> str:
     """A name that fits above a narrow panel."""
     return name if len(name) <= limit else f"{name[: limit - 1]}…"
+
+
+def spaced(name: str) -> str:
+    """The name of a cell of the sweep, such as dx0p5_dy2, as `x 0.5 px, y 2 px`; any other name as it is."""
+    cell = re.fullmatch(r"(torus_)?dx(\d[\dp]*)_dy(\d[\dp]*)(?:_(.+))?", name)
+    if cell is None:
+        return name
+    x, y = (float(cell[axis].replace("p", ".")) for axis in (2, 3))
+    return ", ".join(filter(None, [cell[1] and "torus", f"x {x:.3g} px, y {y:.3g} px", cell[4]]))
 
 
 def without_data(reason: str) -> Figure:
