@@ -32,17 +32,17 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Latents (left, middle) and images (right) of one run, from the same requests and noise at each checkpoint; "
-    "colours: requested x and y; rings: requests; bar: scale. Below: share of correct images and phases. Between "
-    "checkpoints pale points move straight. Shown: the seed and place of the first dataset that show the weaker "
-    "coordinate best at the end."
+    "Latents (left, middle) and images (right; black 0, white 1) of one run, from the same requests and noise at each "
+    "checkpoint; colours: requested x and y; rings: requests; bar: scale. Below: share of correct images and phases. "
+    "Between checkpoints pale points move straight. Shown: the seed and place of the first dataset that show the "
+    "weaker coordinate best at the end."
 )
 TOPIC = "Representation"
 READS = ("embedding", "samples", "phases", "metrics", "runs")
 SIZE = (8.0, 4.5)  # inches
 DOTS = 100  # an inch
-REST, MOVE, END = 900, 90, 2600  # milliseconds at a checkpoint, at a frame between two, at the first and the last
-BETWEEN = 5  # frames between two checkpoints
+REST, MOVE, END = 900, 110, 2600  # milliseconds at a checkpoint, at a frame between two, at the first and the last
+BETWEEN = 4  # frames between two checkpoints
 MOST_FRAMES, MOST_CHECKPOINTS, MOST_POINTS = 80, 24, 600
 PALE = 0.35  # opacity of points between checkpoints
 PHASES = {"latent_phase": "latent", "behaviour_phase": "behaviour"}

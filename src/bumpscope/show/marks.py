@@ -272,16 +272,18 @@ def phase_groups(axes: Axes, verdicts: pd.DataFrame, places: Sequence[str], step
 
 
 def name_stretches(axes: Axes, drawn: list[tuple[float, float, float, str]]) -> None:
-    """Write the phase into every stretch (start, end, height, phase) that has room for a letter."""
+    """Write the phase into every stretch (start, end, height, phase) that has room for it."""
     across = axes.transData + axes.transAxes.inverted()
     for start, end, height, phase in drawn:
         left, right = across.transform([(start, height), (end, height)])[:, 0]
-        if phase in ("A", "B", "C") and right - left > 0.02:
+        if right - left > (0.02 if len(phase) == 1 else 0.055):
             place, _ = across.inverted().transform(((left + right) / 2, 0.0))
-            colour = "black" if phase == "A" else "white"
+            # On hatching a letter needs a ground of its own.
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8} if phase == "?" else None
             axes.text(
-                place, height, phase, ha="center", va="center_baseline", fontsize=style.FONT_SIZE - 1.5, color=colour
-            )
+                place, height, phase, ha="center", va="center_baseline", fontsize=style.FONT_SIZE - 1.5,
+                color="white" if phase in ("B", "C") else "black", bbox=box,
+            )  # fmt: skip
 
 
 def strip_axes(axes: Axes, steps: pd.Series, drawn: Sequence[tuple]) -> None:
@@ -304,8 +306,9 @@ def phase_legend(figure: Figure) -> None:
     handles = [
         Patch(facecolor=colour, edgecolor=style.GREY, hatch=_hatch(phase)) for phase, colour in style.PHASES.items()
     ]
-    names = ["A", "B", "C", "? between phases", "blind"]
-    figure.legend(handles, names, loc="outside lower left", ncols=5, columnspacing=1.0, handlelength=1.3)
+    names = ["A", "B", "C", "? between phases", "blind to disorder"]
+    columns = 5 if figure.get_figwidth() > style.SINGLE else 3
+    figure.legend(handles, names, loc="outside lower left", ncols=columns, columnspacing=1.0, handlelength=1.3)
 
 
 def _hatch(phase: str) -> str | None:

@@ -135,7 +135,9 @@ def draw(data: pd.DataFrame) -> Figure:
         if (shown["reference"] == name).any()
     }
     hollow = marks.mark({"color": style.GREY, "marker": "o"}, markerfacecolor="white")
-    more = {"hollow: undetermined": hollow, "times in steps": marks.mark({"color": style.GREY, "marker": "+"})}
+    more = {"hollow: undetermined": hollow}
+    if shown["in_steps"].notna().any():
+        more["times in steps"] = marks.mark({"color": style.GREY, "marker": "+"})
     marks.look_legend(figure, looks | more, ncols=4)
     style.heading(figure, note, "; ".join(f"{letter}: {name}" for name, letter in letters.items()))
     return figure

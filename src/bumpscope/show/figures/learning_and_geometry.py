@@ -124,7 +124,8 @@ def draw(data: pd.DataFrame) -> Figure:
     _frame(share, "additive share", SHARE_RANGE, 1)
     _frame(small, "parallel, orthogonal", SHARE_RANGE, 1)
     looks = {"share": marks.mark(LAYER), "images": marks.mark(IMAGES)}
-    looks |= {name: marks.mark(look, markerfacecolor="white") for name, look in CONTROLS.values()}
+    measured = [control for column, control in CONTROLS.items() if data[column].notna().any()]
+    looks |= {name: marks.mark(look, markerfacecolor="white") for name, look in measured}
     looks |= {WORDS[metric]: marks.mark(look) for metric, look in SMALL.items()}
     marks.look_legend(figure, looks, ncols=4, columnspacing=1.0, handletextpad=0.2)
     style.heading(figure, note)

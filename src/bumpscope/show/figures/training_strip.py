@@ -28,10 +28,10 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Top: images of the same requests and noise; rings: requests. Middle: a point per image, placed by its "
-    "activations, coloured by the requested coordinate that they tell worse at the end. Bottom: phases at each "
-    "checkpoint (ticks; ?: between phases) and shares of outcomes. Shown: seed and place of the first dataset whose "
-    "weaker R² ends highest."
+    "Top: images of the same requests and noise (black 0, white 1); rings: requests. Middle: a point per image, placed "
+    "by its activations, coloured by the requested coordinate told worse at the end. Bottom: phases (?: between; "
+    "blind: disorder would not be seen) and outcomes; ticks: checkpoints. Shown: seed and place of the first dataset "
+    "whose weaker R² ends highest."
 )
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
