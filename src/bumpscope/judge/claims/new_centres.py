@@ -147,7 +147,6 @@ def _kind(kind: str, split: str, last: Last, own: dict[RunKey, float], able: dic
             checks.append(count(name, t_interval(over_runs(label, wide))[0], subject=f"{kind}, {whose}"))
     if split == "between":
         offset = t_interval(over_runs("", "offset"))
-        checks.append(
-            estimate("share of the offset from the nearest lattice point that is drawn", offset, subject=kind)
-        )
+        name = "offset from the nearest lattice point, drawn over asked for"
+        checks.append(estimate(name, offset, subject=kind))
     return checks
