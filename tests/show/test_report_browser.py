@@ -62,9 +62,10 @@ def test_the_page_is_seen_at_three_sizes_in_both_schemes_and_never_wider_than_th
 
 def test_on_a_phone_wide_things_scroll_inside_and_claims_are_cards_with_all_their_cells(visit, page: Path) -> None:
     seen = visit(page, size="phone")
-    wide = "e => [e.scrollWidth - e.clientWidth, getComputedStyle(e).overflowX]"
-    scrolling = [seen.page.eval_on_selector(selector, wide) for selector in (".picture:not(.fit)", "#methods .wide")]
-    assert all(more > 0 and how == "auto" for more, how in scrolling)
+    more, how = seen.page.eval_on_selector(
+        "#methods .wide", "e => [e.scrollWidth - e.clientWidth, getComputedStyle(e).overflowX]"
+    )
+    assert more > 0 and how == "auto"
     cells = seen.page.locator(".cards tbody tr").first.locator("th, td")
     boxes = [cells.nth(k).bounding_box() for k in range(cells.count())]
     assert [box["x"] for box in boxes] == [boxes[0]["x"]] * 5
@@ -72,6 +73,20 @@ def test_on_a_phone_wide_things_scroll_inside_and_claims_are_cards_with_all_thei
     heading = "e => getComputedStyle(e, '::before').content"
     shown = [cells.nth(k).evaluate(heading).strip('"') for k in range(5)]
     assert shown == ["Claim", "Verdict", "Statistic", "Estimate", "Runs"]
+
+
+def test_on_a_phone_pictures_are_as_wide_as_the_page_and_larger_once_touched(visit, page: Path) -> None:
+    seen = visit(page, size="phone")
+    beyond = "all => all.map(e => e.scrollWidth - e.clientWidth)"
+    assert max(seen.page.eval_on_selector_all(".picture", beyond)) <= 0
+    first = seen.page.locator(".picture").first
+    before = first.locator("img").bounding_box()["width"]
+    first.tap()
+    assert first.locator("img").bounding_box()["width"] > 1.5 * before
+    assert max(seen.page.eval_on_selector_all(".picture", beyond)) > 0 and seen.overflow() <= 0
+    assert seen.page.locator("figcaption .narrow").first.is_visible()
+    seen.show("laptop")
+    assert not seen.page.locator("figcaption .narrow").first.is_visible()
 
 
 def test_the_first_picture_is_seen_without_scrolling_and_fits_a_phone(visit, page: Path) -> None:
@@ -148,11 +163,10 @@ def test_pictures_are_described_by_what_they_show(visit, page: Path) -> None:
 
 def test_letters_are_of_one_size_in_narrow_and_in_wide_figures(visit, page: Path) -> None:
     seen = visit(page)
-    for size in ("desktop", "phone"):
-        seen.show(size)
-        scale = "all => all.map(e => e.getBoundingClientRect().width / e.naturalWidth)"
-        scales = seen.page.eval_on_selector_all(".picture:not(.fit) img", scale)
-        assert len(scales) == len(DRAWN) - 1 and max(scales) < 1.03 * min(scales)
+    seen.show("desktop")
+    scale = "all => all.map(e => e.getBoundingClientRect().width / e.naturalWidth)"
+    scales = seen.page.eval_on_selector_all(".picture img", scale)
+    assert len(scales) == len(DRAWN) and max(scales) < 1.03 * min(scales)
 
 
 def test_a_verdict_is_told_without_colour(visit, page: Path) -> None:
