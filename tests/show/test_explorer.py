@@ -207,6 +207,22 @@ def test_names_cannot_end_the_script_they_stand_in(tmp_path):
     assert json.loads(text)["run"] == name
 
 
+def test_it_opens_where_the_latents_are_first_ordered_or_else_after_the_largest_change(tmp_path):
+    results = write_explored(tmp_path, datasets=PLANE, seeds=(0, 1))
+    opens = selection.opening(results)
+    run = results[f"balanced-seed{opens['seed']}"]
+    phases = run.table("phases", layer=opens["layer"], t=opens["t"]).sort_values("step")
+    before = phases.loc[phases["step"] < opens["step"], "latent_phase"]
+    assert phases.loc[phases["step"] == opens["step"], "latent_phase"].item() == "C" and "C" not in set(before)
+    for one in results:
+        one.path("phases").unlink()
+    then = selection.opening(Results(tmp_path))
+    mix = results.table("metrics", run=run.name, split="seen", bin=None).dropna(subset="value")
+    mix = mix[mix["quantity"].isin([f"share_{outcome}" for outcome in OUTCOMES])]
+    change = mix.pivot(index="step", columns="quantity", values="value").diff().abs().sum(axis=1)
+    assert then == opens | {"step": change.idxmax()}
+
+
 def test_numbers_that_json_has_not_become_null():
     assert payload.numbers([1.23456789, np.nan, np.inf]) == [1.23457, None, None]
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bumpscope.measure.metrics import OUTCOMES
 from bumpscope.show.explorer import page
+from bumpscope.show.manifold_view import manifold_view
 from bumpscope.store.results import Results
 from bumpscope.store.tables import write_table
 from explorer_results import FEW_STEPS, write_explored
@@ -18,6 +19,8 @@ from synthetic_results import BALANCED, METADATA, TIMES
 # Those that look at one control each are slow; the others see that the page works.
 pytestmark = [pytest.mark.browser]
 
+# Where tests start that do not look at how the page opens.
+START = "dataset=balanced&seed=0&layer=down3&t=239&step=1500"
 DATASETS = {"balanced": BALANCED, "torus & <co>": {**BALANCED, "boundary": "torus"}}
 
 
@@ -49,9 +52,10 @@ def partly(tmp_path_factory):
 
 
 class Explorer:
-    """The page as a reader has it before the eyes."""
+    """The page as a reader has it before the eyes: at START with what ``fragment`` changes, or opened without any."""
 
-    def __init__(self, visit, file, fragment="", **look):
+    def __init__(self, visit, file, fragment: str | None = "#", **look):
+        fragment = "" if fragment is None else f"#{START}&{fragment[1:]}"
         self.visit = visit(file, fragment=fragment, **look)
         self.page = self.visit.page
         self.settle()
@@ -147,14 +151,19 @@ def shares(results, run, step):
     return {outcome: f"{100 * (rows['outcome'] == outcome).mean():.0f}%" for outcome in OUTCOMES}
 
 
-def test_the_last_step_of_the_first_run_is_shown_first(visit, file, results):
-    seen = Explorer(visit, file)
+def test_it_opens_with_the_reports_first_picture_when_its_latents_are_first_ordered(visit, file, results):
+    seen = Explorer(visit, file, None)
+    view = manifold_view(results)
+    phases = view.run.table("phases", layer=view.layer, t=view.t).sort_values("step")
+    step = phases.loc[phases["latent_phase"] == "C", "step"].iloc[0]
+    assert step < FEW_STEPS[-1]
     assert seen.state == {
-        "dataset": "balanced", "seed": "0", "layer": "down3", "t": "239", "step": "1500",
+        "dataset": "balanced", "seed": str(view.run.seed), "layer": view.layer, "t": str(view.t), "step": str(step),
         "embedding": "pca", "colour": "x", "axes": "fixed",
     }  # fmt: skip
     assert len(seen.points()) == 60
-    assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "balanced-seed0", 1500)
+    assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, view.run.name, step)
+    assert seen.page.is_hidden("#note")
 
 
 @pytest.mark.slow
@@ -529,8 +538,13 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(visit, file):
 def test_it_fits_a_phone_and_pictures_are_kept(visit, file):
     seen = Explorer(visit, file, size="phone")
     assert seen.visit.overflow() == 0
-    box = seen.page.locator("#step").bounding_box()
-    assert box["y"] + box["height"] <= 844  # the slider is at hand without scrolling
+    slider = seen.page.locator("#step").bounding_box()
+    assert slider["y"] + slider["height"] <= 844  # at hand without scrolling
+    # Latents and images are seen together, and an image is large enough to be looked at.
+    for part in ("#latents > #scene", "#images > canvas"):
+        box = seen.page.locator(part).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= slider["y"]
+    assert seen.page.locator("#images button").first.bounding_box()["width"] >= 64
     kept = seen.visit.portraits("explorer")
     pictures = [np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("L"), float) for path in kept]
     assert all(picture.std() > 10 for picture in pictures)

@@ -98,6 +98,7 @@ export class Curves {
       dragmode: false,
       hovermode: "x",
       barmode: "overlay",
+      uniformtext: { mode: "hide", minsize: 9 }, // what a stretch has no room for is not written
       hoverlabel: { bgcolor: theme.paper, bordercolor: theme.line, font: { color: theme.ink, size: 11 } },
       xaxis: {
         ...axis,
@@ -106,13 +107,13 @@ export class Curves {
         anchor: "y3",
         ...(ticks && { tickvals: ticks.map(to), ticktext: ticks.map(String) }),
       },
-      yaxis: { ...axis, domain: [0.66, 1], range: [0, 1], nticks: 3, tickformat: ".0%" },
-      yaxis2: { ...axis, domain: [0.28, 0.57], range: [-0.3, 1.3], tickvals: [0, 0.5, 1] },
-      yaxis3: { ...axis, domain: [0, 0.19], autorange: "reversed", showgrid: false, type: "category" },
+      yaxis: { ...axis, domain: [0.69, 1], range: [0, 1], nticks: 3, tickformat: ".0%" },
+      yaxis2: { ...axis, domain: [0.34, 0.6], range: [-0.3, 1.3], tickvals: [0, 0.5, 1] },
+      yaxis3: { ...axis, domain: [0, 0.25], autorange: "reversed", showgrid: false, type: "category" },
       annotations: [
         text(`Outcomes, share of ${run.mix.images} images at ${run.mix.of === "seen" ? "seen" : "all"} centres`, 1, 3),
-        text(run.effects ? `Label effects at t = ${run.effects.t} (0: none, 1: optimal)` : "No label effects were measured", 0.57),
-        text(run.phases ? "Phase verdicts" : "No phases were judged", 0.19),
+        text(run.effects ? `Label effects at t = ${run.effects.t} (0: none, 1: optimal)` : "No label effects were measured", 0.6),
+        text(run.phases ? "Phase verdicts" : "No phases were judged", 0.25),
       ],
     };
     await Plotly.react(this.element, traces, layout, { displayModeBar: false, responsive: true });
@@ -178,13 +179,12 @@ export class Curves {
         x: [this.scale.to(end) - this.scale.to(start)],
         y: [name],
         yaxis: "y3",
-        width: 0.8,
+        width: 0.9,
         name: phase,
         text: [phase],
         textposition: "inside",
         insidetextanchor: "middle",
         textangle: 0,
-        constraintext: "none",
         textfont: { size: 11, color: phase === "B" || phase === "C" ? "#ffffff" : "#000000" },
         marker: {
           color: this.index.phases[phase],

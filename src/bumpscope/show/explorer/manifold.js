@@ -4,7 +4,7 @@ import { marks } from "./looks.js";
 import { readCamera } from "./state.js";
 
 const DISTANCE = 1.5; // of the camera at first
-const SIDE = 1.2; // of the box at this distance, in plotly's units
+const SIDE = 1.45; // of the box at this distance, in plotly's units
 const TURN = Math.PI / 24; // of a press on an arrow key
 const SLIP = 4; // px that a pointer may move in a click
 const ROOM = 1.08; // of the box over the points
@@ -77,6 +77,8 @@ export class Manifold {
   }
 
   async draw(data, theme, reach, state) {
+    // Smaller where there is less room, so that a sheet does not become a heap.
+    const dot = Math.min(Math.max(this.element.clientWidth / 170, 2.4), 4.5);
     const traces = [0, 1].map((k) => ({
       type: "scatter3d",
       mode: "markers",
@@ -85,7 +87,7 @@ export class Manifold {
       z: data.z[k],
       hoverinfo: k ? "skip" : "none",
       marker: {
-        size: k ? 13 : 4.5,
+        size: k ? dot + 8 : dot,
         color: data["marker.color"][k],
         symbol: data["marker.symbol"][k],
         line: { width: k ? 3 : 1, color: k ? theme.accent : theme.faint },

@@ -55,6 +55,7 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
     kept_names = {one.run.name for one in kept}
     left_out = [run.name for run in shown if run.name not in kept_names]
     index: dict[str, Any] = {"runs": [], "left_out": left_out, "without": without} | _looks()
+    index["opening"] = selection.opening(results)
 
     def blocks() -> Iterator[Markup]:
         for entry, text in packed(results, kept, budget):

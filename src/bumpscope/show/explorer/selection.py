@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bumpscope.show.explorer.sprites import thumbnail_size
-from bumpscope.show.manifold_view import spaced_by_change
+from bumpscope.show.manifold_view import NothingToSee, manifold_view, outcome_shares, spaced_by_change
+from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 
 STEPS = 24  # checkpoints of a run at most; more are closer together than a hand can tell on the slider
 SAMPLES = 512  # images of a checkpoint at most; a cloud of more points looks the same and is drawn more slowly
 FEWEST = 64  # samples below which a cloud says little: rather fewer runs than fewer samples
-GRID = 6  # requested centres a side of the grid of images
+GRID = 4  # requested centres a side of the grid of images, each large enough to be looked at
 # What a run takes beside its samples, bytes: its curves, its verdicts with their reasons, the names of its samples.
 OVERHEAD = 30_000
 TEXT = 4 / 3  # characters that base64 takes for a byte
@@ -87,6 +88,31 @@ def chosen_steps(steps: Sequence[int], shares: np.ndarray) -> list[int]:
         shares: of the outcomes at them, shape (n, k).
     """
     return spaced_by_change(np.asarray(steps), shares, STEPS) if len(steps) > STEPS else list(steps)
+
+
+def opening(results: Results) -> dict[str, Any] | None:
+    """What the page opens with: the run and the place of the report's first picture, when something happens there.
+
+    That is the first checkpoint whose latents are ordered (phase C); without one, that before which the mix of outcomes
+    has changed most; the last where nothing is known of either.
+
+    Returns:
+        dataset, seed, layer, t, step; None where no run has latents to show.
+    """
+    try:
+        view = manifold_view(results)
+    except NothingToSee:
+        return None
+    run, step = view.run, int(view.steps[-1])
+    shares = outcome_shares(results, run.name, view.steps)
+    change = np.abs(np.diff(shares, axis=0)).sum(axis=1)
+    if change.any():
+        step = int(view.steps[1 + np.argmax(change)])
+    if run.has("phases"):
+        phases = run.table("phases", ["step", "latent_phase"], layer=view.layer, t=view.t)
+        ordered = phases.loc[phases["latent_phase"] == "C", "step"]
+        step = int(ordered.min()) if len(ordered) else step
+    return {"dataset": run.dataset, "seed": int(run.seed), "layer": view.layer, "t": view.t, "step": step}
 
 
 def image_grid(requests: pd.DataFrame) -> list[list[int]]:

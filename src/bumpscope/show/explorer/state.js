@@ -41,7 +41,8 @@ export function readCamera(text) {
 
 // What there is nearest to what is wanted.
 //
-// index: what the page knows of all runs. wanted: any of the keys, as text. runs: an open run for an index entry.
+// index: what the page knows of all runs, and what it opens with. wanted: any of the keys, as text. open: gives the run
+// of an index entry.
 // Returns {state, entry, faults}; a fault for each wanted value that there is not.
 export function settle(index, wanted, open) {
   const faults = [];
@@ -54,15 +55,18 @@ export function settle(index, wanted, open) {
     return otherwise;
   };
   const distinct = (values) => [...new Set(values)];
-  const dataset = choose("dataset", distinct(index.runs.map((entry) => entry.dataset)), index.runs[0].dataset);
+  const { opening } = index;
+  const firstRun = index.runs.find((one) => one.dataset === opening?.dataset && one.seed === opening.seed) ?? index.runs[0];
+  const dataset = choose("dataset", distinct(index.runs.map((entry) => entry.dataset)), firstRun.dataset);
   const seeds = index.runs.filter((entry) => entry.dataset === dataset).map((entry) => entry.seed);
-  const seed = choose("seed", seeds, seeds[0]);
+  const seed = choose("seed", seeds, dataset === firstRun.dataset ? firstRun.seed : seeds[0]);
   const entry = index.runs.find((one) => one.dataset === dataset && one.seed === seed);
-  const first = entry.judged ?? entry.places[0] ?? [null, null];
+  const opens = entry.dataset === opening?.dataset && entry.seed === opening.seed;
+  const first = (opens ? [opening.layer, opening.t] : entry.judged) ?? entry.places[0] ?? [null, null];
   const layer = choose("layer", distinct(entry.places.map((place) => place[0])), first[0]);
   const times = entry.places.filter((place) => place[0] === layer).map((place) => place[1]);
   const t = choose("t", times, times.includes(first[1]) ? first[1] : (times[0] ?? null));
-  const step = choose("step", entry.steps, nearest(entry.steps, wanted.step));
+  const step = choose("step", entry.steps, nearest(entry.steps, wanted.step ?? (opens ? opening.step : undefined)));
   const embedding = choose("embedding", Object.keys(EMBEDDINGS), "pca");
   const colour = choose("colour", Object.keys(COLOURS), "x");
   const axes = choose("axes", Object.keys(AXES), "fixed");
@@ -75,7 +79,7 @@ export function settle(index, wanted, open) {
   return { state: { dataset, seed, layer, t, step, embedding, colour, axes, sample, camera: view }, entry, faults };
 }
 
-// The last step where none is asked for: what was learnt is seen first, and how it came to be by moving back.
+// The last step where none is asked for.
 function nearest(steps, wanted) {
   const number = Number(wanted);
   if (wanted === undefined || !Number.isFinite(number)) return steps[steps.length - 1];
