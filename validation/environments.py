@@ -83,12 +83,13 @@ def main() -> int:
     outcomes = []
     for name in chosen.names:
         if why := missing(name):
-            print(f"{name}: {why}")
+            print(f"{name}: {why}", flush=True)
             continue
         log, began = chosen.logs / f"environment-{name.strip('/').replace('/', '-')}.log", time.monotonic()
         failed = tried(name, log)
         outcomes.append(not failed)
-        print(f"{name}: {f'failed at {failed}' if failed else 'passed'}, {time.monotonic() - began:.0f} s ({log})")
+        end = f"failed at {failed}" if failed else "passed"
+        print(f"{name}: {end}, {time.monotonic() - began:.0f} s ({log})", flush=True)
     return 0 if outcomes and all(outcomes) else 1
 
 
