@@ -40,6 +40,13 @@ def test_what_is_needed_comes_first_with_the_counts_before_it():
     assert told.sure.startswith("No estimate") and told.found == "These runs do not tell."
 
 
+def test_a_claim_without_runs_is_not_asked_unless_runs_were_looked_at():
+    lacking = count("lattices with and without stripes", 0, NEEDED, Bound(least=1))
+    for runs, checks, asked in ((0, [lacking], False), (1, [lacking], True), (0, [count("blind", 8), lacking], True)):
+        told = answer(row("F1", "undetermined", math.nan) | {"runs": runs}, checks)
+        assert told and told.asked == asked
+
+
 def test_failed_checks_choose_what_to_run_and_others_ask_for_seeds():
     apart = count("ln distance of checkpoints", 2.0, SUPPORTS, Bound(most=1.0), "B")
     wide = estimate("difference of ln onset", (0.0, -1.0, 1.0), SUPPORTS, Bound(least=-0.4, most=0.4), "B")

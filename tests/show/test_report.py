@@ -2,6 +2,7 @@
 
 import base64
 import importlib
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -171,6 +172,17 @@ def test_questions_are_answered_by_the_verdicts_and_what_would_tell_more_has_its
     asked, _, after = text.partition(modules()["C3"].QUESTION)
     assert modules()["C1"].QUESTION in asked and after.startswith(" ✗ contradicted No. C3")
     assert "Fewer than five seeds." in after and "seed of every dataset: about 7 core-minutes." in after
+
+
+def test_a_question_of_which_there_are_no_runs_is_one_line(folder, tmp_path):
+    claims, evidence = (Results(folder).table(name) for name in ("claims", "evidence"))
+    checks = evidence.head(1).assign(claim="F1")
+    write_table("claims", tmp_path / "claims.parquet", claims[claims["claim"] == "C1"].assign(claim="F1", runs=0), {})
+    write_table("evidence", tmp_path / "evidence.parquet", checks, {})
+    shutil.copyfile(folder / "runs.parquet", tmp_path / "runs.parquet")
+    text = " ".join(Page(build(Results(tmp_path), tmp_path / "figures", CONFIGURATION)).text.split())
+    asked, _, not_asked = text.partition("Not asked of these runs ")
+    assert not_asked.startswith(f"{modules()['F1'].QUESTION} (F1)") and "How sure" not in asked
 
 
 def test_methods_tell_the_network_and_what_differs_between_datasets(tmp_path):

@@ -35,6 +35,7 @@ class Answer:
         lacking: the checks that stand in the way of a verdict, in words; empty where there is one.
         caveat: what limits the verdict, whatever it is.
         remedies: what to run to know more.
+        asked: whether there was a run to ask it of.
     """
 
     question: str
@@ -43,6 +44,7 @@ class Answer:
     lacking: str
     caveat: str
     remedies: Sequence[Remedy]
+    asked: bool
 
 
 def answer(row: Mapping[str, Any], checks: Sequence[Check]) -> Answer | None:
@@ -66,7 +68,9 @@ def answer(row: Mapping[str, Any], checks: Sequence[Check]) -> Answer | None:
     lacking = "" if decided else _lacking(checks, failed) or str(row["reason"])
     known = [module.MORE[check.quantity] for check in failed if check.quantity in module.MORE]
     remedies = [OTHER_CHOICES] if decided else list(dict.fromkeys(known or [SEEDS]))
-    return Answer(module.QUESTION, FOUND.get(row["verdict"], ""), sure, lacking, module.CAVEAT, remedies)
+    # A claim that has runs to look at has counts of them as well.
+    asked = row["runs"] > 0 or len(checks) != 1
+    return Answer(module.QUESTION, FOUND.get(row["verdict"], ""), sure, lacking, module.CAVEAT, remedies, asked)
 
 
 def obstacles(checks: Sequence[Check]) -> list[Check]:
