@@ -107,7 +107,7 @@ def difference(name: str, old: pd.DataFrame, new: pd.DataFrame) -> str:
     if name in KEYS:
         order = KEYS[name]
         if name == "evidence":
-            new = new.merge(old[order], on=order)
+            new = new.merge(old[order].drop_duplicates(), on=order)
         old, new = (table.astype({"t": float}) if "t" in table else table for table in (old, new))
         old, new = (table.sort_values(order, kind="stable", ignore_index=True) for table in (old, new))
     if len(old) != len(new):

@@ -100,7 +100,7 @@ def curves(chosen: Train) -> pd.DataFrame:
     rows = []
     while True:
         if trainer.step % EVERY[chosen.model.reference] == 0:
-            D = model(probe.x_t, probe.mu_x, probe.mu_y)
+            D = model(probe.x_t, probe.labels)
             found = decompose(D, probe) | fit.fit(D)
             for quantity in QUANTITIES:
                 rows += [

@@ -74,10 +74,10 @@ def bayes_denoisers(probe: EffectProbe, alpha_bar: float, lattice: Lattice) -> d
     """What the optimum that knows no label, x only, y only and both answers, by brute force; shape (n, N*N) each."""
 
     def same_x(n: int, points: LatticePoints) -> np.ndarray:
-        return np.isclose(points.mu_x, probe.mu_x[n])
+        return np.isclose(points.mu_x, probe.labels[n, 0])
 
     def same_y(n: int, points: LatticePoints) -> np.ndarray:
-        return np.isclose(points.mu_y, probe.mu_y[n])
+        return np.isclose(points.mu_y, probe.labels[n, 1])
 
     possible = {
         "blind": lambda n, points: np.ones(len(points.mu_x), dtype=bool),
@@ -110,7 +110,12 @@ def decomposed(name: str, lattice: Lattice, t: int, probes: int) -> pd.DataFrame
     """
     share = alpha_bar(t)
     probe = make_probe(lattice, share, t, probes, seed=0)
-    own = {"blind": probe.D0, "x only": probe.Dx, "y only": probe.Dy, "both": probe.x0.reshape(probes, -1)}
+    own = {
+        "blind": probe.D0,
+        "x only": probe.exact[0,],
+        "y only": probe.exact[1,],
+        "both": probe.x0.reshape(probes, -1),
+    }
     rows = []
     for denoiser, exact in bayes_denoisers(probe, share, lattice).items():
         for form in FORMS:

@@ -77,7 +77,7 @@ def onsets(case: Case) -> pd.DataFrame:
     while trainer.step < training.steps:
         trainer.advance()
         if trainer.step >= FIRST and trainer.step % EVERY == 0:
-            found = decompose(model(probe.x_t, probe.mu_x, probe.mu_y), probe)
+            found = decompose(model(probe.x_t, probe.labels), probe)
             rare = effects_by_bin(model, binned, lattice).set_index(["bin_x", "bin_y"])
             x, y = ("rare", "all"), ("all", "rare")
             use = (rare.use_x.get(x, np.nan), rare.use_y.get(y, np.nan))

@@ -37,7 +37,7 @@ CHANGES = {
     "training.checkpoints": ([0, 100, 500, 1500], {"train", "effects"}),
     "model.base_width": (16, TRAINED),
     "diffusion.prediction": ("epsilon", TRAINED),
-    f"{B}.dx": (0.5, {"dataset", "behaviour", "geometry"} | TRAINED),
+    f"{B}.dx": (0.5, {"dataset", "behaviour", "geometry", "phases"} | TRAINED),
     "sensitivity.tolerances": ([3.0], set()),
     "sensitivity.samples": ([64], set()),
     "output": ("elsewhere", set()),

@@ -442,6 +442,7 @@ def runs_table(config):
     for run in config.runs():
         lattice = run.lattice
         row = run_row(run.dataset, run.seed, lattice.dx, lattice.dy, n_images=math.prod(lattice.counts))
+        row |= {"world": lattice.world.text}
         row |= {key: getattr(lattice, key) for key in ("image_size", "sigma", "margin", "boundary", "polarity")}
         row |= {"skew_axis": lattice.skew.axis, "skew_alpha": lattice.skew.alpha}
         row["trained"] = trained(run.model, run.diffusion, run.training, run.denoiser)

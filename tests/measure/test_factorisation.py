@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from bumpscope.config.lattice import Lattice
-from bumpscope.measure.factorisation import METRICS, factorisation
+from bumpscope.measure.factorisation import factorisation
 from bumpscope.measure.order import Label
 from bumpscope.worlds.bumps import render
 from clouds import axes
 
 AXIS = np.arange(12.0) + 2
+
+METRICS = ("additive_share", "parallelism_x", "parallelism_y", "orthogonality", "tangent_cosine")
 
 
 def requests(replicates=3, axis_x=AXIS, axis_y=AXIS):
@@ -41,7 +43,7 @@ def share_without_noise(code):
 
 def numbers(codes, mu_x, mu_y, period=None):
     factors = axes("plane" if period is None else "torus", round(period or 16))
-    return dict(factorisation(codes, Label(mu_x, mu_y, factors)))
+    return dict(factorisation(codes, Label(np.stack([mu_x, mu_y]), factors)))
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def test_an_axis_of_two_positions_has_an_additive_share_and_no_slope_of_its_own(
 
 def test_a_cloud_without_noise_needs_one_code_a_centre(rng):
     mu_x, mu_y = requests(replicates=1)
-    label = Label(mu_x, mu_y, axes("plane", 16))
+    label = Label(np.stack([mu_x, mu_y]), axes("plane", 16))
     for code, share in ((additive(mu_x, mu_y, rng), 1.0), (images := place(mu_x, mu_y), share_without_noise(images))):
         assert dict(factorisation(code, label, noiseless=True))["additive_share"] == pytest.approx(share)
         assert np.isnan(dict(factorisation(code, label))["additive_share"])

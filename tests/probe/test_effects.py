@@ -30,7 +30,7 @@ def test_posterior_means_agree_with_brute_force(name, alpha_bar):
     lattice = LATTICES[name]
     probe = make_probe(lattice, alpha_bar, 300, 16, seed=1)
     references = bayes_denoisers(probe, alpha_bar, lattice)
-    own = {"blind": probe.D0, "x only": probe.Dx, "y only": probe.Dy, "both": probe.x0.reshape(16, -1)}
+    own = {"blind": probe.D0, "x only": probe.exact[0,], "y only": probe.exact[1,], "both": probe.x0.reshape(16, -1)}
     for name, reference in references.items():
         np.testing.assert_allclose(own[name], reference, rtol=0, atol=1e-12)
 
@@ -39,14 +39,16 @@ def test_estimates_do_not_depend_on_how_probes_are_chunked(monkeypatch):
     lattice = LATTICES["plane"]
     probe = make_probe(lattice, 0.3, 400, 20, seed=0)
     monkeypatch.setattr("bumpscope.worlds.bayes.CHUNK_WEIGHTS", 3 * 36)
-    chunked = bayes_estimates(probe.x_t, probe.mu_x, probe.mu_y, 0.3, lattice)
-    np.testing.assert_allclose(np.stack(chunked), np.stack([probe.D0, probe.Dx, probe.Dy]), rtol=0, atol=1e-13)
+    chunked = bayes_estimates(probe.x_t, probe.labels[:, 0], probe.labels[:, 1], 0.3, lattice)
+    np.testing.assert_allclose(
+        np.stack(chunked), np.stack([probe.D0, probe.exact[0,], probe.exact[1,]]), rtol=0, atol=1e-13
+    )
 
 
 def test_probe_is_the_forward_process_at_lattice_centres_and_repeats():
     lattice = LATTICES["uneven"]
     probe = make_probe(lattice, 0.3, 300, 50, seed=4)
-    np.testing.assert_allclose(probe.x0, to_network(render(probe.mu_x, probe.mu_y, lattice)))
+    np.testing.assert_allclose(probe.x0, to_network(render(probe.labels[:, 0], probe.labels[:, 1], lattice)))
     np.testing.assert_allclose(probe.x_t, math.sqrt(0.3) * probe.x0 + math.sqrt(0.7) * probe.noise)
     again, other = make_probe(lattice, 0.3, 300, 50, seed=4), make_probe(lattice, 0.3, 301, 50, seed=4)
     np.testing.assert_array_equal(probe.x_t, again.x_t)
@@ -58,13 +60,13 @@ def test_withheld_combinations_are_probed_as_if_nothing_were_withheld(withheld):
     lattice = LATTICES["plane"].model_copy(update=withheld)
     probe, points = heldout_probe(lattice, 0.4, 450, 64, seed=2), lattice_points(lattice)
     hidden = set(zip(points.mu_x[points.heldout], points.mu_y[points.heldout], strict=True))
-    assert set(zip(probe.mu_x, probe.mu_y, strict=True)) <= hidden
+    assert set(zip(probe.labels[:, 0], probe.labels[:, 1], strict=True)) <= hidden
     # An oracle that was shown them, and one that memorised the others: the second uses labels it cannot combine.
-    whole = bayes_estimates(probe.x_t, probe.mu_x, probe.mu_y, 0.4, LATTICES["plane"])
-    np.testing.assert_allclose(np.stack(whole), np.stack([probe.D0, probe.Dx, probe.Dy]))
+    whole = bayes_estimates(probe.x_t, probe.labels[:, 0], probe.labels[:, 1], 0.4, LATTICES["plane"])
+    np.testing.assert_allclose(np.stack(whole), np.stack([probe.D0, probe.exact[0,], probe.exact[1,]]))
     able = decompose(probe.x0.reshape(64, -1), probe)
     assert [able[f"effect_{name}"] for name in ("x", "y", "xy")] == pytest.approx([1, 1, 1])
-    blind, *_ = bayes_estimates(probe.x_t, probe.mu_x, probe.mu_y, 0.4, lattice)
+    blind, *_ = bayes_estimates(probe.x_t, probe.labels[:, 0], probe.labels[:, 1], 0.4, lattice)
     assert abs(decompose(blind, probe)["effect_xy"]) < 0.5
     assert heldout_probe(LATTICES["plane"], 0.4, 450, 64, seed=2) is None
 
@@ -73,14 +75,16 @@ def test_centres_are_drawn_with_their_training_probability():
     lattice = LATTICES["skewed"]
     points = lattice_points(lattice)
     probe = make_probe(lattice, 0.3, 300, 4000, seed=0)
-    drawn = np.array([np.mean(np.isclose(probe.mu_x, x)) for x in np.unique(points.mu_x)])
+    drawn = np.array([np.mean(np.isclose(probe.labels[:, 0], x)) for x in np.unique(points.mu_x)])
     wanted = np.array([points.probability[points.mu_x == x].sum() for x in np.unique(points.mu_x)])
     assert np.all(np.abs(drawn - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / 4000))
 
 
 def test_no_withheld_centre_is_drawn():
     probe = make_probe(LATTICES["held out"], 0.3, 300, 2000, seed=0)
-    inside = (probe.mu_x >= 2) & (probe.mu_x <= 4) & (probe.mu_y >= 1) & (probe.mu_y <= 3)
+    inside = (
+        (probe.labels[:, 0] >= 2) & (probe.labels[:, 0] <= 4) & (probe.labels[:, 1] >= 1) & (probe.labels[:, 1] <= 3)
+    )
     assert not inside.any()
 
 
@@ -88,14 +92,14 @@ def test_a_label_off_the_lattice_is_refused():
     lattice = LATTICES["plane"]
     probe = make_probe(lattice, 0.3, 300, 4, seed=0)
     with pytest.raises(ValueError, match="y: "):
-        bayes_estimates(probe.x_t, probe.mu_x, probe.mu_y + 0.3, 0.3, lattice)
+        bayes_estimates(probe.x_t, probe.labels[:, 0], probe.labels[:, 1] + 0.3, 0.3, lattice)
 
 
 @pytest.mark.parametrize("name", LATTICES)
 def test_each_bayes_denoiser_has_its_own_coefficients(name):
     probe = make_probe(LATTICES[name], 0.2, 300, 256, seed=2)
     x0 = probe.x0.reshape(len(probe.x0), -1)
-    cases = {(0, 0, 0): probe.D0, (1, 0, 0): probe.Dx, (0, 1, 0): probe.Dy, (1, 1, 1): x0}
+    cases = {(0, 0, 0): probe.D0, (1, 0, 0): probe.exact[0,], (0, 1, 0): probe.exact[1,], (1, 1, 1): x0}
     for wanted, estimate in cases.items():
         result = decompose(estimate, probe)
         got = [result[key] for key in ("effect_x", "effect_y", "effect_xy")]
@@ -116,7 +120,7 @@ def test_error_that_ignores_the_labels_shows_as_residual_and_not_as_an_effect():
     noise = np.random.default_rng(0).standard_normal(probe.D0.shape)
     blind_error = ((probe.x0.reshape(512, -1) - probe.D0) ** 2).sum()
     noise *= math.sqrt(0.25 * blind_error / (noise**2).sum())
-    mixture = probe.D0 + 0.6 * (probe.Dx - probe.D0) + 0.2 * (probe.Dy - probe.D0) + noise
+    mixture = probe.D0 + 0.6 * (probe.exact[0,] - probe.D0) + 0.2 * (probe.exact[1,] - probe.D0) + noise
     result = decompose(mixture, probe)
     assert result["effect_x"] == pytest.approx(0.6, abs=0.05)
     assert result["effect_y"] == pytest.approx(0.2, abs=0.05)
@@ -132,7 +136,7 @@ def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
     for seed in range(60):
         probe = make_probe(LATTICES["plane"], 0.2, 300, 128, seed=seed)
         a = 0.5 + 0.5 * np.random.default_rng(seed).standard_normal((128, 1))
-        result = decompose(probe.D0 + a * (probe.Dx - probe.D0), probe)
+        result = decompose(probe.D0 + a * (probe.exact[0,] - probe.D0), probe)
         covered.append(result["effect_x_low"] <= 0.5 <= result["effect_x_high"])
     assert 0.84 <= np.mean(covered) <= 1.0
 
@@ -170,7 +174,7 @@ def test_effects_of_an_ill_conditioned_fit_are_blank_and_the_error_is_not():
     assert result["excess"] > 0
     # A weaker skew of the same lattice is read.
     weak = make_probe(lattice.model_copy(update={"skew": Skew(axis="x", alpha=2.0)}), 0.13, 450, 256, seed=0)
-    assert decompose(weak.Dx, weak)["effect_x"] == pytest.approx(1)
+    assert decompose(weak.exact[0,], weak)["effect_x"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("condition", "wanted"), [(100.0, True), (100.1, False), (math.inf, False)])

@@ -112,7 +112,7 @@ def test_of_two_labels_the_one_that_is_read_is_obeyed(known):
 
 def highest_r2(one):
     """How well the worse axis is told, and the better one, at best over timesteps and methods."""
-    label = Label(ASKED.own[:, 0], ASKED.own[:, 1], factors(LATTICE))
+    label = Label(ASKED.own.T, factors(LATTICE))
     folds = make_folds(np.unique(ASKED.own, axis=0, return_inverse=True)[1].ravel(), 0)
     told = [decodability(vectors, folds, label) for vectors in one.activations]
     x, y = (max(each[name] for each in told for name in (f"r2_{axis}", f"knn_r2_{axis}")) for axis in "xy")

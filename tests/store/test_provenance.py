@@ -64,44 +64,62 @@ COMMON = {
     "commands.interface",
     *(
         f"config.{name}"
-        for name in ("analysis", "denoiser", "diffusion", "lattice", "model", "probe", "run", "section", "steps")
+        for name in (
+            "analysis",
+            "choice",
+            "denoiser",
+            "diffusion",
+            "lattice",
+            "model",
+            "probe",
+            "run",
+            "section",
+            "steps",
+        )
     ),
     "config.training",
+    "config.world",
     "store.files",
     "store.foreign",
     "store.headers",
     "store.manifest",
+    "store.names",
     "store.origin",
     "store.provenance",
     "store.schemas",
     "store.tables",
 }
-BUMPS = {"worlds.bumps", "worlds.factor"}
+# A world is found by its name, so what it draws is not among these.
+WORLD = {"worlds.bumps", "worlds.factor", "worlds.named", "worlds.world", "store.imports"}
+READING = {f"worlds.{name}" for name in ("behaviour", "blobs", "outcomes", "position", "reading", "sized")}
 NETWORK = {f"denoise.{name}" for name in ("denoiser", "devices", "named", "process")}
-NETWORK |= {"store.checkpoints", "seeding", *BUMPS}
+NETWORK |= {"store.checkpoints", "seeding", *WORLD}
 PROBING = NETWORK | {"denoise.predictions", "denoise.recorder", "probe.checkpoint"}
 SHARING = {"commands.jobs", "commands.sharing", "store.locks"}
 GENERATION = PROBING | {"denoise.samplers", "probe.generation", "worlds.requests"}
 CLOUDS = {f"measure.{name}" for name in ("components", "dimension", "factorisation", "geometry", "order")}
 # How large a sheet in disorder would be seen is asked of the rule that tells one.
-CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *BUMPS}
+CLOUDS |= {"measure.betti", "measure.phases", "measure.sheet", "seeding", *WORLD}
 CLOSURES = {
-    "dataset": BUMPS,
+    "dataset": WORLD,
     "train": NETWORK
     | {f"denoise.{name}" for name in ("assignment", "flat", "loop", "recorder", "together", "trainer")}
     | {"commands.jobs", "store.locks", "store.machine"},
     "generate": GENERATION | SHARING,
-    "effects": PROBING | SHARING | {"probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes"},
+    "effects": PROBING
+    | SHARING
+    | {"probe.effects", "probe.frequency", "probe.resolution", "worlds.bayes", "worlds.exact", "worlds.position"},
     "interventions": PROBING
     | SHARING
-    | {"denoise.samplers", "probe.generation", "probe.interventions", "worlds.behaviour"}
+    | READING
+    | {"denoise.samplers", "probe.generation", "probe.interventions"}
     | {"measure.components", "measure.order"},
-    "behaviour": BUMPS | {"worlds.behaviour"},
+    "behaviour": WORLD | READING,
     "geometry": CLOUDS | {"measure.alignment", "measure.umaps", "store.clouds"},
     # Topology starts from the same components as geometry.
     "topology": {"measure.components", "measure.topology", "store.clouds", "seeding"},
-    "phases": {"measure.as_read", "measure.betti", "measure.phases"},
-    "vary": GENERATION | CLOUDS | {"worlds.behaviour"},
+    "phases": WORLD | {"measure.as_read", "measure.betti", "measure.phases"},
+    "vary": GENERATION | CLOUDS | READING,
 }
 
 

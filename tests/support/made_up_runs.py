@@ -36,7 +36,15 @@ def intervention(kind, layer="down3", step=900, own=0.0, other=0.0, told=0.0):
 
 def run_row(dataset, seed, dx=1.0, dy=1.0, **other):
     row = {"run": f"{dataset}-seed{seed}", "dataset": dataset, "seed": seed, "dx": dx, "dy": dy}
-    row |= {"image_size": 16, "sigma": 1.0, "margin": 2.0, "boundary": "plane", "polarity": "bright"}
+    row |= {
+        "world": "bumps",
+        "factors": "x+y",
+        "image_size": 16,
+        "sigma": 1.0,
+        "margin": 2.0,
+        "boundary": "plane",
+        "polarity": "bright",
+    }
     row |= {
         "weights": "raw",
         "skew_axis": "none",

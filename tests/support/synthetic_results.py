@@ -168,6 +168,7 @@ def _benchmark() -> dict[str, pd.DataFrame]:
 def _run(run: str, dataset: str, seed: int, path: str, keys: dict) -> dict:
     plain = {
         "run": run, "dataset": dataset, "seed": seed, "dx": 1.0, "dy": 1.0, "image_size": SIZE, "sigma": 1.0,
+        "world": "bumps", "factors": "x+y",
         "margin": 2.0, "boundary": "plane", "polarity": "bright", "skew_axis": "none", "skew_alpha": 0.0,
         "holdout": "none", "shown": "all", "stripes": 0.0, "weights": "raw",
     }  # fmt: skip

@@ -54,6 +54,17 @@ except ConfigError as error:
         "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
     ) from None
 
+# Worlds whose values the configuration cannot judge are tried before any job.
+if workflow.is_main_process and CONFIG.other_worlds():
+    from bumpscope.worlds.examine import examined as examined_worlds
+
+    try:
+        examined_worlds(CONFIG)
+    except ConfigError as error:
+        raise WorkflowError(
+            "The configuration cannot be run:\n  " + "\n  ".join(error.faults)
+        ) from None
+
 # What denoisers from elsewhere compute, by dataset. They are tried before any job; since that imports torch, only where
 # there are any, and not again in the jobs of a cluster.
 COUNTED = {}

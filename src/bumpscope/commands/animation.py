@@ -22,7 +22,7 @@ def animation(
 ) -> None:
     """Draw the latents and the images of one run over training as an animation."""
     results = Results(folder)
-    metadata = provenance({}, *results.files(*READS), code=("commands.animation",))
+    metadata = provenance({}, *results.files(*READS), code=results.code("commands.animation"))
     moving = animate(results)
     with described(metadata, gif), atomic_path(gif) as temporary:
         temporary.write_bytes(moving)

@@ -11,6 +11,7 @@ from bumpscope.config.steps import Arm, Arms
 from bumpscope.denoise.examine import counted
 from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.told import told
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, write_table
 
@@ -22,7 +23,8 @@ def arms(settings: SettingsOption, output: Annotated[Path, typer.Option(help="ta
     """Count what the denoisers of the factorisation benchmark compute, and list what they are told."""
     chosen = read_settings(settings, Arms)
     networks = sorted({arm.denoiser.path for arm in chosen.arms})
-    metadata = provenance(chosen.plain, code=("commands.arms", *networks))
+    worlds = {arm.lattice.world.path for arm in chosen.arms}
+    metadata = provenance(chosen.plain, code=with_worlds(("commands.arms", *networks), worlds))
     rows = [row for arm in chosen.arms for row in _rows(arm)]
     write_table("arms", output, pd.DataFrame(rows, columns=TABLES["arms"].names), metadata)
 

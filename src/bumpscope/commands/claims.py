@@ -21,7 +21,7 @@ def claims(
 ) -> None:
     """Judge the claims: statistic, interval over seeds and verdict for each."""
     results = Results(folder)
-    metadata = provenance({}, *results.files(*READS), code=("commands.claims",))
+    metadata = provenance({}, *results.files(*READS), code=results.code("commands.claims"))
     judged = judge(read(results))
     write_table("claims", output, claims_table(judged), metadata)
     if evidence is not None:

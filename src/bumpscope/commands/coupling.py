@@ -27,7 +27,7 @@ def coupling(
 ) -> None:
     """Compare imbalanced datasets with their nulls: are x and y learnt together, and is what they end in factorised?"""
     results = Results(folder)
-    metadata = provenance({}, *results.files(*READS), code=("commands.coupling",))
+    metadata = provenance({}, *results.files(*READS), code=results.code("commands.coupling"))
     metrics, runs = results.table("metrics", quantity=[*QUANTITIES, *geometry.QUANTITIES]), results.runs
     untrained = results.table("metrics", quantity=geometry.QUANTITIES, weights=DEFAULT_WEIGHTS)
     found, times = compare(metrics, runs), onset_table(metrics, runs)

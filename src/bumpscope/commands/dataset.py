@@ -1,4 +1,4 @@
-"""Draw the lattice of a dataset: its centres, how often each is drawn, and the images."""
+"""Draw the lattice of a dataset: its labels, how often each is drawn, and the images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +8,9 @@ import typer
 
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config import steps
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.tables import open_table, provenance
-from bumpscope.worlds.bumps import render, training_points
+from bumpscope.worlds.named import world_of
 
 READS = ()
 WRITES = ("dataset",)
@@ -21,20 +22,21 @@ def dataset(
     settings: SettingsOption,
     output: Annotated[Path, typer.Option(help="table to write: datasets/NAME.parquet")],
 ) -> None:
-    """Draw the lattice of a dataset: its centres, how often each is drawn, and the images."""
+    """Draw the lattice of a dataset: its labels, how often each is drawn, and the images."""
     chosen = read_settings(settings, steps.Dataset)
     lattice = chosen.lattice
-    points = training_points(lattice)
-    stripe = np.isnan(points.mu_x) | np.isnan(points.mu_y)
+    world = world_of(lattice)
+    points = world.training_points
+    stripe = np.isnan(points.labels).any(axis=1)
     split = np.select([stripe, points.heldout], ["stripe", "heldout"], "seen")
-    with open_table("dataset", output, provenance(chosen.plain, code=("commands.dataset",))) as table:
-        for start in range(0, len(points.mu_x), ROWS_AT_A_TIME):
+    code = with_worlds(["commands.dataset"], [lattice.world.path])
+    with open_table("dataset", output, provenance(chosen.plain, code=code, names=world.names)) as table:
+        for start in range(0, len(points.labels), ROWS_AT_A_TIME):
             rows = slice(start, start + ROWS_AT_A_TIME)
-            images = render(points.mu_x[rows], points.mu_y[rows], lattice)
+            images = world.render(points.labels[rows])
             table.append(
-                {
-                    "mu_x": points.mu_x[rows],
-                    "mu_y": points.mu_y[rows],
+                dict(zip(world.names.asked, points.labels[rows].T, strict=True))
+                | {
                     "probability": points.probability[rows],
                     "split": split[rows],
                     "image": images.reshape(len(images), -1),

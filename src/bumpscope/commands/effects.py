@@ -18,12 +18,13 @@ from bumpscope.probe.effects import EffectProbe, decompose, heldout_probe, make_
 from bumpscope.probe.frequency import effects_by_bin, make_binned_probe
 from bumpscope.probe.resolution import ResolutionFit
 from bumpscope.seeding import derived_seed
+from bumpscope.store.names import Names
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table
+from bumpscope.worlds.named import world_of
 
 READS = ()
 WRITES = ("effects", "frequency")
-HELDOUT = ("heldout_x", "heldout_y", "heldout_xy")
 
 
 def effects(
@@ -50,7 +51,8 @@ def probe(
     chosen: steps.Effects, checkpoints: Path, outputs: Sequence[Path], metadata: dict[str, str], place: torch.device
 ) -> None:
     """Write both tables."""
-    measured = chosen.training.checkpoints
+    measured, world = chosen.training.checkpoints, world_of(chosen.lattice)
+    effects_table, binned_table = (TABLES[name].of(world.names) for name in WRITES)
     with (
         open_table("effects", outputs[0], metadata) as table,
         open_table("frequency", outputs[1], metadata) as frequency_table,
@@ -67,28 +69,29 @@ def probe(
         if chosen.probe.frequency_bins:
             binned = [make_binned_probe(chosen.lattice, alpha_bar, t, *draw) for t, alpha_bar in noise.items()]
         else:
-            frequency_table.append(pd.DataFrame(columns=TABLES["frequency"].names))
+            frequency_table.append(pd.DataFrame(columns=binned_table.names))
         for step in measured:
             for weights in ("ema", "raw"):
                 run.load(step, weights)
-                answers = [models[p.t](p.x_t, p.mu_x, p.mu_y) for p in probes]
+                answers = [models[p.t](p.x_t, p.labels) for p in probes]
                 rows = [decompose(D, p) | fit.fit(D) for D, p, fit in zip(answers, probes, fits, strict=True)]
-                rows = [row | _use(models, p) for row, p in zip(rows, withheld, strict=True)]
+                rows = [row | _use(models, p, world.names) for row, p in zip(rows, withheld, strict=True)]
                 frame = pd.DataFrame(rows).assign(step=step, t=list(noise), weights=weights)
-                table.append(frame[TABLES["effects"].names])
+                table.append(frame[effects_table.names])
                 for one in binned if weights == "raw" else ():
                     t = one.probe.t
                     found = effects_by_bin(models[t], one, chosen.lattice).assign(step=step, t=t)
-                    frequency_table.append(found[TABLES["frequency"].names])
+                    frequency_table.append(found[binned_table.names])
         log.info("%s: label effects measured at %d checkpoints", chosen.run, len(measured))
 
 
-def _use(models: dict[int, Estimator], withheld: EffectProbe | None) -> dict[str, float]:
+def _use(models: dict[int, Estimator], withheld: EffectProbe | None, names: Names) -> dict[str, float]:
     """Use of each label for withheld combinations."""
+    of = [*names, *names.pairs]
     if withheld is None:
-        return dict.fromkeys(HELDOUT, math.nan)
-    found = decompose(models[withheld.t](withheld.x_t, withheld.mu_x, withheld.mu_y), withheld)
-    return {name: found[name.replace("heldout", "effect")] for name in HELDOUT}
+        return {f"heldout_{name}": math.nan for name in of}
+    found = decompose(models[withheld.t](withheld.x_t, withheld.labels), withheld)
+    return {f"heldout_{name}": found[f"effect_{name}"] for name in of}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def explorer(
 ) -> None:
     """Write the page on which a reader moves through training: latents, images and curves together, in one file."""
     results = Results(folder)
-    metadata = provenance({}, *results.files(*READS), code=("commands.explorer",))
+    metadata = provenance({}, *results.files(*READS), code=results.code("commands.explorer"))
     with (
         described(metadata, output),
         atomic_path(output) as temporary,

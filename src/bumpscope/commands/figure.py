@@ -39,7 +39,7 @@ def figure(
     module = gallery.figure(name)
     results = Results(folder)
     read = results.files(*dict.fromkeys(["runs", *module.READS]))
-    metadata = provenance({"figure": name}, *read, code=("commands.figure", f"show.figures.{name}"))
+    metadata = provenance({"figure": name}, *read, code=results.code("commands.figure", f"show.figures.{name}"))
     try:
         data = module.select(results)
         picture = module.draw(data)

@@ -17,9 +17,10 @@ from bumpscope.measure.phases import PLACE
 from bumpscope.measure.umaps import is_read, umap_numbers
 from bumpscope.seeding import derived_seed
 from bumpscope.store.clouds import clouds
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance, read_table, write_table
-from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.named import world_of
 
 READS = ("latents", "samples", "behaviour")
 WRITES = ("geometry", "embedding", "umaps")
@@ -37,9 +38,10 @@ def geometry(
     """Measure the geometry of activations and images at each probed checkpoint, and embed them for pictures."""
     chosen = read_settings(settings, steps.Geometry)
     seed = derived_seed(chosen.seed, "geometry") % 2**31
-    x_and_y = factors(chosen.lattice)
+    factors = world_of(chosen.lattice).factors
     behaviour_rows = read_table("behaviour", behaviour)
-    metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run, code=("commands.geometry",))
+    code = with_worlds(["commands.geometry"], [chosen.lattice.world.path])
+    metadata = provenance(chosen.plain, latents, samples, behaviour, run=chosen.run, code=code)
     pictures = {}
     places = list(read_table("latents", latents, PLACE).drop_duplicates().itertuples(index=False, name=None))
     with open_table("geometry", output, metadata) as table, open_table("umaps", umaps, metadata) as umap_table:
@@ -49,7 +51,7 @@ def geometry(
             drawn &= (behaviour_rows["weights"] == cloud.weights) | (cloud.weights == DEFAULT_WEIGHTS)
             rows = behaviour_rows[drawn].drop_duplicates("sample").set_index("sample").loc[cloud.sample]
             components = decompose(cloud.vectors)
-            centres = Centres.from_table(rows, x_and_y)
+            centres = Centres.from_table(rows, factors)
             # Shared noise has no picture.
             umap = embed(components, seed) if cloud.noise == "own" else None
             numbers = measure(components, centres, seed, umap, noiseless=cloud.noise == "shared")

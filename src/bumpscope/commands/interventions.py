@@ -18,7 +18,7 @@ from bumpscope.probe.checkpoint import Checkpoints
 from bumpscope.probe.interventions import Interference, requests, shares
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table
-from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.named import world_of
 
 READS = ()
 WRITES = ("interventions",)
@@ -52,8 +52,8 @@ def probe(
 ) -> None:
     """Write the table."""
     keys, lattice, analysis = chosen.probe, chosen.lattice, chosen.analysis
-    weights = "raw"
-    names = TABLES["interventions"].names
+    weights, world = "raw", world_of(lattice)
+    names = TABLES["interventions"].of(world.names).names
     with open_table("interventions", outputs[0], metadata) as table:
         table.append(pd.DataFrame(columns=names))
         trained = (lattice, chosen.model, chosen.diffusion, chosen.seed)
@@ -62,7 +62,7 @@ def probe(
             log.info("%s: no interventions, since %s offers none", chosen.run, type(run.network).__name__)
             return
         asked = requests(lattice, analysis.tolerance, chosen.seed)
-        label = Label(asked.own[:, 0], asked.own[:, 1], factors(lattice))
+        label = Label(asked.own.T, world.factors)
         folds = make_folds(np.unique(asked.own, axis=0, return_inverse=True)[1].ravel(), chosen.seed)
         for step in keys.interventions:
             network = run.load(step, weights)

@@ -21,7 +21,7 @@ def leaderboard(
 ) -> None:
     """Rank the arms of the factorisation benchmark by how many combinations they must be shown."""
     results = Results(folder)
-    metadata = provenance({}, *results.files(*READS), code=("commands.leaderboard",))
+    metadata = provenance({}, *results.files(*READS), code=results.code("commands.leaderboard"))
     metrics = results.table("metrics", quantity=benchmark.QUANTITIES, label=None)
     runs = benchmark.of_designs(results.runs, metrics)
     # Both before either is written, so that a broken input leaves no half of the result.

@@ -29,7 +29,9 @@ def metrics(
 ) -> None:
     """Collect the numbers of every checkpoint of every run into one table."""
     results = Results(folder)
-    metadata = provenance({"tolerance": tolerance, "faint": faint}, *results.files(*READS), code=("commands.metrics",))
+    metadata = provenance(
+        {"tolerance": tolerance, "faint": faint}, *results.files(*READS), code=results.code("commands.metrics")
+    )
     stand_ins: dict[str, pd.DataFrame] = {}
     with open_table("metrics", output, metadata) as table:
         for run in results:
@@ -41,7 +43,7 @@ def metrics(
             lattice = lattice_of(run.info)
             if "behaviour" in tables and run.dataset not in stand_ins:  # all its runs have the same requests
                 requests = tables["behaviour"].drop_duplicates("sample")
-                points = run.table("dataset", ["mu_x", "mu_y", "probability"])
+                points = run.table("dataset", [*run.names.asked, "probability"])
                 stand_ins[run.dataset] = yardsticks(requests, points, lattice, faint)
             if run.dataset in stand_ins:
                 tables["yardsticks"] = stand_ins[run.dataset]

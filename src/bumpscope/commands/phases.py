@@ -8,10 +8,12 @@ import typer
 from bumpscope.commands.interface import SettingsOption, execute, read_settings
 from bumpscope.config import steps
 from bumpscope.measure.as_read import phases_as_read
-from bumpscope.measure.phases import PLACE
+from bumpscope.measure.phases import PLACE, no_verdict
 from bumpscope.measure.phases import phases as judge
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_table, write_table
+from bumpscope.worlds.named import world_of
 
 READS = ("geometry", "behaviour", "topology")
 WRITES = ("phases",)
@@ -30,10 +32,14 @@ def phases(
     chosen = read_settings(settings, steps.Phases)
     holes = None if topology is None else read_table("topology", topology)
     read = [path for path in (geometry, behaviour, topology) if path is not None]
-    metadata = provenance(chosen.plain, *read, run=chosen.run, code=("commands.phases",))
-    numbers = read_table("geometry", geometry)
-    verdicts = judge(numbers, read_table("behaviour", behaviour), holes)
-    verdicts = verdicts.merge(phases_as_read(numbers), how="left", on=["step", *PLACE])
+    code = with_worlds(["commands.phases"], [chosen.lattice.world.path])
+    metadata = provenance(chosen.plain, *read, run=chosen.run, code=code)
+    numbers, refused = read_table("geometry", geometry), no_verdict(world_of(chosen.lattice).factors)
+    verdicts = judge(numbers, read_table("behaviour", behaviour), holes, refused)
+    as_read = phases_as_read(numbers)
+    if refused:
+        as_read["latent_phase_umap"] = as_read["latent_phase_umap"].where(as_read["latent_phase_umap"].isna(), "?")
+    verdicts = verdicts.merge(as_read, how="left", on=["step", *PLACE])
     write_table("phases", output, verdicts[TABLES["phases"].names], metadata)
 
 

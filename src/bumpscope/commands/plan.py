@@ -20,6 +20,8 @@ def plan(
 ) -> None:
     """Estimate what an experiment will cost: time, and room on disk."""
     chosen = load(*(config or [Path("config.yaml")]))
+    if chosen.other_worlds():
+        import_module("bumpscope.worlds.examine").examined(chosen)
     # Imported by name, since torch takes seconds to import and is needed only where a denoiser must be tried.
     own = chosen.unknown_denoisers()
     counted = import_module("bumpscope.denoise.examine").examined(chosen) if own else {}

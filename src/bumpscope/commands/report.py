@@ -39,7 +39,7 @@ def report(
     pictures = [folder / "figures" / f"{name}.{kind}" for name in figures() for kind in ("png", "csv")]
     read = [*results.files(*READS), *(path for path in pictures if path.exists()), settings]
     modules = ("commands.report", *(f"show.figures.{name}" for name in figures()))
-    metadata = provenance({"configuration": configuration_digest(config)}, *read, code=modules)
+    metadata = provenance({"configuration": configuration_digest(config)}, *read, code=results.code(*modules))
     page = build(results, folder / "figures", json.loads(config.in_force()), _facts(results), _costs(config))
     with described(metadata, output), atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -64,7 +64,8 @@ def _check_agreement(results: Results, config: Config, path: Path) -> None:
     for row in results.runs.to_dict("records"):
         if row["run"] in configured:
             for name, value in of_settings(Train.of(configured[row["run"]])).items():
-                if row[name] != value:
+                both_empty = value is None and pd.isna(row[name])
+                if row[name] != value and not both_empty:
                     raise FileError(
                         f"{path}: has {name} {value} for {row['run']}, which was trained with {row[name]}; run the "
                         "workflow again"

@@ -18,9 +18,10 @@ from bumpscope.config.section import canonical_json, fingerprint
 from bumpscope.config.steps import Train
 from bumpscope.judge.controls import MACHINE
 from bumpscope.store.files import CURE, FileError
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import provenance, read_checkpoint_metadata, write_table
-from bumpscope.worlds.bumps import lattice_points
+from bumpscope.worlds.named import world_of
 
 READS = ()
 WRITES = ("runs",)
@@ -45,16 +46,17 @@ def runs(
         found = [(dataset, int(seed), about) for dataset, about in told.items() for seed in about["seeds"]]
     except (ValueError, TypeError, AttributeError, KeyError):
         raise CommandError('--runs: is not JSON of the form {"dataset": [seeds], ...}') from None
-    rows, checkpoints = [], []
+    rows, checkpoints, worlds = [], [], set[str]()
     for dataset, seed, about in found:
         path = run_path(dataset, seed)
         checkpoint = _last_checkpoint(folder / path / "checkpoints", about.get("last"))
         tables = [name for name in OF_ONE_RUN if name not in about.get("without", ())]
-        row = _row(path, dataset, f"{dataset}-seed{seed}", checkpoint)
+        chosen, row = _row(path, dataset, f"{dataset}-seed{seed}", checkpoint)
+        worlds.add(chosen.lattice.world.path)
         rows.append(row | {"weights": about.get("weights", "raw"), "tables": " ".join(tables)})
         checkpoints.append(checkpoint)
     # A list, since the order of datasets counts.
-    metadata = provenance({"runs": list(grid.items())}, *checkpoints, code=("commands.runs",))
+    metadata = provenance({"runs": list(grid.items())}, *checkpoints, code=with_worlds(["commands.runs"], worlds))
     write_table("runs", output, pd.DataFrame(rows)[TABLES["runs"].names], metadata)
 
 
@@ -68,33 +70,37 @@ def _last_checkpoint(folder: Path, step: int | None) -> Path:
     return steps[max(steps)]
 
 
-def _row(path: str, dataset: str, run: str, checkpoint: Path) -> dict[str, Any]:
+def _row(path: str, dataset: str, run: str, checkpoint: Path) -> tuple[Train, dict[str, Any]]:
     metadata = read_checkpoint_metadata(checkpoint, "run", "config", "parameters")
     if metadata["run"] != run:
         raise FileError(f"{checkpoint}: belongs to run {metadata['run']}, not to {run}; {CURE}")
     chosen = Train.model_validate_json(metadata["config"])
     told = {"dataset": dataset, "n_parameters": int(metadata["parameters"]), "path": path}
-    return of_settings(chosen) | told | _machine(metadata)
+    return chosen, of_settings(chosen) | told | _machine(metadata)
 
 
 def of_settings(chosen: Train) -> dict[str, Any]:
     """The columns of table ``runs`` that follow from the settings of a training."""
     lattice, model, diffusion, training = chosen.lattice, chosen.model, chosen.diffusion, chosen.training
     held, named = lattice.holdout, in_force(chosen.model, chosen.denoiser)
+    choice = lattice.world
+    drawn = {key: lattice.free_margin if key == "margin" else getattr(lattice, key) for key in choice.used}
     own = () if named.kind in KNOWN else (named.model_dump(mode="json"),)
     return {
         "run": chosen.run,
         "seed": chosen.seed,
-        "dx": lattice.dx,
-        "dy": lattice.dy,
+        "world": choice.text,
+        "factors": str(world_of(lattice).names),
+        "dx": drawn.get("dx"),
+        "dy": drawn.get("dy"),
         "image_size": lattice.image_size,
-        "sigma": lattice.sigma,
-        "margin": lattice.free_margin,
-        "boundary": lattice.boundary,
-        "polarity": lattice.polarity,
+        "sigma": drawn.get("sigma"),
+        "margin": drawn.get("margin"),
+        "boundary": drawn.get("boundary"),
+        "polarity": drawn.get("polarity"),
         "skew_axis": lattice.skew.axis,
         "skew_alpha": lattice.skew.alpha,
-        "holdout": "none" if held is None else f"x={held.x}, y={held.y}",
+        "holdout": "none" if held is None else ", ".join(f"{name}={ends}" for name, ends in held.intervals.items()),
         "shown": "all" if lattice.shown is None else str(lattice.shown),
         "stripes": lattice.stripes,
         "prediction": diffusion.prediction,
@@ -128,7 +134,7 @@ def _machine(metadata: dict[str, str]) -> dict[str, Any]:
 @cache
 def _images(lattice: str) -> int:
     """Lattice points with a probability above 0; all runs of a dataset have the same."""
-    return int((lattice_points(Lattice.model_validate_json(lattice)).probability > 0).sum())
+    return int((world_of(Lattice.model_validate_json(lattice)).points.probability > 0).sum())
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def sensitivity(
     ]
     told = f"{verdicts_text(verdicts)}\n\n{places_text(everywhere)}\n"
     inputs = [*results.files(*(name for name in READS if name not in VARIED)), *dict.fromkeys(varied)]
-    metadata = provenance(wanted.model_dump(mode="json"), *inputs, code=("commands.sensitivity",))
+    metadata = provenance(wanted.model_dump(mode="json"), *inputs, code=results.code("commands.sensitivity"))
     write_table("places", places, everywhere, metadata)
     write_table("sensitivity", output, verdicts, metadata)
     with described(metadata, text), atomic_path(text) as temporary:

@@ -29,7 +29,9 @@ from bumpscope.probe.checkpoint import checkpoint_path
 from bumpscope.store.files import FileError, publish
 from bumpscope.store.locks import hold
 from bumpscope.store.manifest import recorded_path
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.tables import provenance, read_metadata
+from bumpscope.worlds.named import world_of
 
 StateOption = Annotated[Path | None, typer.Option(help="folder for what another job has made of this one's")]
 PlannedOption = Annotated[
@@ -68,8 +70,9 @@ class Probing:
             FileError: when a checkpoint is missing, broken or of another run.
         """
         chosen = self.settings
-        code = (f"commands.{self.command}", chosen.denoiser.path)
-        return provenance(chosen.plain, *self.read, run=chosen.run, code=code)
+        code = with_worlds([f"commands.{self.command}", chosen.denoiser.path], [chosen.lattice.world.path])
+        names = world_of(chosen.lattice).names
+        return provenance(chosen.plain, *self.read, run=chosen.run, code=code, names=names)
 
     @property
     def read(self) -> list[Path]:

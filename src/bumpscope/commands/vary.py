@@ -14,10 +14,11 @@ from bumpscope.measure.geometry import Centres, measure
 from bumpscope.probe.checkpoint import Checkpoints, checkpoint_path
 from bumpscope.probe.generation import generate, noise_seeds
 from bumpscope.seeding import derived_seed
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import open_table, provenance
-from bumpscope.worlds.behaviour import classify
-from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.named import world_of
+from bumpscope.worlds.reading import classify
 from bumpscope.worlds.requests import requested_centres
 
 READS = ()
@@ -35,11 +36,13 @@ def vary(
     """Probe each checkpoint of a run in another way, and measure at once: images and activations are not kept."""
     chosen = read_settings(settings, steps.Vary)
     probe, lattice, faint = chosen.probe, chosen.lattice, chosen.analysis.faint
-    centres = requested_centres(lattice, probe.samples)
+    world = world_of(lattice)
+    centres, columns = requested_centres(lattice, probe.samples), TABLES["varied_behaviour"].of(world.names).names
     seeds = noise_seeds(chosen.seed, len(centres))
     geometry_seed = derived_seed(chosen.seed, "geometry") % 2**31
     paths = [checkpoint_path(checkpoints, step) for step in probe.checkpoints]
-    metadata = provenance(chosen.plain, *paths, run=chosen.run, code=("commands.vary", chosen.denoiser.path))
+    code = with_worlds(["commands.vary", chosen.denoiser.path], [lattice.world.path])
+    metadata = provenance(chosen.plain, *paths, run=chosen.run, code=code, names=world.names)
     with (
         hold_device(device, gpus) as place,
         open_table("varied_behaviour", behaviour, metadata) as behaviour_table,
@@ -52,10 +55,11 @@ def vary(
             generated = generate(run.asked, run.process, probe, centres, seeds)
             images = generated.images.astype(np.float64)
             # The tolerance decides only the outcome, which this table does not have.
-            found = classify(images, centres.mu_x.to_numpy(), centres.mu_y.to_numpy(), lattice, np.inf, faint)
+            labels, everything = centres[world.names.asked].to_numpy(), [np.inf] * len(world.names.groups)
+            found = classify(world, images, labels, everything, faint)
             found = centres.join(found).assign(step=step, weights=probe.judged)
-            behaviour_table.append(found[TABLES["varied_behaviour"].names])
-            where = Centres.from_table(found, factors(lattice))
+            behaviour_table.append(found[columns])
+            where = Centres.from_table(found, world.factors)
             for layer, t in list(generated.activations):
                 # Each cloud is freed once it is measured.
                 components = decompose(generated.activations.pop((layer, t)))

@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bumpscope.config.dataset import OVERRIDABLE, Common
-from bumpscope.config.denoiser import KNOWN
+from bumpscope.config.denoiser import KNOWN, OF_CENTRES
 from bumpscope.config.faults import Fault, show
 from bumpscope.config.lattice import Interval, Lattice, Shown
 from bumpscope.config.model import REFERENCES
 from bumpscope.config.section import Section
 from bumpscope.config.sensitivity import Sensitivity
+from bumpscope.config.world import OF_SOME_WORLDS
 
 if TYPE_CHECKING:
     from bumpscope.config.dataset import Dataset
@@ -70,6 +71,9 @@ def _denoiser_faults(config: Config, dataset: Dataset, here: str) -> Iterator[st
     elif dataset.polarity == "dark" and config.section("denoiser", dataset).kind == "factorised":
         key, kind = ("model.reference", reference) if reference != "none" else ("denoiser.kind", denoiser.kind)
         yield Fault(key, kind, NOT_IN_DARK).line(here)
+    if not dataset.world.has_centres and (kind := config.section("denoiser", dataset).kind) in OF_CENTRES:
+        allowed = f"another, since {kind} needs labels x and y, and world.kind is {dataset.world.kind}"
+        yield Fault("denoiser.kind", kind, allowed).line(here)
     if dataset.stripes and (kind := config.section("denoiser", dataset).kind) in REFERENCES:
         yield Fault("stripes", dataset.stripes, f"0 with the reference {kind}, which needs both labels").line(here)
     if denoiser.kind in KNOWN:
@@ -90,7 +94,18 @@ def divides(spacing: float, length: float) -> bool:
 
 
 def lattice_faults(lattice: Lattice) -> Iterator[Fault]:
-    """Faults of a lattice."""
+    """Faults of a lattice that can be told without its world; :mod:`bumpscope.worlds.examine` tells the others."""
+    world = lattice.world
+    for key in OF_SOME_WORLDS:
+        value = getattr(lattice, key)
+        # A configuration in force is written with its defaults.
+        if key not in world.used and value != Lattice.model_fields[key].default:
+            allowed = f"left out, since world.kind is {world.kind}, which does not depend on it"
+            yield Fault(key, value.model_dump() if isinstance(value, Section) else value, allowed)
+    if lattice.skew.axis == "none" and lattice.skew.alpha != 0:
+        yield Fault("skew.alpha", lattice.skew.alpha, "0 while skew.axis is none (or name the axis)")
+    if not world.used:
+        return
     size, sigma, margin, length = lattice.image_size, lattice.sigma, lattice.free_margin, lattice.length
     if sigma < LEAST_SIGMA:
         yield Fault("sigma", sigma, f"at least {LEAST_SIGMA} px; narrower bumps cannot be read back from their pixels")
@@ -101,16 +116,16 @@ def lattice_faults(lattice: Lattice) -> Iterator[Fault]:
     if length <= 0:
         yield Fault("margin", margin, f"less than image_size / 2 = {size / 2}")
         return
-    wrong = [key for key in ("dx", "dy") if not divides(getattr(lattice, key), length)]
+    wrong = [key for key in ("dx", "dy") if key in world.used and not divides(getattr(lattice, key), length)]
     for key in wrong:
         allowed = f"a spacing that divides image_size - 2 margin = {length:g} into a whole number of centres"
         yield Fault(key, getattr(lattice, key), allowed)
+    if not world.has_centres:
+        return
     points = 0 if wrong else math.prod(lattice.counts)
     if points > LATTICE_LIMIT:
         allowed = f"at most {LATTICE_LIMIT} lattice points (these make {points})"
         yield Fault("dx, dy", [lattice.dx, lattice.dy], allowed)
-    if lattice.skew.axis == "none" and lattice.skew.alpha != 0:
-        yield Fault("skew.alpha", lattice.skew.alpha, "0 while skew.axis is none (or name the axis)")
     if lattice.shown is not None and 0 < points <= LATTICE_LIMIT:
         yield from _shown_faults(lattice.shown, lattice)
     if lattice.holdout is not None and 0 < points <= LATTICE_LIMIT:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from pydantic import Field
 
-from pydantic import ConfigDict, Field, field_validator
-
+from bumpscope.config.choice import Choice
 from bumpscope.config.model import REFERENCES, Model
-from bumpscope.config.section import Section
 
 # Name -> what builds it, as an import path like those of denoisers from elsewhere.
 BUILT_IN = {
@@ -28,41 +25,21 @@ BUILT_IN = {
 }
 # Have no keys of their own, and what they compute is known without building them (:mod:`bumpscope.config.plan`).
 KNOWN = ("unet", *REFERENCES)
-IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+# Are built on the labels being the x and the y of a bump's centre.
+OF_CENTRES = ("factorised", "equal_resolution", "own_resolution", "rendering", "relative", "coordconv", "local")
 
 
-class DenoiserChoice(Section):
+class DenoiserChoice(Choice):
     """The denoiser that is trained. Keys beside `kind` are its own; those of built-in denoisers are under `model`."""
 
-    model_config = ConfigDict(extra="allow")
+    built_in = BUILT_IN
+    example = "my_package.net:MyNet"
 
     kind: str = Field(
         "unet",
-        description=f"{', '.join(BUILT_IN)}; or the import path of your own, such as my_package.net:MyNet, with its"
+        description=f"{', '.join(BUILT_IN)}; or the import path of your own, such as {example}, with its"
         " keys beside it",
     )
-
-    @field_validator("kind")
-    @classmethod
-    def _names_something(cls, kind: str) -> str:
-        if kind not in BUILT_IN and not IMPORT_PATH.fullmatch(kind):
-            raise ValueError(f"one of {', '.join(BUILT_IN)}, or an import path such as my_package.net:MyNet")
-        return kind
-
-    def __str__(self) -> str:
-        """The kind, with its keys in brackets."""
-        told = ", ".join(f"{key}={value}" for key, value in self.keys.items())
-        return f"{self.kind}({told})" if told else self.kind
-
-    @property
-    def path(self) -> str:
-        """The import path of what builds it."""
-        return BUILT_IN.get(self.kind, self.kind)
-
-    @property
-    def keys(self) -> dict[str, Any]:
-        """The keys of its own."""
-        return dict(self.model_extra or {})
 
 
 UNET = DenoiserChoice()

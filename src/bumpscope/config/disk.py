@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -64,7 +63,7 @@ def run_bytes(run: Run) -> dict[str, float]:
     probed, shown = len(probe.checkpoints), probe.samples
     drawn = probed * len(probe.drawing) * shown
     # The control with shared noise shows each seen centre once more.
-    vectors = shown + min(math.prod(lattice.counts), 0.375 * shown)
+    vectors = shown + min(lattice.most_points, 0.375 * shown)
     each = [numbers_at(layer, lattice.image_size, model) for layer in probe.layers]
     # Weights beside the judged ones are asked at the first place alone.
     numbers = len(probe.timesteps) * sum(each) + (len(probe.drawing) - 1) * each[0]

@@ -172,11 +172,17 @@ class Config(Section):
         """Dataset -> a run of it, for those whose denoiser must be built to know what it computes."""
         return {run.dataset: run for run in self.runs() if run.denoiser.kind not in KNOWN}
 
+    def other_worlds(self) -> bool:
+        """Whether there are worlds that must be built to know whether they can be drawn."""
+        return any(not dataset.world.has_centres for dataset in self.datasets.values())
+
     def balanced_plane_runs(self) -> list[Run]:
         """The measured runs on balanced planes, without reference models and permuted labels; all claims but those on
         coupling rest on them."""
         counts = [run for run in self.runs() if run.denoiser.kind not in REFERENCES and run.training.labels == "own"]
         counts = [run for run in counts if run.lattice.is_balanced_plane and not run.lattice.stripes]
+        # Others are another task.
+        counts = [run for run in counts if run.lattice.world.kind == counts[0].lattice.world.kind]
         return [run for run in counts if run.probe.checkpoints and run.probe.geometry]
 
     def section(self, name: str, dataset: Overrides) -> Any:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo
 
 from bumpscope.config.section import Section
+from bumpscope.config.world import WorldChoice
 
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
@@ -22,11 +23,31 @@ class Skew(Section):
     )
 
 
+class SkewOfFactor(Skew):
+    """The same in a world whose factors are others."""
+
+    axis: str = "none"  # type: ignore[assignment]
+
+
 class Holdout(Section):
     """A block of combinations withheld from training; each x and each y of it occurs elsewhere."""
 
     x: Interval = Field(description="[low, high] of the withheld block along x, px, both ends included")
     y: Interval = Field(description="[low, high] of the withheld block along y, px, both ends included")
+
+    @property
+    def intervals(self) -> dict[str, list[float]]:
+        """Factor -> ends of the block along it."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class HoldoutOfFactors(Holdout):
+    """The same in a world whose factors are others."""
+
+    model_config = ConfigDict(extra="allow")
+
+    x: Interval | None = None  # type: ignore[assignment]
+    y: Interval | None = None  # type: ignore[assignment]
 
 
 class Shown(Section):
@@ -60,7 +81,7 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _holdout(value: Any) -> Any:
+def _holdout(value: Any, info: ValidationInfo) -> Any:
     """Read ``none`` or a block here, so that a wrong value gives one error and not one for each alternative."""
     if value is None or isinstance(value, Holdout):
         return value
@@ -68,7 +89,30 @@ def _holdout(value: Any) -> Any:
         return None
     if not isinstance(value, Mapping):
         raise ValueError("none, or {x: [low, high], y: [low, high]} in px")
+    return value if _has_centres(info) else HoldoutOfFactors(**_blocks(value))
+
+
+def _blocks(value: Mapping[Any, Any]) -> dict[str, Any]:
+    for name, block in value.items():
+        numbers = block if isinstance(block, list) else []
+        if block is not None and not (len(numbers) == 2 and all(type(one) in (int, float) for one in numbers)):
+            raise ValueError(f"none, or [low, high] for each factor of the world; {name} holds another value")
+    return dict(value)
+
+
+def _skew(value: Any, info: ValidationInfo) -> Any:
+    """The name of the axis is checked where the factors are known."""
+    if isinstance(value, Mapping) and isinstance(value.get("axis"), str) and not _has_centres(info):
+        return SkewOfFactor(**value)
     return value
+
+
+def _has_centres(info: ValidationInfo) -> bool:
+    """Whether the factors are x and y, as far as the world of a dataset is known."""
+    return bool(info.data.get("world", BUMPS).has_centres)
+
+
+BUMPS = WorldChoice()
 
 
 class Drawing(Section):
@@ -95,12 +139,16 @@ class Drawing(Section):
 class Lattice(Drawing):
     """A lattice of bump centres and the images drawn from it."""
 
+    world: WorldChoice = Field(BUMPS, description="what is drawn, and the labels that it is drawn by")
     dx: float = Field(1.0, gt=0.0, description="spacing of centres along x, px; divides image_size - 2 margin")
     dy: float = Field(1.0, gt=0.0, description="spacing of centres along y, px; divides image_size - 2 margin")
     boundary: Literal["plane", "torus"] = Field("plane", description="plane cuts bumps at the edge, torus wraps them")
-    skew: Skew = Field(Skew(), description="how often each position is drawn")
+    skew: Annotated[SerializeAsAny[Skew], BeforeValidator(_skew, json_schema_input_type=Skew)] = Field(
+        Skew(), description="how often each position is drawn"
+    )
     holdout: Annotated[
-        Holdout | None, BeforeValidator(_holdout, json_schema_input_type=Holdout | Literal["none"] | None)
+        SerializeAsAny[Holdout] | None,
+        BeforeValidator(_holdout, json_schema_input_type=Holdout | Literal["none"] | None),
     ] = Field(None, description="none, or {x: [low, high], y: [low, high]}: combinations withheld from training, px")
     shown: Annotated[Shown | None, BeforeValidator(_shown, json_schema_input_type=Shown | Literal["all"] | None)] = (
         Field(
@@ -131,8 +179,14 @@ class Lattice(Drawing):
         return centres(self.length, self.dx), centres(self.length, self.dy)
 
     @property
+    def most_points(self) -> float:
+        """Number of lattice points, as far as that is known without the world; else infinite."""
+        return math.prod(self.counts) if self.world.has_centres else math.inf
+
+    @property
     def is_balanced_plane(self) -> bool:
-        return is_balanced_plane(self.boundary, self.dx, self.dy, self.skew.axis)
+        dy = self.dy if self.world.has_centres else self.dx
+        return is_balanced_plane(self.boundary, self.dx, dy, self.skew.axis)
 
 
 def centres(length: float, spacing: float) -> int:

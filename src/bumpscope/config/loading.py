@@ -35,8 +35,8 @@ def merge(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
 def _laid_over(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in preset.items():
-        # The keys of a denoiser belong to its kind.
-        both = key != "denoiser" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        # The keys of a denoiser and of a world belong to its kind.
+        both = key not in ("denoiser", "world") and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _laid_over(merged[key], value) if both else value
     return merged
 

@@ -119,7 +119,7 @@ def _work(run: Run, counted: Counted | None) -> dict[str, tuple[float, float]]:
     probed = len(probe.checkpoints) * len(probe.drawing)
     images = probed * probe.samples
     # The control with shared noise generates each seen centre once more: at most three eighths of the samples.
-    control = probed * min(math.prod(run.lattice.counts), 0.375 * probe.samples)
+    control = probed * min(run.lattice.most_points, 0.375 * probe.samples)
     # One for each layer and t, one of the images, and one of the averaged weights beside.
     clouds = len(probe.checkpoints) * (len(probe.layers) * len(probe.timesteps) + len(probe.drawing))
     # Overall with both weights; by frequency bin with one, for labels as they are and with either axis permuted.

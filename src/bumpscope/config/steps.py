@@ -130,6 +130,7 @@ class Topology(Step):
 
 class Phases(Step):
     run: str
+    lattice: Lattice
 
 
 class Vary(Step):

@@ -32,7 +32,8 @@ from bumpscope.store.locks import hold
 from bumpscope.store.machine import described
 from bumpscope.store.provenance import code_fingerprint
 from bumpscope.store.tables import provenance, read_block, read_table
-from bumpscope.worlds.bumps import to_network, training_points
+from bumpscope.worlds.bumps import to_network
+from bumpscope.worlds.named import world_of
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Assignment:
         self.settings, self.device = settings, device
         plain = settings.plain
         self._named = in_force(settings.model, settings.denoiser)
-        code = ("commands.train", self._named.path)
+        code = ("commands.train", self._named.path, settings.lattice.world.path)
         self.metadata = provenance(plain, dataset, run=settings.run, code=code)
         self._data = _training_data(dataset, settings.lattice)
         if settings.training.labels == "permuted":
@@ -144,7 +145,12 @@ def _planned(path: Path | None) -> Iterator[tuple[Train, Path, Path]]:
 def _shape(settings: Train) -> tuple[Any, ...]:
     """Equal for runs whose steps take the same time and memory."""
     training, named = settings.training, in_force(settings.model, settings.denoiser)
-    sizes = settings.lattice.image_size, settings.model, canonical_json(named.model_dump(mode="json"))
+    sizes = (
+        settings.lattice.image_size,
+        settings.lattice.world,
+        settings.model,
+        canonical_json(named.model_dump(mode="json")),
+    )
     return *sizes, training.batch_size, training.precision, training.compile
 
 
@@ -157,9 +163,10 @@ def _digest(data: TrainingData) -> str:
 
 
 def _training_data(path: Path, lattice: Lattice) -> TrainingData:
-    data, points = _read(path)
-    wanted = training_points(lattice)
-    columns = {"mu_x": wanted.mu_x, "mu_y": wanted.mu_y, "probability": wanted.probability}
+    world = world_of(lattice)
+    data, points = _read(path, tuple(world.names.asked))
+    wanted = world.training_points
+    columns = dict(zip(world.names.asked, wanted.labels.T, strict=True)) | {"probability": wanted.probability}
     if any(
         len(points[name]) != len(values) or not np.allclose(points[name], values, equal_nan=True)
         for name, values in columns.items()
@@ -169,15 +176,17 @@ def _training_data(path: Path, lattice: Lattice) -> TrainingData:
 
 
 @lru_cache(maxsize=1)  # runs that are trained together often share it
-def _read(path: Path) -> tuple[TrainingData, dict[str, np.ndarray]]:
+def _read(path: Path, asked: tuple[str, ...]) -> tuple[TrainingData, dict[str, np.ndarray]]:
     """What training draws from, and the columns of the table that tell its lattice."""
     points = read_table("dataset", path)
+    if missing := [name for name in asked if name not in points]:
+        raise FileError(f"{path}: has no labels {', '.join(missing)}, so it is of another world; {CURE}")
     pixels = to_network(read_block("dataset", path, "image"))
     size = round(pixels.shape[1] ** 0.5)
     drawn = points.probability.to_numpy() > 0
     data = TrainingData(
         torch.tensor(pixels[drawn].reshape(-1, 1, size, size)),
-        torch.tensor(points.loc[drawn, ["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32),
+        torch.tensor(points.loc[drawn, list(asked)].to_numpy(), dtype=torch.float32),
         torch.tensor(points.probability.to_numpy()[drawn]),
     )
-    return data, {name: points[name].to_numpy() for name in ("mu_x", "mu_y", "probability")}
+    return data, {name: points[name].to_numpy() for name in (*asked, "probability")}

@@ -13,8 +13,8 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.denoise.process import Process
-from bumpscope.worlds import bumps
 from bumpscope.worlds.factor import Factor
+from bumpscope.worlds.named import world_of
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Task:
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        """The factors of variation, in the order of the labels: x and y of the centre, each with its values."""
-        return bumps.factors(self.lattice)
+        """The factors of variation, in the order of the labels, each with its values."""
+        return world_of(self.lattice).factors
 
 
 class Batch(NamedTuple):
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: clean images in [-1, 1], shape (n, 1, N, N).
-        labels: their centres (x, y), px, shape (n, 2); NaN where a label is withheld.
+        labels: such as their centres (x, y), px; shape (n, F), NaN where a label is withheld.
         t: timesteps, shape (n,).
         noise: standard normal noise, shape (n, 1, N, N).
     """
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
     @property
     def shown(self) -> tuple[Tensor, Tensor]:
-        """Labels without NaN, and ``keep`` as in :meth:`Denoiser.forward`; both of shape (n, 2)."""
+        """Labels without NaN, and ``keep`` as in :meth:`Denoiser.forward`; both of shape (n, F)."""
         return self.labels.nan_to_num(), (~self.labels.isnan()).to(self.images.dtype)
 
 
@@ -72,7 +72,7 @@ class Intervention:
     Attributes:
         edit: called with the name of a layer and its activation as soon as it is computed, shape (n, ...); everything
             after it uses what this returns.
-        labels: layer -> the centres that its block is given in place of those that all are given, px, shape (n, 2).
+        labels: layer -> the labels that its block is given in place of those that all are given, shape (n, F).
     """
 
     edit: Callable[[str, Tensor], Tensor] = lambda _layer, activation: activation
@@ -108,8 +108,8 @@ class Denoiser(nn.Module):
         Args:
             x: noised images, shape (n, 1, N, N).
             t: timesteps, shape (n,).
-            labels: requested centres (x, y), px, shape (n, 2).
-            keep: 1 where a label is shown to the network and 0 where it is hidden, shape (n, 2); None shows all.
+            labels: requests, such as centres (x, y) in px, shape (n, F).
+            keep: 1 where a label is shown to the network and 0 where it is hidden, shape (n, F); None shows all.
             taps: if given, filled with the activations, shape (n, ...), by name of the layer.
 
         Returns:

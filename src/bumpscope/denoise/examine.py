@@ -17,6 +17,7 @@ from bumpscope.denoise.denoiser import Batch, Denoiser
 from bumpscope.denoise.named import DenoiserError, new_denoiser
 from bumpscope.denoise.process import Process
 from bumpscope.store.provenance import code_fingerprint
+from bumpscope.worlds.named import world_of
 
 # Images of the trial; several, since a layer may forget the first dimension, and a loss treat some of them apart.
 IMAGES = 16
@@ -99,25 +100,28 @@ def examine(run: Run) -> Examined:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
-    return counted(network, kind, run.diffusion)
+    return counted(network, kind, run.diffusion, len(world_of(run.lattice).factors))
 
 
-def _batch(network: Denoiser, timesteps: int) -> Batch:
+def _batch(network: Denoiser, timesteps: int, labels_of_an_image: int) -> Batch:
     draw = torch.Generator().manual_seed(1)
     shape = (IMAGES, 1, network.image_size, network.image_size)
     images, noise = torch.rand(shape, generator=draw) * 2 - 1, torch.randn(shape, generator=draw)
     middle = (network.image_size - 1) / 2
-    labels = middle + torch.linspace(-1, 1, IMAGES)[:, None].expand(IMAGES, 2)
+    labels = middle + torch.linspace(-1, 1, IMAGES)[:, None].expand(IMAGES, labels_of_an_image)
     return Batch(images, labels.clone(), torch.full((IMAGES,), timesteps // 2), noise)
 
 
-def counted(network: Denoiser, kind: str, diffusion: Diffusion) -> Examined:
+def counted(network: Denoiser, kind: str, diffusion: Diffusion, factors: int = 2) -> Examined:
     """What a denoiser computes, from one prediction and one loss.
+
+    Args:
+        factors: number of labels of an image.
 
     Raises:
         DenoiserError: as :func:`examine`.
     """
-    network, batch = network.eval(), _batch(network, diffusion.timesteps)
+    network, batch = network.eval(), _batch(network, diffusion.timesteps, factors)
     taps: dict[str, Tensor] = {}
     shown = torch.ones_like(batch.labels)
     try:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 
 from bumpscope.config.denoiser import UNET, DenoiserChoice, in_force
@@ -16,6 +10,7 @@ from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.denoise.denoiser import Denoiser, Task
 from bumpscope.seeding import derived_seed
+from bumpscope.store.imports import ImportFault, builder
 
 
 class DenoiserError(RuntimeError):
@@ -31,7 +26,10 @@ def new_denoiser(
         DenoiserError: when there is none of this name, or it has no such keys.
     """
     named = in_force(model, denoiser)
-    build = _builder(named)
+    try:
+        build = builder(named, "denoiser")
+    except ImportFault as error:
+        raise DenoiserError(str(error)) from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights", 0))
         built = build(Task(lattice, model, diffusion, seed), **named.keys)
@@ -40,36 +38,6 @@ def new_denoiser(
         raise DenoiserError(f"{made}; allowed: a Denoiser of {Denoiser.__module__}")
     built.image_size = lattice.image_size
     return built
-
-
-def _builder(denoiser: DenoiserChoice) -> Callable[..., Denoiser]:
-    """The class or function that a choice names, which takes a task and exactly these keys."""
-    module, _, name = denoiser.path.partition(":")
-    # Wherever Python was started from: a folder beside the configuration holds denoisers of one's own.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise DenoiserError(
-            f"denoiser.kind: {module} cannot be imported (no module {error.name}); it must be on Python's path,"
-            " such as in the folder that the workflow is started from"
-        ) from None
-    if (build := getattr(found, name, None)) is None:
-        raise DenoiserError(f"denoiser.kind: {module} has no {name}")
-    if not callable(build):
-        raise DenoiserError(f"denoiser.kind: {denoiser.path} is no class")
-    parameters = dict(list(inspect.signature(build).parameters.items())[1:])
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return build
-    allowed = ", ".join(["kind", *parameters])
-    for key in denoiser.keys:
-        if key not in parameters:
-            raise DenoiserError(f"denoiser.{key}: unknown key of {denoiser.kind}; allowed: {allowed}")
-    for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and key not in denoiser.keys:
-            raise DenoiserError(f"denoiser.{key}: is missing; {denoiser.kind} needs it")
-    return build
 
 
 def with_default_weights(denoiser: Denoiser, seed: int) -> Denoiser:

@@ -305,7 +305,7 @@ def factorised(task: Task) -> ProductOfStripes:
 
 def gated(task: Task) -> Gated:
     """The reference whose labels have one effect."""
-    return Gated(new_network(task.lattice.image_size, task.model, task.seed))
+    return Gated(new_network(task.lattice.image_size, task.model, task.seed, factors=task.factors))
 
 
 def equal_resolution(task: Task) -> EqualResolution:

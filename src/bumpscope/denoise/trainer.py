@@ -34,7 +34,7 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class TrainingData:
-    """What training draws from: images (K, 1, N, N) in [-1, 1], labels (K, 2) in px (x, y), probability (K,)."""
+    """What training draws from: images (K, 1, N, N) in [-1, 1], labels (K, F), probability (K,)."""
 
     images: Tensor
     labels: Tensor

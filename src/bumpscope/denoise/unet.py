@@ -1,13 +1,14 @@
 """The denoiser under study: a conditional UNet.
 
 Three down blocks, a bottleneck and three up blocks with skip connections, and self-attention where the feature map is
-small. Sinusoidal encodings of t, mu_x and mu_y are concatenated, mixed by a small network and passed to every residual
-block. Shapes below: n images, c channels, s x s pixels.
+small. Sinusoidal encodings of t and of each label, such as mu_x and mu_y, are concatenated, mixed by a small network
+and passed to every residual block. Shapes below: n images, c channels, s x s pixels.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn import functional
 from bumpscope.config.model import LAYERS, Model
 from bumpscope.denoise.denoiser import Denoiser, Intervention, Task
 from bumpscope.seeding import derived_seed
+from bumpscope.worlds.factor import Factor
 
 # Channels that share a group of GroupNorm. A group of one channel would erase how bright that channel is.
 CHANNELS_PER_GROUP = 4
@@ -39,6 +41,21 @@ def position_encoding(mu: Tensor, image_size: int, width: int) -> Tensor:
     period = 4.0 * float(image_size) ** torch.linspace(0, 1, half, device=mu.device)
     angle = 2 * math.pi * mu.float()[:, None] / period
     return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def in_pixels(factor: Factor, image_size: int) -> Callable[[Tensor], Tensor]:
+    """What takes labels to the coordinates that are encoded: px as they are, others spread over the image's side."""
+    if factor.unit_of_distance == "px":
+        return lambda labels: labels
+    low, length = factor.extent
+    scale = (image_size - 1) / (length or 1.0)
+
+    def spread(labels: Tensor) -> Tensor:
+        # A hidden label is 0, which has no logarithm.
+        values = labels.float().clamp(min=torch.finfo(torch.float32).tiny).log() if factor.logarithmic else labels
+        return (values - low) * scale
+
+    return spread
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -109,6 +126,9 @@ class Stage(nn.Module):
 class UNet(Denoiser):
     """A denoiser of ``image_size`` x ``image_size`` images with the sizes of ``model``.
 
+    Args:
+        factors: what the labels are of; by default two in px.
+
     Its layers are the outputs of the blocks, shape (n, c, s, s); down1 to down3 are taken before they are halved, and
     halved3 is down3 after that, which the bottleneck receives.
     """
@@ -116,9 +136,10 @@ class UNet(Denoiser):
     layers = LAYERS
     intervenes = True
 
-    def __init__(self, image_size: int, model: Model):
+    def __init__(self, image_size: int, model: Model, factors: Sequence[Factor] | None = None):
         super().__init__()
         self.image_size, self.encoding_width = image_size, model.embedding_width
+        self.coordinates = [in_pixels(factor, image_size) for factor in factors or ()] or [lambda labels: labels] * 2
         widths = [model.base_width * multiplier for multiplier in model.channel_multipliers]
         embedding = 4 * model.embedding_width
         blocks = model.blocks_per_level
@@ -127,7 +148,10 @@ class UNet(Denoiser):
             return image_size // 2**level in model.attention_resolutions
 
         self.embed: nn.Module = nn.Sequential(
-            nn.Linear(3 * model.embedding_width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+            nn.Linear((1 + len(self.coordinates)) * model.embedding_width, embedding),
+            nn.SiLU(),
+            nn.Linear(embedding, embedding),
+            nn.SiLU(),
         )
         self.first = nn.Conv2d(1, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
@@ -190,19 +214,21 @@ class UNet(Denoiser):
     def _embedding(self, x: Tensor, t: Tensor, labels: Tensor, keep: Tensor | None) -> Tensor:
         """What every block is given of t and the labels, shape (n, 4 widths), in the precision of ``x``."""
         encodings = [time_encoding(t, self.encoding_width)]
-        for axis in (0, 1):
-            encoding = position_encoding(labels[:, axis], self.image_size, self.encoding_width)
+        for axis, coordinate in enumerate(self.coordinates):
+            encoding = position_encoding(coordinate(labels[:, axis]), self.image_size, self.encoding_width)
             encodings.append(encoding if keep is None else keep[:, axis, None] * encoding)
         return self.embed(torch.cat(encodings, dim=1).to(x.dtype))
 
 
-def new_network(image_size: int, model: Model, seed: int, part: int = 0) -> UNet:
+def new_network(
+    image_size: int, model: Model, seed: int, part: int = 0, factors: Sequence[Factor] | None = None
+) -> UNet:
     """An untrained UNet; its weights depend only on ``seed``, and on ``part`` where a denoiser has several."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights", part))
-        return UNet(image_size, model)
+        return UNet(image_size, model, factors)
 
 
 def unet(task: Task) -> UNet:
     """The denoiser under study."""
-    return new_network(task.lattice.image_size, task.model, task.seed)
+    return new_network(task.lattice.image_size, task.model, task.seed, factors=task.factors)

@@ -14,9 +14,12 @@ import pandas as pd
 
 from bumpscope.config.controls import COUNT_TOLERANCE, NULLS, Nulls, Pattern, matched, nulls
 from bumpscope.config.lattice import Lattice, is_balanced_plane
+from bumpscope.config.world import parsed
+from bumpscope.worlds.named import world_of
 
 # Columns in which compared datasets agree: their lattices but for spacing and skew, and all settings of the training.
-SHARED = ["image_size", "sigma", "margin", "boundary", "polarity", "holdout", "shown", "stripes", "trained"]
+SHARED = ["world", "image_size", "sigma", "margin", "boundary", "polarity", "holdout", "shown", "stripes", "trained"]
+DRAWN = ("sigma", "margin", "dx", "dy", "boundary", "polarity")
 # Columns of table ``runs`` on the machine and the versions that trained a run, named as in the metadata of checkpoints
 # (:func:`bumpscope.store.machine.described`). Runs of different machines are compared.
 MACHINE = ["device", "processor", "instructions", "gpu", "cuda", "threads", "system", "python", "numpy", "torch"]
@@ -31,17 +34,30 @@ def datasets(runs: pd.DataFrame) -> pd.DataFrame:
     table = runs.drop_duplicates("dataset").set_index("dataset")
     length = table["image_size"] - 2 * table["margin"]
     points = (length / table["dx"]).round() * (length / table["dy"]).round()
+    for name in table.index[~has_centres(table)]:
+        points[name] = len(world_of(lattice_of(table.loc[name])).points.labels)
     seeds = runs.groupby("dataset")["seed"].agg(frozenset).reindex(table.index)
     return table.assign(points=points, seeds=seeds)
 
 
+def has_centres(runs: pd.DataFrame) -> pd.Series:
+    """Which rows of table ``runs`` are of bumps at x and y, on a lattice of spacings dx and dy."""
+    return runs["world"].map(lambda text: parsed(str(text)).has_centres).astype(bool)
+
+
 def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
-    """The :func:`datasets` on balanced planes, without reference models, permuted labels and stripes."""
+    """The :func:`datasets` on balanced planes, without reference models, permuted labels and stripes.
+
+    In worlds whose factors have no common spacing those without skew. Of several worlds only the first counts.
+    """
     if runs.empty:
         return pd.DataFrame()
     table = datasets(runs)
     rows = table[["boundary", "dx", "dy", "skew_axis"]].itertuples(index=False)
     balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
+    plain = (table["boundary"] != "torus") & (table["skew_axis"] == "none")
+    kinds = table["world"].map(lambda text: parsed(str(text)).kind)
+    balanced = balanced.where(has_centres(table), plain) & (kinds == kinds.iloc[0])
     return table[balanced & (table["reference"] == "none") & (table["labels"] == "own") & (table["stripes"] == 0)]
 
 
@@ -59,8 +75,11 @@ def permuted_controls(runs: pd.DataFrame) -> dict[str, str]:
 
 def lattice_of(run: Mapping[Any, Any]) -> Lattice:
     """The lattice of a run, a row of table ``runs``, without skew and what is withheld."""
-    names = ("image_size", "sigma", "margin", "dx", "dy", "boundary", "polarity")
-    return Lattice(**{name: run[name] for name in names})
+    world = parsed(str(run["world"]))
+    values = {name: run[name] for name in ("image_size", *DRAWN) if name == "image_size" or name in world.used}
+    # Rows of a frame have numbers of numpy.
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    return Lattice(world=world, **plain)
 
 
 @dataclass(frozen=True)
@@ -101,9 +120,11 @@ def comparisons(runs: pd.DataFrame) -> list[Comparison]:
     One-dimensional nulls come first. Of several possible controls the one with the most of the dataset's own seeds is
     taken.
     """
-    if runs.empty:
+    # In other worlds axes cannot be swapped, and there are no nulls.
+    own = runs if runs.empty else runs[has_centres(runs)]
+    if own.empty:
         return []
-    table = datasets(runs)
+    table = datasets(own)
     found = []
     for name, row in table.iterrows():
         length = row["image_size"] - 2 * row["margin"]
@@ -145,7 +166,8 @@ def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:
 
 def in_words(run: Mapping[Any, Any]) -> str:
     """The spacing and the skew of a run, a row of table ``runs``."""
-    spacing = f"x {run['dx']:.3g} px, y {run['dy']:.3g} px"
+    world = parsed(str(run["world"]))
+    spacing = f"x {run['dx']:.3g} px, y {run['dy']:.3g} px" if world.has_centres else str(world)
     if run["skew_axis"] == "none":
         return spacing
     axes = {"both": "x and y"}.get(run["skew_axis"], run["skew_axis"])

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bumpscope.judge.controls import balanced_planes
 from bumpscope.judge.histories import History, RunKey, histories
+from bumpscope.store.names import XY, Names
 from bumpscope.store.run import KEYS
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import matching
@@ -37,6 +38,11 @@ class Data:
     def planes(self) -> pd.DataFrame:
         """A row for each balanced dataset on a plane (dx = dy, no skew), indexed by its name; no reference models."""
         return balanced_planes(self.table("runs"))
+
+    @cached_property
+    def names(self) -> Names:
+        """The factors of these datasets."""
+        return XY if self.planes.empty else Names.parse(str(self.planes["factors"].iloc[0]))
 
     @cached_property
     def with_most_seeds(self) -> pd.DataFrame:

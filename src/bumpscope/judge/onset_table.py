@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bumpscope.judge.controls import has_centres
 from bumpscope.judge.coupling import MEASURES, at_timesteps, crossings, rows_of, usual_timesteps
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.onsets import Onset
@@ -38,7 +39,7 @@ def onset_table(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         seeds_of: dict[str, set[int]] = {}
         for name, seed, _ in found:
             seeds_of.setdefault(name, set()).add(seed)
-        for dataset in runs["dataset"].drop_duplicates():
+        for dataset in runs.loc[has_centres(runs), "dataset"].drop_duplicates():
             seeds = sorted(seeds_of.get(dataset, ()))
             axes = [axis for axis in "xy" if any(found.get((dataset, seed, axis)) for seed in seeds)]
             each = [{axis: found.get((dataset, seed, axis)) for axis in axes} for seed in seeds]

@@ -21,9 +21,12 @@ from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.histories import FOLLOWS_LEAST, FOLLOWS_MARGIN, follows_the_drawn, histories
 from bumpscope.measure.as_read import UMAP_VERDICTS
 from bumpscope.measure.metrics import run_metrics
+from bumpscope.measure.phases import no_verdict
 from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
-from bumpscope.worlds.behaviour import outcomes
+from bumpscope.worlds.named import world_of
+from bumpscope.worlds.reading import judged
+from bumpscope.worlds.world import World
 
 # Columns of table ``metrics`` that say which number of a checkpoint a row is.
 QUALIFIERS = [name for name in TABLES["metrics"].names if name not in ("run", "dataset", "seed", "step", "value")]
@@ -68,14 +71,19 @@ class Probing:
 
     def judged_by(self, tolerance: float) -> pd.DataFrame:
         """The images with the outcomes that a tolerance (px) gives them: table ``behaviour``."""
-        found = self.behaviour
-        return found.assign(outcome=outcomes(found.bumps.to_numpy(), found.error.to_numpy(), tolerance))
+        labels = self.behaviour[self.world.names.asked].to_numpy()
+        outcome = judged(self.world, self.behaviour, labels, self.world.tolerances(tolerance))["outcome"]
+        return self.behaviour.assign(outcome=outcome)
+
+    @property
+    def world(self) -> World:
+        return world_of(lattice_of(self.run))
 
     def read(self, reading: Reading) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Rows of table ``metrics``, and phases with the columns run, dataset and seed."""
         behaviour, geometry = self.judged_by(reading.tolerance), self.geometry_at(*self.place(reading))
         who = {name: self.run[name] for name in ("run", "dataset", "seed")}
-        verdicts = judge(geometry, behaviour, self.topology)
+        verdicts = judge(geometry, behaviour, self.topology, no_verdict(self.world.factors))
         metrics = run_metrics(
             **who,
             behaviour=behaviour,
@@ -143,7 +151,7 @@ def places(probing: Probing, tolerance: float) -> pd.DataFrame:
         raw = geometry[geometry["space"] == "raw"]
         raw = raw.assign(name=raw["metric"] + "_" + raw["label"].fillna("").astype(str))
         numbers = raw.pivot(index="step", columns="name", values="value")
-        verdicts = judge(geometry, behaviour, probing.topology)
+        verdicts = judge(geometry, behaviour, probing.topology, no_verdict(probing.world.factors))
         at = numbers.reindex(verdicts["step"])
         columns = {"dimension": "dimension_mada_denoised_"}
         for label in ("requested", "realised"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bumpscope.measure.phases import BLIND, FULL, NONE, PARTIAL, PLACE, number
+from bumpscope.measure.phases import BLIND, FACTORS, FULL, NONE, PARTIAL, PLACE, factors_of, number
 
 # The UMAP that the rule reads.
 SPACE = "umap3"
@@ -65,11 +65,15 @@ def as_read(geometry: pd.DataFrame) -> tuple[str, str | None, str]:
     Returns:
         (A, B, C, ? or blind; one of ``ORDERS``, or None where order is not defined; reason).
     """
-    x, y = (number(geometry, "requested", f"r2_{axis}_median", SPACE) for axis in "xy")
-    control = max(number(geometry, "shuffled", f"r2_{axis}_median", SPACE) for axis in "xy")
+    names = factors_of(geometry, SPACE, "_median")
+    if len(names) != FACTORS:
+        return "?", None, f"{len(names)} factors: thresholds are set on clouds of two"
+    x, y = (number(geometry, "requested", f"r2_{name}_median", SPACE) for name in names)
+    control = max(number(geometry, "shuffled", f"r2_{name}_median", SPACE) for name in names)
     knn_r2 = number(geometry, "requested", "knn_r2_median", SPACE)
     rest, planted = rest_of(geometry), rest_of(geometry, "_planted")
-    numbers = f"UMAP: R2 {x:.2f} of x and {y:.2f} of y, kNN R2 {knn_r2:.2f}, rest {rest:.2f}, planted {planted:.2f}"
+    numbers = f"UMAP: R2 {x:.2f} of {names[0]} and {y:.2f} of {names[1]}"
+    numbers += f", kNN R2 {knn_r2:.2f}, rest {rest:.2f}, planted {planted:.2f}"
     if not np.isfinite([x, y, control, rest]).all():
         return "?", None, f"too few images, or none that are finite: {numbers}"
     if min(x, y) >= max(THRESHOLDS.ordered_r2, control + THRESHOLDS.above_control):

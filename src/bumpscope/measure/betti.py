@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
+
+from bumpscope.worlds.factor import Factor
 
 
 def betti_table(bars: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -25,3 +28,9 @@ def betti_numbers(bars: pd.DataFrame) -> tuple[int, int, int]:
     """Significant pieces, loops and voids among the bars of one cloud."""
     pieces, loops, voids = betti_table(bars.assign(cloud=0), ["cloud"]).sum()
     return int(pieces), int(loops), int(voids)
+
+
+def expected_betti(factors: Iterable[Factor]) -> tuple[int, ...]:
+    """Betti numbers 0 to 2 of what the factors span: a circle for each that is periodic, times intervals."""
+    circles = sum(factor.period is not None for factor in factors)
+    return tuple(math.comb(circles, dimension) for dimension in range(3))

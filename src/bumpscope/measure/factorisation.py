@@ -1,4 +1,4 @@
-"""Factorisation of a code for position: is it a part for x plus a part for y, and are the parts separate?
+"""Factorisation of a code: is it a part for x plus a part for y, and so for any factors, and are the parts separate?
 
 Images of one requested centre differ by their noise. Their mean estimates the centre's code, and their scatter gives
 the error of the mean. All squares and products below are corrected for this error, so that finite noise neither hides
@@ -7,8 +7,10 @@ nor creates structure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -20,28 +22,25 @@ from bumpscope.measure.order import Label
 LARGEST_ERROR = 0.1
 # Share of the lattice's cells that must hold a centre for the lattice to be judged.
 LEAST_FILLING = 0.5
-METRICS = ("additive_share", "parallelism_x", "parallelism_y", "orthogonality", "tangent_cosine")
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Mean codes of the C centres of a lattice with I values of x and J of y.
+    """Mean codes of the C labels of a lattice.
 
     Attributes:
         mean: shape (C, m).
         variance: of each mean by noise, summed over the m coordinates; shape (C,).
-        x, y: the lattice's values, px, shapes (I,), (J,).
-        column, row: which of them a centre has, shape (C,).
-        spare: images beyond the first of each centre, from which the noise is estimated.
+        values: of each factor, those that the lattice has.
+        codes: which of them a label has, for each factor, shape (C,).
+        spare: images beyond the first of each label, from which the noise is estimated.
         noise_dimensions: (sum of the noise's variances)^2 / sum of their squares.
     """
 
     mean: np.ndarray
     variance: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    column: np.ndarray
-    row: np.ndarray
+    values: list[np.ndarray]
+    codes: list[np.ndarray]
     spare: int
     noise_dimensions: float
 
@@ -52,49 +51,57 @@ class Cells:
 
 
 def factorisation(scores: np.ndarray, label: Label, noiseless: bool = False) -> Iterator[tuple[str, float]]:
-    """How far codes of shape (n, m) at lattice centres are a sum f(x) + g(y).
+    """How far codes of shape (n, m) at lattice points are a sum of one part for each factor, such as f(x) + g(y).
 
     Args:
-        noiseless: take the only code of each centre for its mean, as with shared noise, which moves no centre apart
+        noiseless: take the only code of each label for its mean, as with shared noise, which moves no label apart
             from the others.
 
     Yields:
-        (metric, value), NaN where not defined: too few repeated centres, less than half of the lattice, or too much
+        (metric, value), NaN where not defined: too few repeated labels, less than half of the lattice, or too much
         noise.
 
-        - additive_share: share of the variance between centres that f(x) + g(y) explains, by a two-way analysis of
-          variance; 1 for an additive code, about (I + J - 2) / (C - 1) for one without structure.
+        - additive_share: share of the variance between labels that f(x) + g(y) explains, by an analysis of variance
+          without interactions; 1 for an additive code, about (I + J - 2) / (C - 1) for one without structure.
         - parallelism_x: mean inner product of the x-directions of different y over their mean square; 1 if
           moving in x is the same move whatever y. parallelism_y likewise. The x-direction at a y is the slope of the
           code over x, or on a torus over cosine and sine of its angle. Not defined for an axis of two positions.
         - orthogonality: 1 - |cosine| between the mean x- and y-directions.
-        - tangent_cosine: mean |g_xy| over mean sqrt(g_xx g_yy) of the metric g that neighbouring centres span;
+        - tangent_cosine: mean |g_xy| over mean sqrt(g_xx g_yy) of the metric g that neighbouring labels span;
           0 both for an additive code and for a code with one place for each unit.
+
+        In other worlds parallelism is named after the factors; of more than two, the last two are means over pairs.
     """
-    cells = _cells(scores, label.x, label.y, noiseless)
-    values = dict.fromkeys(METRICS, np.nan)
+    cells = _cells(scores, label.values, noiseless)
+    factors = label.factors
+    metrics = ["additive_share", *(f"parallelism_{factor.name}" for factor in factors)]
+    values = dict.fromkeys([*metrics, "orthogonality", "tangent_cosine"], np.nan)
     if cells is not None:
         values["additive_share"] = _additive_share(cells)
-        x, y = label.factors
-        directions_x = _directions(cells, cells.row, x.targets(cells.x)[cells.column])
-        directions_y = _directions(cells, cells.column, y.targets(cells.y)[cells.row])
-        values |= _alignment(directions_x, directions_y)
-        values["tangent_cosine"] = _tangent_cosine(cells, wraps=x.period is not None)
+        directions = {
+            factor.name: _directions(cells, place, factor.targets(cells.values[place])[cells.codes[place]])
+            for place, factor in enumerate(factors)
+        }
+        values |= _alignment(directions)
+        values["tangent_cosine"] = _tangent_cosine(cells, [factor.period is not None for factor in factors])
     yield from values.items()
 
 
-def _cells(scores: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, noiseless: bool) -> Cells | None:
+def _cells(scores: np.ndarray, labels: np.ndarray, noiseless: bool) -> Cells | None:
     if scores.shape[1] == 0 or len(scores) == 0:
         return None
-    x, column = np.unique(mu_x, return_inverse=True)
-    y, row = np.unique(mu_y, return_inverse=True)
-    cell, group, count = np.unique(row * len(x) + column, return_inverse=True, return_counts=True)
+    values, codes = zip(*(np.unique(own, return_inverse=True) for own in labels), strict=True)
+    shape = [len(own) for own in values]
+    # The first factor innermost.
+    place = np.ravel_multi_index(codes, shape, order="F")
+    cell, group, count = np.unique(place, return_inverse=True, return_counts=True)
     spare = len(scores) - len(cell)
-    if min(len(x), len(y)) < 2 or len(cell) < LEAST_FILLING * len(x) * len(y):
+    if min(shape) < 2 or len(cell) < LEAST_FILLING * math.prod(shape):
         return None
+    of_cells = list(np.unravel_index(cell, shape, order="F"))
     if noiseless and spare == 0:
         in_order, none = np.argsort(group), np.zeros(len(cell))
-        return Cells(scores[in_order], none, x, y, cell % len(x), cell // len(x), 1, 1.0)
+        return Cells(scores[in_order], none, list(values), of_cells, 1, 1.0)
     if spare < len(cell) / 2:
         return None
     mean = pd.DataFrame(scores).groupby(group).mean().to_numpy()
@@ -104,12 +111,13 @@ def _cells(scores: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, noiseless: bo
     squares = ((residual @ residual.T) ** 2).sum() / spare**2 - scatter**2 / spare
     dimensions = scatter**2 / squares if squares > 0 else scores.shape[1]
     dimensions = float(np.clip(dimensions, 1, scores.shape[1]))
-    return Cells(mean, scatter / count, x, y, cell % len(x), cell // len(x), spare, dimensions)
+    return Cells(mean, scatter / count, list(values), of_cells, spare, dimensions)
 
 
 def _additive_share(cells: Cells) -> float:
     """Sums of squares are traces of projections, so noise adds the projection's diagonal times its variance."""
-    design = np.concatenate([np.eye(len(cells.x))[cells.column], np.eye(len(cells.y))[cells.row]], axis=1)
+    own = zip(cells.values, cells.codes, strict=True)
+    design = np.concatenate([np.eye(len(values))[code] for values, code in own], axis=1)
     basis = orth(design)
     centred = cells.mean - cells.mean.mean(axis=0)
     share_of_mean = 1 / len(centred)
@@ -122,7 +130,7 @@ def _additive_share(cells: Cells) -> float:
 
 @dataclass(frozen=True)
 class Directions:
-    """Slopes over one coordinate, one for each value of the other.
+    """Slopes over one coordinate, one for each value of the others.
 
     Attributes:
         mean: their mean, shape (f, m) for f features of the coordinate.
@@ -135,7 +143,9 @@ class Directions:
     product: float
 
 
-def _directions(cells: Cells, across: np.ndarray, features: np.ndarray) -> Directions | None:
+def _directions(cells: Cells, factor: int, features: np.ndarray) -> Directions | None:
+    others = [code for place, code in enumerate(cells.codes) if place != factor]
+    across = np.unique(np.stack(others), axis=1, return_inverse=True)[1].ravel()
     slopes, noise = [], []
     for value in range(across.max() + 1):
         here = np.flatnonzero(across == value)
@@ -154,34 +164,45 @@ def _directions(cells: Cells, across: np.ndarray, features: np.ndarray) -> Direc
     return Directions(stacked.mean(axis=0), float(square), float(product))
 
 
-def _alignment(x: Directions | None, y: Directions | None) -> dict[str, float]:
-    values = {f"parallelism_{name}": d.product / d.square for name, d in (("x", x), ("y", y)) if d is not None}
+def _alignment(directions: dict[str, Directions | None]) -> dict[str, float]:
+    found = {name: own for name, own in directions.items() if own is not None}
+    values = {f"parallelism_{name}": own.product / own.square for name, own in found.items()}
     # Products of different slopes are the squares of the mean slopes without noise. Where slopes do not agree at
     # all there is no mean direction.
-    if x is not None and y is not None and min(x.product / x.square, y.product / y.square) > LARGEST_ERROR:
-        values["orthogonality"] = 1 - float(np.linalg.norm(x.mean @ y.mean.T) / np.sqrt(x.product * y.product))
+    agree = min((own.product / own.square for own in found.values()), default=0.0) > LARGEST_ERROR
+    if len(found) == len(directions) and agree:
+        cosines = [
+            float(np.linalg.norm(a.mean @ b.mean.T) / np.sqrt(a.product * b.product))
+            for a, b in combinations(found.values(), 2)
+        ]
+        values["orthogonality"] = 1 - float(np.mean(cosines))
     return values
 
 
-def _tangent_cosine(cells: Cells, wraps: bool) -> float:
-    """From central differences; those of x and of y share no centre, so noise does not correlate them."""
-    shape = (len(cells.y), len(cells.x))
+def _tangent_cosine(cells: Cells, wraps: list[bool]) -> float:
+    """From central differences; those of different factors share no label, so noise does not correlate them."""
+    # The first factor innermost, so in the last axis but that of the code.
+    shape = [len(values) for values in cells.values[::-1]]
     grid = np.full((*shape, cells.mean.shape[1]), np.nan)
     noise = np.full(shape, np.nan)
-    grid[cells.row, cells.column] = cells.mean
-    noise[cells.row, cells.column] = cells.variance
+    grid[tuple(cells.codes[::-1])] = cells.mean
+    noise[tuple(cells.codes[::-1])] = cells.variance
     along, square, added = [], [], []
-    for axis in (1, 0):
+    for axis in reversed(range(len(shape))):
         along.append(np.roll(grid, -1, axis) - np.roll(grid, 1, axis))
         added.append(np.roll(noise, -1, axis) + np.roll(noise, 1, axis))
-        square.append((along[-1] ** 2).sum(axis=2) - added[-1])
-    inner = slice(None) if wraps else slice(1, -1)
-    g_xy = (along[0] * along[1]).sum(axis=2)[inner, inner]
-    (g_xx, g_yy), (noise_x, noise_y) = ([s[inner, inner] for s in pair] for pair in (square, added))
-    known = np.isfinite(g_xy)
-    # A modulus cannot be corrected for noise, so each single square must be clear of it.
-    if not known.any() or not all(
-        cells.clear(g[known].mean(), n[known].mean(), 1) for g, n in ((g_xx, noise_x), (g_yy, noise_y))
-    ):
-        return np.nan
-    return float(np.abs(g_xy[known]).mean() / np.sqrt(g_xx[known].clip(0) * g_yy[known].clip(0)).mean())
+        square.append((along[-1] ** 2).sum(axis=-1) - added[-1])
+    inner = tuple(slice(None) if closed else slice(1, -1) for closed in wraps[::-1])
+    cosines = []
+    for a, b in combinations(range(len(shape)), 2):
+        g_ab = (along[a] * along[b]).sum(axis=-1)[inner]
+        (g_aa, g_bb), (noise_a, noise_b) = ([s[place][inner] for place in (a, b)] for s in (square, added))
+        known = np.isfinite(g_ab)
+        # A modulus cannot be corrected for noise, so each single square must be clear of it.
+        if not known.any() or not all(
+            cells.clear(g[known].mean(), n[known].mean(), 1) for g, n in ((g_aa, noise_a), (g_bb, noise_b))
+        ):
+            return np.nan
+        most = np.sqrt(g_aa[known].clip(0) * g_bb[known].clip(0)).mean()
+        cosines.append(float(np.abs(g_ab[known]).mean() / most))
+    return float(np.mean(cosines))

@@ -24,32 +24,33 @@ from bumpscope.worlds.factor import Factor
 
 @dataclass(frozen=True)
 class Centres:
-    """The centres of the images of a cloud.
+    """The labels of the images of a cloud, such as their centres.
 
     Attributes:
-        requested: x and y, px, shape (2, n).
-        realised: x and y, px, shape (2, n); NaN where no bump was found.
-        seen: whether a requested centre is a lattice point that training draws, shape (n,).
-        factors: x and y, which say whether distances are periodic.
+        requested: shape (F, n).
+        realised: shape (F, n); NaN where nothing was found.
+        seen: whether a request is a lattice point that training draws, shape (n,).
+        factors: what the labels are of.
     """
 
     requested: np.ndarray
     realised: np.ndarray
     seen: np.ndarray
-    factors: tuple[Factor, Factor]
+    factors: tuple[Factor, ...]
 
     @classmethod
-    def from_table(cls, rows: pd.DataFrame, factors: tuple[Factor, Factor]) -> Centres:
+    def from_table(cls, rows: pd.DataFrame, factors: tuple[Factor, ...]) -> Centres:
         """From rows of table ``behaviour``."""
+        names = [factor.name for factor in factors]
         return cls(
-            rows[["mu_x", "mu_y"]].to_numpy().T,
-            rows[["x", "y"]].to_numpy().T,
+            rows[[f"mu_{name}" for name in names]].to_numpy().T,
+            rows[names].to_numpy().T,
             (rows.split == "seen").to_numpy(),
             factors,
         )
 
     def dealt(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Different requested centres, shape (m, 2); the number of each image's; and that of the one dealt to it and
+        """Different requests, shape (m, F); the number of each image's; and that of the one dealt to it and
         to all that share its own, the shuffled control."""
         unique, group = np.unique(self.requested.T, axis=0, return_inverse=True)
         group = group.ravel()
@@ -84,7 +85,7 @@ def measure(
         - trustworthiness (Venna and Kaski 2001, k = 8): whether neighbours in the cloud are neighbours by label;
           0.5 by chance, 1 at best. knn_overlap: share of the 8 nearest in the cloud that are among the 8 nearest
           by label, ties included.
-        - r2_x, r2_y, r2 (their mean): linear regression of the label, cross-validated by requested centre.
+        - r2_x, r2_y, r2 (their mean): linear regression of each factor, cross-validated by request.
           knn_r2: the same from the mean label of the 8 nearest. At most 1, about 0 by chance.
         - those of :func:`bumpscope.measure.factorisation.factorisation`, from seen centres only, since they need a
           lattice.
@@ -93,7 +94,7 @@ def measure(
     is_seen = np.zeros(len(unique), dtype=bool)
     is_seen[group] = centres.seen
     positions = {"requested": centres.requested, "realised": centres.realised, "shuffled": unique[dealt].T}
-    labels = {name: Label(x, y, centres.factors) for name, (x, y) in positions.items()}
+    labels = {name: Label(values, centres.factors) for name, values in positions.items()}
     folds = make_folds(group, seed)
 
     numbers = [*spectrum(components), *sheet_numbers(components, seed)]

@@ -26,11 +26,15 @@ Quantities, by the columns that qualify them:
   A, B, C, -1 for blind, empty for ?, at every place that was read and for the images.
 - weights: ``latent_phase``, ``behaviour_phase``: the run's verdicts.
 - none: ``loss``: at the last logged step up to the checkpoint.
+
+Factors are those of the run's world, such as x and size, and pairs of them, such as x_size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from itertools import product
 from typing import TypeGuard
 
 import numpy as np
@@ -42,8 +46,11 @@ from bumpscope.measure.betti import betti_table
 from bumpscope.measure.lattice_scale import QUANTITIES as SHARES_RIGHT
 from bumpscope.measure.lattice_scale import on_lattice_scale
 from bumpscope.probe.frequency import ALL
+from bumpscope.store.names import Names
 from bumpscope.store.schemas import TABLES
-from bumpscope.worlds.bumps import factors, frequency_bins
+from bumpscope.worlds.bumps import frequency_bins
+from bumpscope.worlds.named import world_of
+from bumpscope.worlds.world import World
 
 # Share right on one axis, within the wider share of the spacing of :mod:`bumpscope.measure.lattice_scale`.
 ON_AXIS = "right_axis_0.45"
@@ -54,7 +61,6 @@ QUANTILES = {"_q10": 0.1, "_q25": 0.25, "": 0.5, "_q75": 0.75, "_q90": 0.9}
 # With fewer images of a single bump their share on an axis is chance: of 16, guessing reaches one half in 1 of 400.
 FEWEST_SINGLE_BUMPS = 16
 PHASES = {"blind": -1.0, "A": 0.0, "B": 1.0, "C": 2.0}
-FACTORS = ("x", "y", "xy")
 PLACE = ["weights", "layer", "t"]
 DTYPES = {"text": "str", "int": "int64", "float": "float64"}
 # t is empty for many numbers.
@@ -84,28 +90,29 @@ def run_metrics(
             where one was not made; its numbers are then left out.
         yardsticks: from :func:`bumpscope.measure.lattice_scale.yardsticks` for the requests of the last checkpoint.
         lattice: of the run's dataset. On a torus the distance on an axis is the shorter way round.
-        tolerance: largest distance from the request on one axis, px, for ``accuracy``.
+        tolerance: largest distance from the request on one axis, px, for ``accuracy``; of factors that have no own.
 
     Returns:
         The columns of table ``metrics``, sorted by step, quantity and qualifiers. Undefined numbers are NaN.
     """
     parts: list[pd.DataFrame] = []
+    world = world_of(lattice)
     if _given(behaviour):
-        parts.extend(_behaviour(behaviour, lattice, tolerance))
-        parts.extend(_new_centres(behaviour, lattice, "weights"))
+        parts.extend(_behaviour(behaviour, world, tolerance))
+        parts.extend(_new_centres(behaviour, world, "weights"))
         if _given(yardsticks):
             drawn = yardsticks.rename(columns={"yardstick": "label"}).assign(step=behaviour["step"].max())
-            parts.extend(_new_centres(drawn, lattice, "label"))
+            parts.extend(_new_centres(drawn, world, "label"))
         if _given(frequency):
-            parts.extend(_behaviour_by_bin(behaviour, lattice, tolerance))
+            parts.extend(_behaviour_by_bin(behaviour, world, tolerance))
     if _given(geometry):
-        parts.append(_geometry(geometry))
+        parts.append(_geometry(geometry, world.names))
     if _given(topology):
         parts.append(_betti_numbers(topology))
     if _given(effects):
-        parts.append(_effects(effects))
+        parts.append(_effects(effects, world.names))
     if _given(frequency):
-        parts.append(_frequency(frequency))
+        parts.append(_frequency(frequency, world.names))
     if _given(phases):
         parts.extend(_phases(phases))
     if _given(losses) and parts:
@@ -123,11 +130,12 @@ def _rows(step: object, quantity: str, value: object) -> pd.DataFrame:
     return pd.DataFrame({"step": step, "quantity": quantity, "value": value})
 
 
-def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> Iterator[pd.DataFrame]:
+def _behaviour(behaviour: pd.DataFrame, world: World, tolerance: float) -> Iterator[pd.DataFrame]:
     single = behaviour["bumps"] == 1
     shares = {f"share_{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
-    shares |= {f"accuracy_{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
-    off = _off_on_axis(behaviour, lattice)
+    if len(world.names.groups) == 1:  # else no one distance says whether a request is met
+        shares |= {f"accuracy_{d:g}px": single & (behaviour["error"] <= d) for d in DISTANCES}
+    off = _off_on_axis(behaviour, world)
     shape = {name: behaviour[name] for name in ("error", "amplitude", "width")}
 
     def by_split(columns: dict[str, pd.Series] | pd.DataFrame, rows: pd.Series | None = None) -> DataFrameGroupBy:
@@ -138,7 +146,7 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
         return pd.concat(placed, ignore_index=True).groupby(["step", "weights", "split"])
 
     yield _melt(by_split(shares).mean(), "quantity")
-    on_axis = by_split(off <= tolerance, single)
+    on_axis = by_split(off <= _on_axis(world, tolerance), single)
     yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS), "factor").assign(quantity="accuracy")
     shapes, offs = by_split(shape, single), by_split(off, single)
     for suffix, quantile in QUANTILES.items():
@@ -146,48 +154,55 @@ def _behaviour(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> I
         yield _melt(offs.quantile(quantile), "factor").assign(quantity=f"error{suffix}")
 
 
-def _new_centres(images: pd.DataFrame, lattice: Lattice, *by: str) -> Iterator[pd.DataFrame]:
+def _new_centres(images: pd.DataFrame, world: World, *by: str) -> Iterator[pd.DataFrame]:
     """Whether requests are met on the scale of the lattice, by step, split and the columns ``by``."""
-    found = on_lattice_scale(images, lattice)
+    found = on_lattice_scale(images, world.lattice)
     found = found.assign(**{name: images[name].to_numpy() for name in ("step", *by)})
     grouped = found.groupby(["step", "split", *by])
     shares, sums = grouped[list(SHARES_RIGHT)].mean(), grouped[["along", "square"]].sum()
     # At lattice points, and without bumps near the requests, no offset is defined.
     offset = (sums["along"] / sums["square"]).where(sums["square"] > 0)
-    on_axis = grouped[["right_x", "right_y"]].mean().rename(columns={"right_x": "x", "right_y": "y"})
+    on_axis = grouped[[f"right_{name}" for name in world.names]].mean()
+    on_axis.columns = list(world.names)
     yield _melt(on_axis, "factor").assign(quantity=ON_AXIS)
     yield _melt(shares.assign(requests=grouped.size().astype("float64"), offset=offset), "quantity")
 
 
-def _off_on_axis(behaviour: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
-    """Distance of each image's bump from the request on each axis, px."""
+def _off_on_axis(behaviour: pd.DataFrame, world: World) -> pd.DataFrame:
+    """Distance of what each image shows from the request in each factor."""
     off = {
         axis.name: axis.difference(behaviour[axis.name].to_numpy(), behaviour[f"mu_{axis.name}"].to_numpy())
-        for axis in factors(lattice)
+        for axis in world.factors
     }
     return pd.DataFrame(off, behaviour.index).abs()
 
 
-def _behaviour_by_bin(behaviour: pd.DataFrame, lattice: Lattice, tolerance: float) -> Iterator[pd.DataFrame]:
-    """Accuracy on each axis and share of correct images of the seen centres, in every pair of frequency bins."""
+def _on_axis(world: World, tolerance: float) -> pd.Series:
+    """The tolerance of each factor alone."""
+    return pd.Series({f.name: tolerance if f.tolerance is None else f.tolerance for f in world.factors})
+
+
+def _behaviour_by_bin(behaviour: pd.DataFrame, world: World, tolerance: float) -> Iterator[pd.DataFrame]:
+    """Accuracy on each axis and share of correct images of the seen centres, in every combination of frequency bins."""
     seen = behaviour[behaviour["split"] == "seen"]
     if seen.empty:
         return
-    values = (_off_on_axis(seen, lattice) <= tolerance).astype("float64").where(seen["bumps"] == 1)
+    values = (_off_on_axis(seen, world) <= _on_axis(world, tolerance)).astype("float64").where(seen["bumps"] == 1)
     values["share_correct"] = (seen["outcome"] == "correct").astype("float64")
-    bins = {axis: frequency_bins(seen[f"mu_{axis}"].to_numpy(), lattice, axis) for axis in ("x", "y")}
-    for x in (bins["x"], ALL):
-        for y in (bins["y"], ALL):
-            table = values.assign(step=seen["step"], weights=seen["weights"], split="seen", bin=_pair(seen.index, x, y))
-            grouped = table.groupby(["step", "weights", "split", "bin"])
-            shares = grouped.mean().where(grouped.count() >= FEWEST_SINGLE_BUMPS)
-            yield _melt(shares[["x", "y"]], "factor").assign(quantity="accuracy")
-            yield _melt(shares[["share_correct"]], "quantity")
+    bins = [frequency_bins(seen[f"mu_{factor.name}"].to_numpy(), factor) for factor in world.factors]
+    for chosen in product(*((own, ALL) for own in bins)):
+        named = _bins(seen.index, dict(zip(world.names, chosen, strict=True)))
+        table = values.assign(step=seen["step"], weights=seen["weights"], split="seen", bin=named)
+        grouped = table.groupby(["step", "weights", "split", "bin"])
+        shares = grouped.mean().where(grouped.count() >= FEWEST_SINGLE_BUMPS)
+        yield _melt(shares[list(world.names)], "factor").assign(quantity="accuracy")
+        yield _melt(shares[["share_correct"]], "quantity")
 
 
-def _pair(index: pd.Index, x: object, y: object) -> pd.Series:
-    """The names of pairs of bins, such as ``x=rare,y=all``."""
-    return "x=" + pd.Series(x, index, dtype="str") + ",y=" + pd.Series(y, index, dtype="str")
+def _bins(index: pd.Index, bins: Mapping[str, object]) -> pd.Series:
+    """The names of combinations of bins, such as ``x=rare,y=all``."""
+    named = [f"{name}=" + pd.Series(own, index, dtype="str") for name, own in bins.items()]
+    return reduce(lambda before, own: before + "," + own, named)
 
 
 def _melt(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -195,22 +210,22 @@ def _melt(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return table.reset_index().melt(list(table.index.names), var_name=name)
 
 
-def _apart(names: pd.Series) -> pd.DataFrame:
+def _apart(names: pd.Series, factors: Names) -> pd.DataFrame:
     """Columns quantity and factor of names such as ``effect_x_low``: effect_low of factor x."""
     found = {}
     for name in names.unique():
-        parts = str(name).split("_")
-        factor = next((part for part in parts if part in FACTORS), None)
-        found[name] = "_".join(part for part in parts if part != factor), factor
+        padded = f"_{name}_"
+        factor = next((one for one in (*factors.pairs, *factors) if f"_{one}_" in padded), None)
+        found[name] = padded.replace(f"_{factor}_", "_", 1).strip("_"), factor
     return pd.DataFrame(
         {"quantity": names.map(lambda name: found[name][0]), "factor": names.map(lambda name: found[name][1])}
     )
 
 
-def _geometry(geometry: pd.DataFrame) -> pd.DataFrame:
+def _geometry(geometry: pd.DataFrame, names: Names) -> pd.DataFrame:
     qualifiers = geometry[["step", *PLACE, "space", "label", "noise", "value"]]
     label = qualifiers["label"].where(qualifiers["label"] != "")
-    return qualifiers.assign(label=label).join(_apart(geometry["metric"]))
+    return qualifiers.assign(label=label).join(_apart(geometry["metric"], names))
 
 
 def _phases(phases: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -229,15 +244,16 @@ def _betti_numbers(topology: pd.DataFrame) -> pd.DataFrame:
     return _melt(counts.rename(columns="betti_{}".format), "quantity")
 
 
-def _effects(effects: pd.DataFrame) -> pd.DataFrame:
+def _effects(effects: pd.DataFrame, names: Names) -> pd.DataFrame:
     long = effects.melt(["step", "t", "weights"], var_name="name")
-    return long.drop(columns="name").join(_apart(long["name"]))
+    return long.drop(columns="name").join(_apart(long["name"], names))
 
 
-def _frequency(frequency: pd.DataFrame) -> pd.DataFrame:
-    long = frequency.drop(columns="probes").melt(["step", "t", "bin_x", "bin_y"], var_name="name")
-    pairs = _pair(long.index, long["bin_x"], long["bin_y"])
-    return long[["step", "t", "value"]].assign(weights="raw", bin=pairs).join(_apart(long["name"]))
+def _frequency(frequency: pd.DataFrame, names: Names) -> pd.DataFrame:
+    bins = [f"bin_{name}" for name in names]
+    long = frequency.drop(columns="probes").melt(["step", "t", *bins], var_name="name")
+    named = _bins(long.index, {name: long[column] for name, column in zip(names, bins, strict=True)})
+    return long[["step", "t", "value"]].assign(weights="raw", bin=named).join(_apart(long["name"], names))
 
 
 def _loss(losses: pd.DataFrame, steps: np.ndarray) -> pd.DataFrame:

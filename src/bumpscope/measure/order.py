@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -23,28 +24,34 @@ REGRESSORS = 20
 
 @dataclass(frozen=True)
 class Label:
-    """Centres to compare a cloud with: ``x``, ``y`` in px, shape (n,), NaN where there is none, and their factors."""
+    """Labels to compare a cloud with: ``values``, shape (F, n), NaN where there are none, and their factors."""
 
-    x: np.ndarray
-    y: np.ndarray
-    factors: tuple[Factor, Factor]
+    values: np.ndarray
+    factors: tuple[Factor, ...]
 
     @property
     def known(self) -> np.ndarray:
-        return np.isfinite(self.x) & np.isfinite(self.y)
+        return np.isfinite(self.values).all(axis=0)
 
     def __getitem__(self, rows: np.ndarray) -> Label:
-        return Label(self.x[rows], self.y[rows], self.factors)
+        return Label(self.values[:, rows], self.factors)
 
-    def targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """What a regression predicts for x and for y; see :meth:`Factor.targets`."""
-        x, y = self.factors
-        return x.targets(self.x), y.targets(self.y)
+    def targets(self) -> dict[str, np.ndarray]:
+        """What a regression predicts for each factor, by its name; see :meth:`Factor.targets`."""
+        return {factor.name: factor.targets(own) for factor, own in zip(self.factors, self.values, strict=True)}
 
     def distances(self) -> np.ndarray:
-        """Distances between the centres, px, shape (n, n)."""
-        x, y = self.factors
-        return np.hypot(x.distance(self.x[:, None], self.x), y.distance(self.y[:, None], self.y))
+        """Distances between the labels, shape (n, n), in px.
+
+        Of factors with different units each is measured by the length of its support, since there is no other scale.
+        """
+        shared = len({factor.unit_of_distance for factor in self.factors}) == 1
+        scales = [1.0 if shared else factor.extent[1] or 1.0 for factor in self.factors]
+        each = [
+            factor.distance(own[:, None], own) / scale
+            for factor, own, scale in zip(self.factors, self.values, scales, strict=True)
+        ]
+        return reduce(np.hypot, each)
 
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
@@ -72,8 +79,8 @@ def regressors(points: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 def linear_fit(features: list[np.ndarray], folds: Folds, label: Label) -> Iterator[tuple[str, float]]:
     """Cross-validated R2 of a linear regression of the label, as (metric, value)."""
-    target_x, target_y = label.targets()
-    targets = np.concatenate([target_x, target_y], axis=1)
+    each = label.targets()
+    targets = np.concatenate(list(each.values()), axis=1)
     predicted = np.full_like(targets, np.nan)
     for points, (train, test) in zip(features, folds if features else [], strict=True):
         train = train[label.known[train]]
@@ -81,25 +88,28 @@ def linear_fit(features: list[np.ndarray], folds: Folds, label: Label) -> Iterat
         if len(train) > 3 * (points.shape[1] + 1):
             # The ridge, a percent or less of the regressors' own sum of squares, only keeps the fit solvable.
             predicted[test] = Ridge(alpha=1.0).fit(points[train], targets[train]).predict(points[test])
-    width = target_x.shape[1]
-    r2_x = _r2(target_x, predicted[:, :width], label.known)
-    r2_y = _r2(target_y, predicted[:, width:], label.known)
-    yield from (("r2_x", r2_x), ("r2_y", r2_y), ("r2", (r2_x + r2_y) / 2))
+    ends = np.cumsum([target.shape[1] for target in each.values()])
+    parts = np.split(predicted, ends[:-1], axis=1)
+    found = {
+        f"r2_{name}": _r2(target, part, label.known) for (name, target), part in zip(each.items(), parts, strict=True)
+    }
+    yield from found.items()
+    yield "r2", sum(found.values()) / len(found)
 
 
 def decodability(points: np.ndarray, folds: Folds, label: Label) -> dict[str, float]:
-    """How well each axis of the label is read from a cloud: r2_x and r2_y as by :func:`linear_fit`, and knn_r2_x and
+    """How well each factor is read from a cloud: r2_x and r2_y, or so, as by :func:`linear_fit`, and knn_r2_x and
     knn_r2_y from the 8 nearest in the same regressors, which count alike whatever their variance; NaN without folds.
     """
     features = [regressors(points, train) for train, _ in folds]
     found = {name: value for name, value in linear_fit(features, folds, label) if name != "r2"}
-    for name, target in zip(("knn_r2_x", "knn_r2_y"), label.targets(), strict=True):
+    for name, target in label.targets().items():
         guess = np.full_like(target, np.nan)
         for regressed, (train, test) in zip(features, folds, strict=True):
             if len(train) >= NEIGHBOURS:
                 nearest = KNeighborsRegressor(NEIGHBOURS).fit(regressed[train], target[train])
                 guess[test] = nearest.predict(regressed[test])
-        found[name] = _r2(target, guess, label.known)
+        found[f"knn_r2_{name}"] = _r2(target, guess, label.known)
     return found
 
 
@@ -130,7 +140,7 @@ def neighbour_order(distance: np.ndarray | None, folds: Folds, label: Label) -> 
         trustworthiness = 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * (nearer + 1 - k).clip(0).sum()
         overlap = (nearer < k).mean()
 
-        targets = label.targets()
+        targets = list(label.targets().values())
         predicted = [np.full_like(target, np.nan) for target in targets]
         for train, test in folds:
             train = train[label.known[train]]

@@ -8,19 +8,22 @@ only where a manifold in disorder would have been seen; elsewhere it is ``blind`
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from bumpscope.measure.betti import betti_table
+from bumpscope.worlds.factor import Factor
 
 PLACE = ["weights", "layer", "t"]
 COLUMNS = ["step", *PLACE, "judged", "latent_phase", "behaviour_phase", "order", "reason"]
 # How far a cloud is ordered by the requests: not at all, in part, or as phase C requires; empty where unknown.
 ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
 BLIND = "blind"
+# Thresholds are set on clouds of two factors.
+FACTORS = 2
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,10 @@ def latent_phase(
 ) -> tuple[str, str | None, str]:
     """The phase of one cloud of latents, how far it is ordered, and the reason.
 
-    C: ordered by the requested centre (trustworthiness, kNN probe, linear regression of x and of y), and more so than
-    by shuffled labels and than the untrained network's cloud. Otherwise B: two-dimensional and in disorder, not
-    explained by Gaussian noise of two components, and without the topology of a circle. These numbers depend on no
+    With more than two factors it is ``?``. C: ordered by the request (trustworthiness, kNN probe, linear regression of
+    each factor), and more so than by shuffled labels and than the untrained network's cloud. Otherwise B:
+    two-dimensional and in disorder, not explained by Gaussian noise of two components, and without the topology of a
+    circle. These numbers depend on no
     label, so the cloud with its labels permuted would be B as well. All other verdicts say that there is no manifold in
     disorder. They are replaced by blind where a sheet as large as the cloud, planted in it, would not be seen. A:
     nothing above noise, or no two-dimensional structure, and in disorder.
@@ -94,6 +98,8 @@ def latent_phase(
     Returns:
         (A, B, C, ? or blind; one of ``ORDERS``, or None where order is not defined; reason).
     """
+    if (count := len(factors_of(geometry))) > FACTORS:
+        return "?", None, f"{count} factors: thresholds are set on clouds of two"
     rank, breadth, thickness, gaussian, visible = (
         number(geometry, None, metric)
         for metric in ("rank", "breadth", "thickness", "gaussian_p", "least_visible_sheet")
@@ -151,10 +157,18 @@ def number(geometry: pd.DataFrame, label: str | None, metric: str, space: str = 
 
 def _order(geometry: pd.DataFrame, label: str) -> np.ndarray:
     """Trustworthiness, kNN-probe R2, and the linear R2 of the weaker coordinate."""
-    trustworthiness, knn_r2, r2_x, r2_y = (
-        number(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised", "r2_x", "r2_y")
+    trustworthiness, knn_r2 = (
+        number(geometry, label, metric) for metric in ("trustworthiness_denoised", "knn_r2_denoised")
     )
-    return np.array([trustworthiness, knn_r2, np.minimum(r2_x, r2_y)])
+    each = [number(geometry, label, f"r2_{name}") for name in factors_of(geometry)]
+    return np.array([trustworthiness, knn_r2, np.min(each) if len(each) >= FACTORS else np.nan])
+
+
+def factors_of(geometry: pd.DataFrame, space: str = "raw", suffix: str = "") -> list[str]:
+    """The factors that a cloud's numbers tell a linear R2 of, be it of requested or of shuffled labels."""
+    metrics = geometry.metric[(geometry.space == space) & geometry.label.isin(["requested", "shuffled"])]
+    named = metrics[metrics.str.fullmatch(rf"r2_[a-z0-9]+{suffix}")]
+    return [str(metric).removeprefix("r2_").removesuffix(suffix) for metric in dict.fromkeys(named)]
 
 
 def _exceeds(order: np.ndarray, control: np.ndarray) -> bool:
@@ -210,13 +224,25 @@ def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) 
     return table.astype({"order": "str"})
 
 
-def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFrame | None = None) -> pd.DataFrame:
+def no_verdict(factors: Sequence[Factor]) -> str:
+    """Why clouds of these factors have no latent phase; empty where they have one."""
+    if len(factors) != FACTORS:
+        return f"{len(factors)} factors: thresholds are set on clouds of two"
+    if sum(factor.period is not None for factor in factors) == 1:
+        return "one of two factors is periodic: a cylinder in disorder would pass for a thick circle"
+    return ""
+
+
+def phases(
+    geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFrame | None = None, refused: str = ""
+) -> pd.DataFrame:
     """Both verdicts at every checkpoint and place of a run: the table ``phases``.
 
     Judged is the first (layer, t) of the geometry table, with either weights.
 
     Args:
         geometry, behaviour, topology: the run's tables of these names; the last is optional.
+        refused: why latent verdicts are all ``?``, as from :func:`no_verdict`.
 
     Raises:
         ValueError: when the geometry table has no rows.
@@ -224,6 +250,8 @@ def phases(geometry: pd.DataFrame, behaviour: pd.DataFrame, topology: pd.DataFra
     if len(geometry) == 0:
         raise ValueError("the geometry table has no rows, so there is no layer to read a phase at")
     table = latent_phases(geometry, topology)
+    if refused:
+        table = table.assign(latent_phase="?", order=None, reason=refused).astype({"order": "str"})
     judged = (table["layer"] == geometry["layer"].iloc[0]) & (table["t"] == geometry["t"].iloc[0])
     drawn = {key: behaviour_phase(outcomes) for key, outcomes in behaviour.groupby(["step", "weights"])["outcome"]}
     behaves = [drawn.get(key, "?") for key in zip(table["step"], table["weights"], strict=True)]

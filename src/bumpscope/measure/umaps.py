@@ -18,7 +18,6 @@ from bumpscope.measure.order import FOLDS, NEIGHBOURS, Folds, Label, linear_fit,
 DIMENSIONS = (2, 3)
 # UMAPs of different seeds; the median counts.
 REPEATS = 3
-FITS = ("r2_x", "r2_y", "knn_r2")
 # Of UMAPs from which only told variance is taken: it is the same to 0.03 with the 200 epochs of the others.
 FEW_EPOCHS = 50
 # A planted sheet: positions as this many units with Gaussian fields see them, this wide in sides of the sheet.
@@ -64,7 +63,8 @@ def umap_numbers(components: Components, centres: Centres, seed: int) -> tuple[p
     unique, group, dealt = centres.dealt(seed)
     folds = make_folds(group, seed)
     positions = {"requested": centres.requested, "shuffled": unique[dealt].T}
-    labels = {name: Label(x, y, centres.factors) for name, (x, y) in positions.items()}
+    labels = {name: Label(values, centres.factors) for name, values in positions.items()}
+    metrics = [*(f"r2_{factor.name}" for factor in centres.factors), "knn_r2"]
     rows: list[tuple[str, str | None, str, float]] = []
     pictures = {}
     for dimensions in DIMENSIONS:
@@ -74,7 +74,7 @@ def umap_numbers(components: Components, centres: Centres, seed: int) -> tuple[p
             fits = pd.DataFrame([dict(_fits(umap, folds, label)) for umap in umaps])
             summary = {"median": fits.median(skipna=False), "low": fits.min(), "high": fits.max()}
             for suffix, values in summary.items():
-                rows += [(f"umap{dimensions}", name, f"{metric}_{suffix}", values[metric]) for metric in FITS]
+                rows += [(f"umap{dimensions}", name, f"{metric}_{suffix}", values[metric]) for metric in metrics]
     rows += [("umap3", None, *number) for number in _told_variances(components, seed)]
     table = pd.DataFrame(rows, columns=["space", "label", "metric", "value"]).astype({"value": np.float64})
     return table, pictures[2]

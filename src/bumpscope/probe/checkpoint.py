@@ -74,20 +74,20 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Estimator:
-    """A denoiser at one timestep: from noised images (n, N, N) and centres (n,) to clean estimates (n, N*N)."""
+    """A denoiser at one timestep: from noised images (n, N, N) and labels (n, F) to clean estimates (n, N*N)."""
 
     network: Denoiser | RepeatedPredictions
     process: Process
     t: int
 
     @torch.inference_mode()
-    def __call__(self, x_t: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray) -> np.ndarray:
+    def __call__(self, x_t: np.ndarray, labels: np.ndarray) -> np.ndarray:
         device = self.process.alpha_bar.device
         images = torch.tensor(x_t, dtype=torch.float32)[:, None]
-        centres = torch.tensor(np.stack([mu_x, mu_y], axis=1), dtype=torch.float32)
+        requests = torch.tensor(labels, dtype=torch.float32)
         found = []
-        for x, labels in zip(images.split(CHUNK), centres.split(CHUNK), strict=True):
+        for x, shown in zip(images.split(CHUNK), requests.split(CHUNK), strict=True):
             x, t = x.to(device), torch.full((len(x),), self.t, device=device)
-            estimate = self.process.denoised(self.network(x, t, labels.to(device)), x, t)
+            estimate = self.process.denoised(self.network(x, t, shown.to(device)), x, t)
             found.append(estimate.flatten(1).double().cpu().numpy())
         return np.concatenate(found)

@@ -83,7 +83,7 @@ def generate(
 
     Args:
         network: on the device to compute on, with the weights to probe.
-        centres: columns mu_x, mu_y in px.
+        centres: a column mu_x, mu_y, … for each factor, in their order.
         seeds: of each image's noise, shape (n,).
 
     Raises:
@@ -94,7 +94,7 @@ def generate(
     sampler = named_sampler(probe.sampler)
     steps = trailing_timesteps(process.timesteps, probe.sampling_steps)
     at = visited_timesteps(probe.timesteps, steps)
-    labels = torch.tensor(centres[["mu_x", "mu_y"]].to_numpy(), dtype=torch.float32)
+    labels = torch.tensor(centres.filter(like="mu_").to_numpy(), dtype=torch.float32)
     device = process.alpha_bar.device
     shape = (1, network.image_size, network.image_size)
     images = []

@@ -35,8 +35,9 @@ from bumpscope.denoise.process import Process
 from bumpscope.denoise.samplers import named_sampler, trailing_timesteps
 from bumpscope.probe.generation import noise_of
 from bumpscope.seeding import derived_seed
-from bumpscope.worlds.behaviour import classify, distance
-from bumpscope.worlds.bumps import factors, from_network, lattice_points
+from bumpscope.worlds.bumps import from_network
+from bumpscope.worlds.named import world_of
+from bumpscope.worlds.reading import classify
 
 NONE, LABELS, REMOVED, ABLATED = "none", "labels", "removed", "ablated"
 RANDOM, PATCHED = "random", "patched"
@@ -118,25 +119,31 @@ def requests(lattice: Lattice, tolerance: float, seed: int) -> Requests:
     there is none.
     """
     generator = np.random.default_rng(derived_seed(seed, "interventions"))
-    points = lattice_points(lattice)
+    points = world_of(lattice).points
     trained = np.flatnonzero(points.probability > 0)
     chosen = generator.permutation(trained)[:MOST_CENTRES]
-    centres = np.stack([points.mu_x[chosen], points.mu_y[chosen]], axis=1)
+    centres = points.labels[chosen]
     half = len(centres) // 2
     fitted, own = np.repeat(centres[:half], FITTED_IMAGES, 0), np.repeat(centres[half:], DRAWN_IMAGES, 0)
-    apart = distance(own[:, None, 0], own[:, None, 1], own[:, 0], own[:, 1], lattice)
+    apart = common_distance(lattice, own[:, None], own)
     far = apart > np.minimum(max(FAR, 3 * tolerance), apart.max(axis=1, keepdims=True) - 1e-9)
     donor = np.array([generator.choice(np.flatnonzero(row)) for row in far])
     noise = np.array([derived_seed(seed, "intervention noise", k) for k in range(len(fitted) + len(own))])
     return Requests(fitted, own, donor, (noise[: len(fitted)], noise[len(fitted) :]))
 
 
+def common_distance(lattice: Lattice, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance between labels, shape (..., F) each, in a world all of whose factors are judged by one distance, px."""
+    (distance,) = world_of(lattice).distances(a, b)
+    return distance
+
+
 def label_functions(centres: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """An orthonormal basis of the polynomials of the label up to degree 8 without the constant, (n, 2) -> (n, m).
+    """An orthonormal basis of the polynomials of the label up to degree 8 without the constant, (n, F) -> (n, m).
 
     On a torus they are polynomials of its cosines and sines.
     """
-    targets = [axis.targets(values) for axis, values in zip(factors(lattice), centres.T, strict=True)]
+    targets = [axis.targets(values) for axis, values in zip(world_of(lattice).factors, centres.T, strict=True)]
     scaled = StandardScaler().fit_transform(np.concatenate(targets, axis=1))
     polynomials = PolynomialFeatures(DEGREE, include_bias=False).fit_transform(scaled)
     return orth(StandardScaler().fit_transform(polynomials), rcond=RANK)
@@ -316,12 +323,14 @@ def shares(images: np.ndarray, asked: Requests, lattice: Lattice, tolerance: flo
 
     Args:
         images: intensities, shape (n, N, N).
-        tolerance, faint: as for :func:`bumpscope.worlds.behaviour.classify`.
+        tolerance: px.
+        faint: amplitude from which a bump counts.
     """
-    (own_x, own_y), (other_x, other_y) = asked.own.T, asked.other.T
-    found = classify(images.astype(np.float64), own_x, own_y, lattice, tolerance, faint)
-    to_other = distance(found["x"].to_numpy(), found["y"].to_numpy(), other_x, other_y, lattice)
-    apart = distance(own_x, own_y, other_x, other_y, lattice)
+    world = world_of(lattice)
+    (tolerance,) = world.tolerances(tolerance)
+    found = classify(world, images.astype(np.float64), asked.own, [tolerance], faint)
+    to_other = common_distance(lattice, found[[*world.names]].to_numpy(), asked.other)
+    apart = common_distance(lattice, asked.own, asked.other)
     detour = found["error"].to_numpy() + to_other - apart
     places = [found["outcome"] == "correct", to_other <= tolerance, detour <= tolerance]
     outcome = np.select(places, ["own", "other", "between"], "elsewhere")

@@ -7,7 +7,7 @@ mean over the lattice images x_k with the weights
 
     p_k exp(-(mu_x - x_k)^2 / (2 s_x^2) - (mu_y - y_k)^2 / (2 s_y^2)) exp(-|x_t - sqrt(ab) x_k|^2 / (2 (1 - ab))).
 
-No sampling and no threshold is involved.
+No sampling and no threshold is involved. In other worlds the sum runs over their factors.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from scipy import optimize
 
 from bumpscope.config.lattice import Lattice
 from bumpscope.probe.effects import EffectProbe
-from bumpscope.worlds.bayes import log_posteriors
-from bumpscope.worlds.bumps import FINEST, factors, profiles, to_network
+from bumpscope.worlds.bumps import FINEST
+from bumpscope.worlds.exact import exact_of
 from bumpscope.worlds.factor import Factor
+from bumpscope.worlds.named import world_of
 
 # Weights of one fit (float64); on lattices so large that they are too many, fewer probes are used, but not fewer than
 # these.
@@ -40,36 +41,26 @@ class ResolutionFit:
         alpha_bar: share of the signal's variance at the probe's timestep, in (0, 1).
 
     Attributes:
-        limits: axis -> the least and the largest resolution that are told apart, px, for each axis with more than one
-            position.
+        limits: factor -> the least and the largest resolution that are told apart, for each factor with more than one
+            value.
     """
 
     def __init__(self, probe: EffectProbe, alpha_bar: float, lattice: Lattice):
-        x, y = factors(lattice)
-        self.limits = {axis.name: _limits(axis) for axis in (x, y) if len(axis.grid) > 1}
-        used = max(FEWEST_PROBES, WEIGHTS // (len(x.grid) * len(y.grid)))
-        logits = log_posteriors(alpha_bar, lattice)(probe.x_t[:used])
-        self._posterior = np.exp(logits - logits.max(axis=(1, 2), keepdims=True))
-        self._along_x, self._along_y = profiles(x.grid, y.grid, lattice)
-        self._apart_x = x.distance(probe.mu_x[:used, None], x.grid) ** 2
-        self._apart_y = y.distance(probe.mu_y[:used, None], y.grid) ** 2
-        self._sign = -1.0 if lattice.polarity == "dark" else 1.0
+        world = world_of(lattice)
+        self.names = list(world.names)
+        self.limits = {factor.name: _limits(factor) for factor in world.factors if len(factor.grid) > 1}
+        used = max(FEWEST_PROBES, WEIGHTS // math.prod(len(factor.grid) for factor in world.factors))
+        self._exact = exact_of(world).noisy_labels(probe.x_t[:used], probe.labels[:used], alpha_bar)
+        self._used = len(probe.x_t[:used])
 
     def estimates(self, resolution: dict[str, float]) -> np.ndarray:
-        """What the denoiser answers that knows each axis to ``resolution`` px.
+        """What the denoiser answers that knows each factor to ``resolution``.
 
         Returns:
             Clean images in the network's range, shape (n, N*N), float64, for the first n probes: all of them, on
             lattices of up to 16,384 points and probes of 256 images.
         """
-        weight_x, weight_y = (
-            np.exp(-apart / (2 * resolution.get(axis, math.inf) ** 2))
-            for axis, apart in (("x", self._apart_x), ("y", self._apart_y))
-        )
-        columns = self._posterior @ (weight_x[:, :, None] * self._along_x)
-        image = np.einsum("nyp,nyq->npq", weight_y[:, :, None] * self._along_y, columns, optimize=True)
-        total = np.einsum("ny,nyx,nx->n", weight_y, self._posterior, weight_x, optimize=True)
-        return self._sign * to_network(image / total[:, None, None]).reshape(len(total), -1)
+        return self._exact.estimates(resolution)
 
     def fit(self, D: np.ndarray) -> dict[str, float]:
         """Least-squares resolution of a model's estimates.
@@ -78,12 +69,13 @@ class ResolutionFit:
             D: estimates of the clean images given x_t and both labels, network's range, shape (n, N*N).
 
         Returns:
-            resolution_x, resolution_y: px, within :attr:`limits`; at the upper limit the label is not used, at the
-            lower one it is known exactly. NaN for an axis with one position.
+            resolution_x, resolution_y, or so for other factors, in their units of distance, within :attr:`limits`; at
+            the upper limit the label is not used, at the lower one it is known exactly. NaN for a factor with one
+            value.
         """
-        D = np.asarray(D, dtype=np.float64)[: len(self._posterior)]
+        D = np.asarray(D, dtype=np.float64)[: self._used]
         axes = list(self.limits)
-        found = dict.fromkeys(("resolution_x", "resolution_y"), math.nan)
+        found = {f"resolution_{name}": math.nan for name in self.names}
         if not axes:
             return found
         low, high = np.log([self.limits[axis] for axis in axes]).T
@@ -100,6 +92,6 @@ class ResolutionFit:
 
 
 def _limits(factor: Factor) -> tuple[float, float]:
-    """Resolutions between which a lattice can tell, px."""
+    """Resolutions between which a lattice can tell."""
     length = float(factor.distance(factor.grid[:, None], factor.grid).max())
-    return FINEST * float(np.diff(factor.grid).min()), COARSEST * length
+    return FINEST * float(np.diff(factor.coordinate(factor.grid)).min()), COARSEST * length

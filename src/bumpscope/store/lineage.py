@@ -13,7 +13,7 @@ from bumpscope.config.run import Run
 from bumpscope.config.steps import Arms, step_settings
 from bumpscope.config.variants import readings, variants
 from bumpscope.store.origin import Origin
-from bumpscope.store.provenance import declared, module_path
+from bumpscope.store.provenance import declared, module_path, with_worlds
 from bumpscope.store.schemas import OF_ACTIVATIONS, OF_IMAGES, TABLES
 
 OF_A_RUN = ("train", "generate", "effects", "interventions", "behaviour", "geometry", "topology", "phases")
@@ -88,6 +88,7 @@ class Lineage:
     def __init__(self, config: Config):
         self.config = config
         self.runs = {run.path: run for run in config.runs()}
+        self.worlds = {run.lattice.world.path for run in self.runs.values()}
         # Other ways to probe runs: variant -> path -> the run with its probe changed.
         self.variants = {name: {run.path: run for run in runs} for name, runs in variants(config).items()}
 
@@ -118,7 +119,8 @@ class Lineage:
         # These also run the code of denoisers.
         arms = Arms.of_runs(self.runs.values())
         networks = sorted({arm.denoiser.path for arm in arms.arms})
-        yield self._job("arms", lambda: arms.plain, modules=("commands.arms", *networks))
+        own = {arm.lattice.world.path for arm in arms.arms}
+        yield self._job("arms", lambda: arms.plain, modules=("commands.arms", *networks), worlds=own)
         yield self._job("leaderboard")
         yield self._job("claims")
         yield self._job(
@@ -130,7 +132,8 @@ class Lineage:
             made = tuple(f"figures/{name}.{kind}" for kind in ("png", "pdf", "csv"))
             pictures += [made[0], made[2]]
             modules: tuple[str, ...] = ("commands.figure", f"show.figures.{name}")
-            yield Job("figure", name, partial(dict, figure=name), modules, tuple(self.files(*reads)), made)
+            code = with_worlds(modules, self.worlds)
+            yield Job("figure", name, partial(dict, figure=name), code, tuple(self.files(*reads)), made)
         yield self._job("animation", files=("figures/manifold.gif",))
         yield self._job("explorer", files=("explorer.html",))
 
@@ -149,17 +152,19 @@ class Lineage:
         modules: tuple[str, ...] = (),
         inputs: Sequence[str] = (),
         files: Sequence[str] = (),
+        worlds: Iterable[str] | None = None,
     ) -> Job:
         """A job for all runs, which also reads and writes the tables that its command declares."""
         modules = modules or (f"commands.{step}",)
         read, written = (self.files(*declared(modules[0], constant)) for constant in ("READS", "WRITES"))
+        modules = with_worlds(modules, self.worlds if worlds is None else worlds)
         return Job(step, "", settings, modules, (*read, *inputs), (*written, *files))
 
     def _of_datasets(self) -> Iterator[Job]:
         for run in {run.dataset: run for run in self.runs.values()}.values():
             made = TABLES["dataset"].path.format(dataset=run.dataset)
             settings = partial(step_settings, run, "dataset")
-            yield Job("dataset", run.dataset, settings, ("commands.dataset",), (), (made,))
+            yield Job("dataset", run.dataset, settings, _modules("dataset", run), (), (made,))
 
     def _of_runs(self) -> Iterator[Job]:
         tables = {
@@ -201,7 +206,8 @@ class Lineage:
 
 def _modules(step: str, run: Run) -> tuple[str, ...]:
     """Whose code a job of a run runs."""
-    return (f"commands.{step}", run.denoiser.path) if step in WITH_NETWORK else (f"commands.{step}",)
+    modules = (f"commands.{step}", run.denoiser.path) if step in WITH_NETWORK else (f"commands.{step}",)
+    return with_worlds(modules, [run.lattice.world.path])
 
 
 def is_kept(job: Job, path: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -20,8 +20,8 @@ from bumpscope.store.schemas import TABLES
 PACKAGE = Path(__file__).parents[1]
 # Sections of the configuration hold no more than keys, which reach a step as its settings.
 SECTIONS = {
-    *("config.analysis", "config.denoiser", "config.diffusion", "config.model", "config.probe"),
-    *("config.run", "config.section", "config.steps", "config.training"),
+    *("config.analysis", "config.choice", "config.denoiser", "config.diffusion", "config.model", "config.probe"),
+    *("config.run", "config.section", "config.steps", "config.training", "config.world"),
 }
 # Columns count for the steps that declare their table, and what changes this module changes fingerprints by itself.
 LEFT_OUT = {"store.schemas", "store.provenance", "store.foreign", *SECTIONS}
@@ -73,6 +73,12 @@ def declared(module: str, constant: str) -> Any:
             if isinstance(target, ast.Name) and target.id == constant:
                 return ast.literal_eval(node.value)
     return ()
+
+
+def with_worlds(modules: Sequence[str], worlds: Iterable[str]) -> tuple[str, ...]:
+    """``modules``, and the import paths of worlds where one of them builds worlds by their names."""
+    builds = any("worlds.named" in closure(module) for module in modules if ":" not in module)
+    return (*modules, *(sorted(set(worlds)) if builds else ()))
 
 
 def closure(module: str) -> set[str]:

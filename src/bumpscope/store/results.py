@@ -13,6 +13,8 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from bumpscope.config.model import IMAGE_LAYER, LAYERS
+from bumpscope.config.world import parsed
+from bumpscope.store.provenance import with_worlds
 from bumpscope.store.run import KEYS, Run, missing
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.selection import JUDGED, UnknownName, as_list, chosen_columns, condition, judged, unknown
@@ -82,6 +84,10 @@ class Results:
 
     def _repr_html_(self) -> str:
         return as_html(self.folder, self._whole("runs"), self.tables)
+
+    def code(self, *modules: str) -> tuple[str, ...]:
+        """Modules that run on all runs, with the worlds of these where they build them."""
+        return with_worlds(modules, {parsed(text).path for text in self._whole("runs")["world"]})
 
     @property
     def names(self) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.config.steps import Train
+from bumpscope.store.names import XY, Names
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 from bumpscope.store.selection import UnknownName, as_list, chosen_columns, condition, judged, unknown
 from bumpscope.store.tables import TableError, read_block, read_checkpoint_metadata, read_table
@@ -43,6 +44,7 @@ class Run:
         dataset, seed: the dataset and the seed that it was trained with.
         weights: raw or ema, the weights that verdicts are read from.
         info: its row of table ``runs``.
+        names: of the factors of its world.
         folder: the folder of its checkpoints and tables.
     """
 
@@ -50,6 +52,7 @@ class Run:
         self.name, self.dataset, self.seed = str(info["run"]), str(info["dataset"]), int(info["seed"])
         self.weights = str(info["weights"])
         self.info = dict(info)
+        self.names = Names.parse(str(info.get("factors") or XY))
         self.folder = root / str(info["path"])
         self._root = root
 
@@ -102,8 +105,8 @@ class Run:
         errors are those of :meth:`bumpscope.store.results.Results.table`.
         """
         shared = {"run": self.name} if "run" in TABLES[_known(name)].names else {}
-        rows = condition(name, judged(name, self.weights) | where | shared, filters)
-        wanted = [column for column in chosen_columns(name, columns) if not shared or column not in KEYS]
+        rows = condition(name, judged(name, self.weights) | where | shared, filters, self.names)
+        wanted = [column for column in chosen_columns(name, columns, self.names) if not shared or column not in KEYS]
         frames = {
             variant: read_table(name, path, wanted, rows, self.name) for variant, path in self._files(name).items()
         }
@@ -156,7 +159,7 @@ class Run:
         return read_block(table, path, column, filters, self.name)
 
     def _selected(self, table: str, kind: str, filters: Any, where: dict[str, Any]) -> np.ndarray:
-        rows = condition(table, judged(table, self.weights) | where, filters)
+        rows = condition(table, judged(table, self.weights) | where, filters, self.names)
         try:
             return self.block(table, _column(table, kind), rows)
         except TableError:

@@ -1,8 +1,16 @@
-"""The columns of every table: name, kind, unit and what it says."""
+"""The columns of every table: name, kind, unit and what it says.
+
+They are written here as for bumps, whose factors are x and y; :meth:`Table.of` has those of other worlds.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from bumpscope.store.names import XY, Names
 
 IMAGE = "image"
 VECTOR = "vector"
@@ -32,6 +40,39 @@ class Table:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    def of(self, names: Names) -> Table:
+        """The table in a world with these factors."""
+        return self if names == XY or not self.of_factors else _of(self, names)
+
+    @property
+    def of_factors(self) -> bool:
+        """Whether columns are named after the factors of one world."""
+        return "{" in self.path and any(name in ("mu_x", "effect_x", "r2_x") for name in self.names)
+
+
+@cache
+def _of(table: Table, names: Names) -> Table:
+    return replace(table, columns=tuple(_columns_of(table, names)))
+
+
+def _columns_of(table: Table, names: Names) -> Iterator[Column]:
+    """A column of x becomes one for each factor, one of x and y one for each pair."""
+    instead = {"x": list(names), "y": [], "xy": names.pairs}
+    for column in table.columns:
+        parts = column.name.split("_")
+        if column.name == "outcome" and len(names.groups) > 1:
+            yield MISSES
+        if not (about := [part for part in parts if part in instead]):
+            yield column
+            continue
+        for name in instead[about[0]]:
+            text = re.sub(r"\b[xy]\b", name, column.description)
+            unit = "of the factor" if column.unit == "px" else column.unit
+            yield Column("_".join(name if part == about[0] else part for part in parts), column.kind, unit, text)
+
+
+MISSES = Column("misses", "text", "–", "factors in which a misplaced image misses its request, separated by commas")
 
 
 def _columns(text: str) -> tuple[Column, ...]:
@@ -91,7 +132,9 @@ TABLES: dict[str, Table] = {
             "run | text | – | run id\n"
             "dataset | text | – | name of the dataset\n"
             "seed | int | – | random seed\n"
-            "dx | float | px | lattice spacing, x\n"
+            "world | text | – | the key `world.kind`, or as JSON where `world` has other keys\n"
+            "factors | text | – | factors of the world; those joined by + are judged by their common distance\n"
+            "dx | float | px | lattice spacing, x; like the next keys empty where the world does not depend on it\n"
             "dy | float | px | lattice spacing, y\n"
             "image_size | int | px | side of the image\n"
             "sigma | float | px | standard deviation of a bump\n"

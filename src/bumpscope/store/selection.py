@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bumpscope.store.names import XY, Names
 from bumpscope.store.schemas import IMAGE, TABLES, VECTOR
 
 _TYPES: dict[str, type] = {"int": Integral, "float": Real, "text": str, "bool": bool}
@@ -37,18 +38,18 @@ def unknown(what: str, name: object, there: Iterable[object]) -> str:
     return f"no {what} {name!r}{guess}; there are: {', '.join(names[:_SHOWN]) or 'none'}{more}"
 
 
-def plain_columns(table: str) -> list[str]:
-    """The columns of a table that a frame can hold: all but images and vectors."""
-    return [column.name for column in TABLES[table].columns if column.kind not in (IMAGE, VECTOR)]
+def plain_columns(table: str, names: Names = XY) -> list[str]:
+    """The columns of a table that a frame can hold, in a world with these factors: all but images and vectors."""
+    return [column.name for column in TABLES[table].of(names).columns if column.kind not in (IMAGE, VECTOR)]
 
 
-def chosen_columns(table: str, columns: Sequence[str] | None) -> list[str]:
-    """The columns asked for; all plain ones by default.
+def chosen_columns(table: str, columns: Sequence[str] | None, names: Names = XY) -> list[str]:
+    """The columns asked for, in a world with these factors; all plain ones by default.
 
     Raises:
         UnknownName: for a column that the table does not have, and for images and vectors.
     """
-    known = plain_columns(table)
+    known = plain_columns(table, names)
     if isinstance(columns, str):
         columns = [columns]
     for column in columns or ():
@@ -57,12 +58,13 @@ def chosen_columns(table: str, columns: Sequence[str] | None) -> list[str]:
     return known if columns is None else list(columns)
 
 
-def condition(table: str, where: Mapping[str, Any], filters: Any = None) -> pc.Expression | None:
+def condition(table: str, where: Mapping[str, Any], filters: Any = None, names: Names = XY) -> pc.Expression | None:
     """A filter for the Parquet reader, which applies it before rows are in memory; None for all rows.
 
     Args:
         where: column -> value or values; None selects empty cells.
         filters: a pyarrow filter that must hold as well.
+        names: of the factors of the table's world.
 
     Raises:
         UnknownName: for a column that the table does not have.
@@ -72,11 +74,11 @@ def condition(table: str, where: Mapping[str, Any], filters: Any = None) -> pc.E
     if filters is not None:
         parts.append(filters if isinstance(filters, pc.Expression) else pq.filters_to_expression(filters))
     for column, wanted in where.items():
-        if column not in plain_columns(table):
-            raise UnknownName(unknown(f"column of {table}", column, plain_columns(table)))
+        if column not in (known := plain_columns(table, names)):
+            raise UnknownName(unknown(f"column of {table}", column, known))
         values = as_list(wanted)
         for value in values:
-            _check_value(table, column, value)
+            _check_value(table, column, value, names)
         field, filled = pc.field(column), [value for value in values if value is not None]
         alternatives = ([field.isin(filled)] if filled else []) + ([field.is_null()] if None in values else [])
         parts.append(reduce(or_, alternatives, pc.scalar(False)))
@@ -114,8 +116,8 @@ def as_list(wanted: Any) -> list[Any]:
     return [value.item() if hasattr(value, "item") else value for value in (wanted if several else [wanted])]
 
 
-def _check_value(table: str, column: str, value: Any) -> None:
-    kind = next(known.kind for known in TABLES[table].columns if known.name == column)
+def _check_value(table: str, column: str, value: Any, names: Names) -> None:
+    kind = next(known.kind for known in TABLES[table].of(names).columns if known.name == column)
     # Python takes True for 1, so that step=True would select step 1.
     fits = isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "bool")
     if value is not None and not fits:

@@ -25,8 +25,9 @@ from bumpscope.config.section import canonical_json
 from bumpscope.store.files import CURE, FileError, first_line
 from bumpscope.store.headers import own, told_by
 from bumpscope.store.manifest import recorded_path, verify
+from bumpscope.store.names import XY, Names
 from bumpscope.store.origin import Origin
-from bumpscope.store.schemas import IMAGE, TABLES, VECTOR, Column
+from bumpscope.store.schemas import IMAGE, TABLES, VECTOR, Column, Table
 
 _PLAIN: dict[str, pa.DataType] = {
     "int": pa.int64(),
@@ -45,7 +46,7 @@ class TableError(FileError):
 
 
 def provenance(
-    settings: Mapping[str, Any], *inputs: str | Path, run: str = "", code: Sequence[str] = ()
+    settings: Mapping[str, Any], *inputs: str | Path, run: str = "", code: Sequence[str] = (), names: Names = XY
 ) -> dict[str, str]:
     """Metadata for a result: version, run id, own settings, and its :class:`.lineage.Origin`.
 
@@ -53,6 +54,7 @@ def provenance(
         inputs: the files that it is made from.
         run: the run that it belongs to, if any.
         code: the modules whose code makes it, as for :func:`.provenance.code_fingerprint`.
+        names: of the factors that its columns are named after.
 
     Raises:
         TableError: when an input is missing or broken, or belongs to another run than ``run``.
@@ -63,7 +65,13 @@ def provenance(
         _check_run(path, metadata.get("run", ""), run)
         upstream.append(Origin.told(metadata))
     origin = Origin.of(settings, code, upstream)
-    return {"version": __version__, "run": run, "config": canonical_json(dict(settings)), **origin._asdict()}
+    about = {"version": __version__, "run": run, "config": canonical_json(dict(settings)), **origin._asdict()}
+    return about if names == XY else about | {"factors": str(names)}
+
+
+def _of(name: str, metadata: Mapping[str, str]) -> Table:
+    """A table as of the factors that the metadata of its file tell."""
+    return TABLES[name].of(Names.parse(metadata.get("factors", str(XY))))
 
 
 def metadata_of(path: str | Path) -> dict[str, str]:
@@ -109,7 +117,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 def _schema(name: str, metadata: Mapping[str, str], image_length: int) -> pa.Schema:
     fields = []
-    for column in TABLES[name].columns:
+    for column in _of(name, metadata).columns:
         kind = pa.list_(pa.float32(), image_length) if column.kind == IMAGE else _PLAIN[column.kind]
         fields.append(pa.field(column.name, kind, metadata={"unit": column.unit, "description": column.description}))
     tagged = {f"bumpscope.{key}": value for key, value in {"table": name, **metadata}.items()}
@@ -117,7 +125,7 @@ def _schema(name: str, metadata: Mapping[str, str], image_length: int) -> pa.Sch
 
 
 def _to_arrow(name: str, data: Mapping[str, Any] | pd.DataFrame, metadata: Mapping[str, str]) -> pa.Table:
-    table = TABLES[name]
+    table = _of(name, metadata)
     given = list(data.columns) if isinstance(data, pd.DataFrame) else list(data)
     if given != table.names:
         raise TableError(f"table {name}: has columns {given}; it must have {table.names}")
@@ -220,8 +228,7 @@ def read_table(
     Raises:
         TableError: when the file is missing or broken, or is not this table.
     """
-    plain = [c.name for c in TABLES[name].columns if c.kind not in (IMAGE, VECTOR)]
-    table = _read(name, path, plain if columns is None else list(columns), filters, run)
+    table = _read(name, path, None if columns is None else list(columns), filters, run)
     # pandas would make floats of whole numbers beside empty cells.
     gaps = [field.name for field in table.schema if field.type == pa.int64() and table[field.name].null_count]
     return table.to_pandas().astype(dict.fromkeys(gaps, "Int64"))
@@ -243,9 +250,12 @@ def read_block(name: str, path: str | Path, column: str, filters: Any = None, ru
     return flat.reshape(len(values), -1).astype(np.float32, copy=False)
 
 
-def _read(name: str, path: str | Path, columns: list[str], filters: Any, run: str) -> pa.Table:
+def _read(name: str, path: str | Path, columns: list[str] | None, filters: Any, run: str) -> pa.Table:
     with _readable(name, path) as schema:
-        _check_run(path, own(schema.metadata or {}).get("run", ""), run)
+        about = own(schema.metadata or {})
+        _check_run(path, about.get("run", ""), run)
+        if columns is None:
+            columns = [column.name for column in _of(name, about).columns if column.kind not in (IMAGE, VECTOR)]
         if filters is not None and not isinstance(filters, pc.Expression):
             filters = pq.filters_to_expression(filters)
         file = _PARQUET.make_fragment(str(path), LocalFileSystem())
@@ -287,7 +297,7 @@ def _one_line_errors(path: str | Path, kind: str = "Parquet file") -> Iterator[N
 
 
 def _check_schema(name: str, path: str | Path, schema: pa.Schema) -> None:
-    for column in TABLES[name].columns:
+    for column in _of(name, own(schema.metadata or {})).columns:
         if column.name not in schema.names:
             raise TableError(f"{path}: is not a {name} table (column {column.name} is missing); {CURE}")
         kind = schema.field(column.name).type

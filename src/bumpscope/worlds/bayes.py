@@ -1,9 +1,12 @@
-"""Exact Bayes denoisers: posterior means of the clean image, given all labels, some or none."""
+"""Exact Bayes denoisers of bumps at x and y, whose images are products of a profile along x and one along y.
+
+They compute what :class:`bumpscope.worlds.world.World` enumerates, and never form the lattice's images.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy.special import softmax
@@ -77,3 +80,27 @@ def log_posteriors(alpha_bar: float, lattice: Lattice) -> Callable[[np.ndarray],
     bias = log_probability - alpha_bar / (2 * (1 - alpha_bar)) * square_norm
     gain = 2 * sign * math.sqrt(alpha_bar) / (1 - alpha_bar)
     return lambda x_t: gain * (along_y @ np.asarray(x_t, dtype=np.float64) @ along_x.T) + bias
+
+
+class NoisyCentres:
+    """The exact denoiser that knows x and y up to Gaussian noise, as :class:`bumpscope.worlds.world.NoisyLabels`."""
+
+    def __init__(self, x_t: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, alpha_bar: float, lattice: Lattice):
+        x, y = factors(lattice)
+        logits = log_posteriors(alpha_bar, lattice)(x_t)
+        self._posterior = np.exp(logits - logits.max(axis=(1, 2), keepdims=True))
+        self._along_x, self._along_y = profiles(x.grid, y.grid, lattice)
+        self._apart_x = x.distance(mu_x[:, None], x.grid) ** 2
+        self._apart_y = y.distance(mu_y[:, None], y.grid) ** 2
+        self._sign = -1.0 if lattice.polarity == "dark" else 1.0
+
+    def estimates(self, resolution: Mapping[str, float]) -> np.ndarray:
+        """Clean images in the network's range, shape (n, N*N), float64."""
+        weight_x, weight_y = (
+            np.exp(-apart / (2 * resolution.get(axis, math.inf) ** 2))
+            for axis, apart in (("x", self._apart_x), ("y", self._apart_y))
+        )
+        columns = self._posterior @ (weight_x[:, :, None] * self._along_x)
+        image = np.einsum("nyp,nyq->npq", weight_y[:, :, None] * self._along_y, columns, optimize=True)
+        total = np.einsum("ny,nyx,nx->n", weight_y, self._posterior, weight_x, optimize=True)
+        return self._sign * to_network(image / total[:, None, None]).reshape(len(total), -1)

@@ -16,6 +16,7 @@ from scipy.optimize import least_squares
 
 from bumpscope.config.lattice import Lattice
 from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.outcomes import outcomes
 
 # Bounds of fitted widths, in sigma. A narrower bump would fit a single bright pixel, a wider one the background.
 NARROWEST, WIDEST = 0.75, 2.0
@@ -67,6 +68,31 @@ def find_bumps(image: np.ndarray, lattice: Lattice) -> pd.DataFrame:
     return pd.DataFrame(_find(np.asarray(image)[None], lattice, 0.0)[0], columns=["x", "y", "amplitude", "width"])
 
 
+def read(images: np.ndarray, lattice: Lattice, faint: float) -> pd.DataFrame:
+    """What each image shows.
+
+    Args:
+        images: intensities, shape (n, N, N).
+        faint: fitted amplitude from which a bump counts.
+
+    Returns:
+        A row an image: the number of ``bumps`` that count, at most ``MOST``; ``x``, ``y``, ``amplitude``, ``width``
+        of the strongest bump, even if too faint to count; NaN where :func:`find_bumps` finds none.
+
+    Raises:
+        ValueError: when the images are not of the lattice's size.
+    """
+    return strongest(_find(np.asarray(images), lattice, faint), faint)
+
+
+def strongest(found: list[np.ndarray], faint: float) -> pd.DataFrame:
+    """The columns of :func:`read` of the bumps of each image: x, y, amplitude, width, strongest first; (k, 4) each."""
+    counts = np.array([np.count_nonzero(bumps[:, 2] >= faint) for bumps in found], dtype=np.int64)
+    nothing = np.full((1, 4), np.nan)
+    x, y, amplitude, width = np.concatenate([np.empty((0, 4)), *(np.vstack([b, nothing])[:1] for b in found)]).T
+    return pd.DataFrame({"bumps": counts, "x": x, "y": y, "amplitude": amplitude, "width": width})
+
+
 def classify(
     images: np.ndarray, mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice, tolerance: float, faint: float
 ) -> pd.DataFrame:
@@ -79,29 +105,17 @@ def classify(
         faint: fitted amplitude from which a bump counts.
 
     Returns:
-        A row an image: the number of ``bumps`` that count, at most ``MOST``; ``x``, ``y``, ``amplitude``, ``width``
-        of the strongest bump, even if too faint to count, and its distance ``error`` (px) from the request, NaN where
-        :func:`find_bumps` finds none; ``outcome``: none or multiple by the count, else correct or misplaced.
+        The columns of :func:`read`; the distance ``error`` (px) of the strongest bump from the request; ``outcome``:
+        none or multiple by the count, else correct or misplaced.
 
     Raises:
         ValueError: when the images are not of the lattice's size or not as many as the centres.
     """
     if not len(images) == len(mu_x) == len(mu_y):
         raise ValueError(f"{len(images)} images for {len(mu_x)} and {len(mu_y)} requested centres")
-    found = _find(np.asarray(images), lattice, faint)
-    counts = np.array([np.count_nonzero(bumps[:, 2] >= faint) for bumps in found], dtype=np.int64)
-    nothing = np.full((1, 4), np.nan)
-    x, y, amplitude, width = np.concatenate([np.empty((0, 4)), *(np.vstack([b, nothing])[:1] for b in found)]).T
-    error = distance(x, y, mu_x, mu_y, lattice)
-    outcome = outcomes(counts, error, tolerance)
-    return pd.DataFrame(
-        {"bumps": counts, "x": x, "y": y, "amplitude": amplitude, "width": width, "error": error, "outcome": outcome}
-    )
-
-
-def outcomes(bumps: np.ndarray, error: np.ndarray, tolerance: float) -> np.ndarray:
-    """none, multiple, correct or misplaced for each image, by its ``bumps`` that count and their ``error``, px."""
-    return np.select([bumps == 0, bumps > 1, error <= tolerance], ["none", "multiple", "correct"], "misplaced")
+    found = read(images, lattice, faint)
+    error = distance(found["x"].to_numpy(), found["y"].to_numpy(), mu_x, mu_y, lattice)
+    return found.assign(error=error, outcome=outcomes(found["bumps"].to_numpy(), error <= tolerance))
 
 
 def _find(images: np.ndarray, lattice: Lattice, faint: float) -> list[np.ndarray]:
@@ -109,30 +123,38 @@ def _find(images: np.ndarray, lattice: Lattice, faint: float) -> list[np.ndarray
 
     Complete from amplitude ``faint``; below it only the strongest is sure to be included.
     """
-    if images.shape[1:] != (lattice.image_size, lattice.image_size):
-        raise ValueError(f"images of shape {images.shape[1:]} for a lattice of {lattice.image_size} px")
+    images = usable(images, lattice)
     if len(images) == 0:
         return []
-    images = images.astype(np.float64)
-    if lattice.polarity == "dark":
-        images = 1.0 - images
-    usable = (np.abs(images) <= LARGEST_INTENSITY).all(axis=(1, 2))
-    images[~usable] = 0.0
-
     found = []
     residuals = np.empty_like(images)
     nothing = np.empty((0, 4))
     for k, maxima in enumerate(_maxima(images, lattice)):
         worthwhile = maxima[:, 2] >= UNDERRATING * faint
         worthwhile[:1] = True
-        bumps, residuals[k] = _fit(images[k], _apart(maxima[worthwhile], nothing, lattice)[:MOST], lattice)
+        bumps, residuals[k] = fit(images[k], _apart(maxima[worthwhile], nothing, lattice)[:MOST], lattice)
         found.append(bumps)
     for k, maxima in enumerate(_maxima(residuals, lattice)):
         shoulders = _apart(maxima[maxima[:, 2] >= UNDERRATING * faint], found[k], lattice)
         if len(shoulders) and len(found[k]) < MOST:
-            found[k], _ = _fit(images[k], np.concatenate([found[k], shoulders])[:MOST], lattice)
+            found[k], _ = fit(images[k], np.concatenate([found[k], shoulders])[:MOST], lattice)
     ranked = [bumps[np.argsort(-bumps[:, 2], kind="stable")] for bumps in found]
     return [bumps[bumps[:, 2] >= FLOOR] for bumps in ranked]
+
+
+def usable(images: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Images of bright bumps, float64, with nothing in those that have diverged.
+
+    Raises:
+        ValueError: when the images are not of the lattice's size.
+    """
+    if images.shape[1:] != (lattice.image_size, lattice.image_size):
+        raise ValueError(f"images of shape {images.shape[1:]} for a lattice of {lattice.image_size} px")
+    images = images.astype(np.float64)
+    if lattice.polarity == "dark":
+        images = 1.0 - images
+    images[~(np.abs(images) <= LARGEST_INTENSITY).all(axis=(1, 2))] = 0.0
+    return images
 
 
 def _maxima(images: np.ndarray, lattice: Lattice) -> list[np.ndarray]:
@@ -185,14 +207,17 @@ class _Gaussians:
     Args:
         image: shape (N, N).
         starts: rough x, y, amplitude and width, shape (k, 4).
+        widths: bounds of the width, px; None for those of bumps of width sigma.
     """
 
-    def __init__(self, image: np.ndarray, starts: np.ndarray, lattice: Lattice):
+    def __init__(
+        self, image: np.ndarray, starts: np.ndarray, lattice: Lattice, widths: tuple[float, float] | None = None
+    ):
         self.image, self.count = image, len(starts)
         self.factors = factors(lattice)
         self.pixels = np.arange(lattice.image_size)
         start = starts[:, [0, 1, 3]].T
-        reach = 0.5 + max(1.0, lattice.sigma)
+        reach = 0.5 + (max(1.0, lattice.sigma) if widths is None else np.maximum(1.0, starts[:, 3]))
         low, high = start - reach, start + reach
         if lattice.boundary == "plane":
             # Not beyond the dataset's centres and the outermost pixels, where a single bright pixel would be fitted as
@@ -200,7 +225,7 @@ class _Gaussians:
             outermost = min(lattice.free_margin - 0.5, 0.0)
             low[:2] = np.maximum(low[:2], outermost)
             high[:2] = np.minimum(high[:2], lattice.image_size - 1 - outermost)
-        low[2], high[2] = NARROWEST * lattice.sigma, WIDEST * lattice.sigma
+        low[2], high[2] = widths or (NARROWEST * lattice.sigma, WIDEST * lattice.sigma)
         self.middle, self.half = (low + high) / 2, (high - low) / 2
         # A start on a bound would stay there, since the sine is flat.
         angle = np.arcsin(np.clip((start - self.middle) / self.half, -0.9, 0.9))
@@ -240,11 +265,13 @@ class _Gaussians:
         return columns.reshape(len(columns), -1).T
 
 
-def _fit(image: np.ndarray, starts: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
+def fit(
+    image: np.ndarray, starts: np.ndarray, lattice: Lattice, widths: tuple[float, float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares bumps from ``starts``, shape (k, 4), and their residual, shape (N, N)."""
     if len(starts) == 0:
         return starts, np.zeros_like(image)
-    model = _Gaussians(image, starts, lattice)
+    model = _Gaussians(image, starts, lattice, widths)
     steps = STEPS_FOR_FEW if len(starts) <= 3 else STEPS_FOR_MANY
     free = least_squares(
         model.residual, model.start, model.jacobian, method="lm", xtol=1e-5, ftol=1e-5, gtol=1e-8, max_nfev=steps

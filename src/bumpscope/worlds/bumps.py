@@ -48,7 +48,8 @@ def _factor(name: str, image_size: int, margin: float, spacing: float, alpha: fl
     grid = axis_positions(image_size, margin, spacing)
     probability = axis_probability(len(grid), alpha, name)
     grid.flags.writeable = probability.flags.writeable = False
-    return Factor(name, "px", grid, probability, period)
+    support = (margin - 0.5, image_size - 2 * margin)
+    return Factor(name, "px", grid, probability, period, support=support, pitch=spacing)
 
 
 def profiles(mu_x: np.ndarray, mu_y: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ def axis_probability(count: int, alpha: float, axis: str) -> np.ndarray:
 @cache
 def _ranks(count: int, axis: str) -> np.ndarray:
     """The rank of each position of an axis, 0 for the most frequent; shape (count,)."""
-    generator = np.random.default_rng([ord(axis), count])
+    generator = np.random.default_rng([*map(ord, axis), count])
     place = np.arange(count) - (count - 1) / 2
     orders = np.stack([place, abs(place) - abs(place).mean()])
     # The products stand in for correlations: the rank's own spread is the same in all permutations.
@@ -117,25 +118,23 @@ def _ranks(count: int, axis: str) -> np.ndarray:
     return permutations[likeness.argmin()]
 
 
-def frequency_bins(positions: np.ndarray, lattice: Lattice, axis: str) -> np.ndarray:
-    """Whether each position on an axis is common, middle or rare: the thirds of its ranks.
+def frequency_bins(values: np.ndarray, factor: Factor) -> np.ndarray:
+    """Whether each value of a factor is common, middle or rare: the thirds of its ranks.
 
-    An axis without skew has the bins that a skew would give it, so that a balanced lattice of the same spacing can be
-    read at the same positions.
+    A factor without skew has the bins that a skew would give it, so that a balanced lattice of the same spacing can be
+    read at the same values.
 
     Args:
-        positions: px, shape (n,); each a lattice position.
-        axis: x or y.
+        values: shape (n,); each on the factor's grid.
 
     Returns:
         Names from ``BINS``, shape (n,).
 
     Raises:
-        ValueError: when a position is not on the lattice.
+        ValueError: when a value is not on the grid.
     """
-    factor = factors(lattice)["xy".index(axis)]
     count = len(factor.grid)
-    return np.array(BINS)[_ranks(count, axis) * len(BINS) // count][factor.index(positions)]
+    return np.array(BINS)[_ranks(count, factor.name) * len(BINS) // count][factor.index(values)]
 
 
 def shown_combinations(lattice: Lattice) -> np.ndarray:

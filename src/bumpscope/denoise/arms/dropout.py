@@ -32,7 +32,7 @@ class Dropout(Denoiser):
         super().__init__()
         if not 0 < drop < 1:
             raise ValueError(f"drop is {drop}; allowed: more than 0 and less than 1")
-        self.unet, self.drop, self.composed = UNet(task.lattice.image_size, task.model), drop, composed
+        self.unet, self.drop, self.composed = UNet(task.lattice.image_size, task.model, task.factors), drop, composed
 
     def forward(
         self,

@@ -10,13 +10,13 @@ from bumpscope.denoise.unet import ResidualBlock, UNet
 
 
 class SplitEmbedding(nn.Module):
-    """Encodings of t, x and y, shape (n, 3 w), to an embedding of t and x, then one of t and y; (n, 2 out)."""
+    """Encodings of t and F labels, shape (n, (1 + F) w), to embeddings of t and each label; (n, F out)."""
 
-    def __init__(self, width: int, out: int):
+    def __init__(self, width: int, out: int, labels: int):
         super().__init__()
         self.width = width
         self.own = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * width, out), nn.SiLU(), nn.Linear(out, out), nn.SiLU()) for _ in "xy"
+            nn.Sequential(nn.Linear(2 * width, out), nn.SiLU(), nn.Linear(out, out), nn.SiLU()) for _ in range(labels)
         )
 
     def forward(self, encodings: Tensor) -> Tensor:
@@ -48,9 +48,9 @@ class SplitFiLM(Denoiser):
 
     def __init__(self, task: Task):
         super().__init__()
-        self.unet = UNet(task.lattice.image_size, task.model)
+        self.unet = UNet(task.lattice.image_size, task.model, task.factors)
         embedding = 4 * task.model.embedding_width
-        self.unet.embed = SplitEmbedding(task.model.embedding_width, embedding)
+        self.unet.embed = SplitEmbedding(task.model.embedding_width, embedding, len(task.factors))
         for block in [module for module in self.unet.modules() if isinstance(module, ResidualBlock)]:
             block.modulation = SplitModulation(embedding, block.conv1.out_channels)
 

@@ -28,13 +28,14 @@ from bumpscope.judge.verdicts import (
     count,
     estimate,
 )
+from bumpscope.store.names import Names
 
 ID = "C4"
 QUESTION = "Do denser data bring structure earlier?"
 STATEMENT = "Denser data bring structure earlier, counted in optimiser steps (our choice)"
 STATISTIC = "slope of ln onset of structure (R² of either axis one half) against ln lattice spacing"
 # Up to 20 components: the label may lie beyond the third.
-R2 = {"quantity": "r2", "factor": ["x", "y"], "space": "raw", "label": "requested", "noise": "own"}
+R2 = {"quantity": "r2", "space": "raw", "label": "requested", "noise": "own"}
 READS: Reads = (("phases", {"judged": True}), ("metrics", R2))
 FIGURES = ("event_order",)
 CAVEAT = "The unit is our choice: counted in epochs, the slope is greater by construction."
@@ -57,7 +58,7 @@ def judge(data: Data) -> Judged:
     """
     passed = histories(data.table("phases", judged=True), data.planes.index)
     known = curves(data.table("metrics", **R2), by=("layer", "t", "factor"))
-    found = {run: _structure(known, (*run, history.layer, history.t)) for run, history in passed.items()}
+    found = {run: _structure(known, (*run, history.layer, history.t), data.names) for run, history in passed.items()}
     ladders = longest_ladders(data.planes, found)
     seeds = count("seeds", len(ladders), NEEDED, Bound(least=FEWEST_SEEDS))
     if not ladders:
@@ -84,10 +85,12 @@ def judge(data: Data) -> Judged:
     return Judged(slopes[1.0], len(onsets), checks)
 
 
-def _structure(known: Mapping[Any, tuple[np.ndarray, np.ndarray]], place: tuple[str, int, str, int]) -> Onset | None:
-    """When both axes are told at a place (dataset, seed, layer, t)."""
-    of_axes = [pd.Series(*known[*place, factor][::-1]) for factor in R2["factor"] if (*place, factor) in known]
-    if len(of_axes) < len(R2["factor"]):
+def _structure(
+    known: Mapping[Any, tuple[np.ndarray, np.ndarray]], place: tuple[str, int, str, int], names: Names
+) -> Onset | None:
+    """When all factors are told at a place (dataset, seed, layer, t)."""
+    of_axes = [pd.Series(*known[*place, factor][::-1]) for factor in names if (*place, factor) in known]
+    if len(of_axes) < len(names.factors):
         return None
     worse = pd.concat(of_axes, axis=1).min(axis=1, skipna=False)
     return fitted_onset(worse.index.to_numpy(), worse.to_numpy())

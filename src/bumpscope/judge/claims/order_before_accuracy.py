@@ -34,7 +34,7 @@ STATISTIC = "share of the correct images that stay correct when a layer no longe
 SEEN = {"quantity": "share_correct", "split": "seen", "bin": None}
 LABELS = ["requested", "shuffled"]
 # Up to 20 components: the label may lie beyond the third.
-R2 = {"quantity": "r2", "factor": ["x", "y"], "space": "raw", "label": LABELS, "noise": "own"}
+R2 = {"quantity": "r2", "space": "raw", "label": LABELS, "noise": "own"}
 READS: Reads = (("phases", {"judged": True}), ("metrics", SEEN), ("metrics", R2), ("interventions", {}))
 FIGURES = ("necessity", "decodability", "event_order")
 CAVEAT = "The verdict is about one layer; the label can enter again in later blocks."
@@ -42,7 +42,7 @@ MORE = {"seeds": INTERVENTIONS}
 
 # A layer is needed where less than this share of the correct images stays correct without what tells the label.
 KEPT = 0.5
-READINGS = ["r2_x", "r2_y", "knn_r2_x", "knn_r2_y"]
+READINGS = r"^(knn_)?r2_"
 
 
 def judge(data: Data) -> Judged:
@@ -115,7 +115,7 @@ def _only(rows: pd.DataFrame, intervention: str, share: str) -> float:
 
 def _highest_r2(rows: pd.DataFrame) -> float:
     """How well the label is still read after its removal, at best."""
-    return float(rows.loc[rows["intervention"] == "removed", READINGS].to_numpy(dtype=float).max())
+    return float(rows[rows["intervention"] == "removed"].filter(regex=READINGS).to_numpy(dtype=float).max())
 
 
 def _ratio(top: Mapping[RunKey, float], bottom: Mapping[RunKey, float]) -> dict[RunKey, float]:
@@ -163,7 +163,7 @@ def _r2_checks(data: Data) -> list[Check]:
         if len(accurate) == 0:
             continue
         values, above = [], []
-        for factor in R2["factor"]:
+        for factor in data.names:
             requested, shuffled = (known.get((*run, history.layer, history.t, label, factor)) for label in LABELS)
             values.append(_value_at(requested, accurate[0]))
             controls = np.array([_value_at(shuffled, accurate[0]), _value_at(requested, 0)])
