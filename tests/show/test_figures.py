@@ -29,11 +29,17 @@ from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
+from bumpscope.worlds.factor import Factor
 from synthetic_results import BALANCED, DATASETS, IMBALANCED, METADATA, write_results
 
 NAMES = gallery.names()
 FEW_STEPS = (0, 300, 600, 900, 1500)
 FEW = {"samples": 32, "steps": FEW_STEPS, "seeds": (0,)}
+# Factors of which only the period counts.
+X, Y, RING = (
+    Factor(name, "px", np.arange(16.0), np.full(16, 1 / 16), period)
+    for name, period in (("x", None), ("y", None), ("x", 16.0))
+)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +238,7 @@ def test_the_strip_shows_one_run_with_its_phases_and_outcomes_at_every_checkpoin
 def test_the_strip_is_coloured_by_the_coordinate_that_is_told_worse_at_the_end(full, selected):
     points = selected["training_strip"].query("part == 'point'")
     last = points[points["step"] == points["step"].max()]
-    told = {axis: manifold_view.explained_variance(last, f"mu_{axis}", None) for axis in "xy"}
+    told = {f.name: manifold_view.explained_variance(last, f) for f in (X, Y)}
     assert last["r2"].iloc[0] == pytest.approx(min(told.values()))
     assert told[last["axis"].iloc[0]] == min(told.values())
 
@@ -262,15 +268,15 @@ def test_explained_variance_is_one_for_a_linear_map_and_none_for_a_constant():
     points = pd.DataFrame(random.normal(size=(50, 2)), columns=manifold_view.VIEW)
     points["mu_x"] = 3 * points["view_1"] - 2 * points["view_2"] + 1
     points["mu_y"] = 5.0
-    assert manifold_view.explained_variance(points, "mu_x", None) == pytest.approx(1)
-    assert np.isnan(manifold_view.explained_variance(points, "mu_y", None))
+    assert manifold_view.explained_variance(points, X) == pytest.approx(1)
+    assert np.isnan(manifold_view.explained_variance(points, Y))
 
 
 def test_explained_variance_on_a_torus_does_not_see_the_jump():
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     points = pd.DataFrame({"view_1": np.cos(angle), "view_2": np.sin(angle), "mu_x": angle * 16 / (2 * np.pi)})
-    assert manifold_view.explained_variance(points, "mu_x", 16.0) == pytest.approx(1)
-    assert manifold_view.explained_variance(points, "mu_x", None) < 0.7
+    assert manifold_view.explained_variance(points, RING) == pytest.approx(1)
+    assert manifold_view.explained_variance(points, X) < 0.7
 
 
 def test_the_viewpoint_turns_a_tilted_sheet_to_the_reader():
@@ -287,7 +293,7 @@ def test_the_viewpoint_makes_no_order_where_there_is_none():
     random = np.random.default_rng(5)
     points = pd.DataFrame(random.normal(size=(500, 5)), columns=[*manifold_view.COORDINATES, "mu_x", "mu_y"])
     points[manifold_view.VIEW] = points[manifold_view.COORDINATES].to_numpy() @ manifold_view.viewpoint(points)
-    assert manifold_view.explained_variance(points, "mu_x", None) < 0.05
+    assert manifold_view.explained_variance(points, X) < 0.05
     points["mu_y"] = 1.0
     assert manifold_view.viewpoint(points) == pytest.approx(np.eye(3)[:, :2])
 
@@ -546,7 +552,7 @@ def test_the_contact_sheet_shows_the_judged_place_where_no_later_timestep_was_re
 
 def test_both_weights_are_shown_where_both_were_probed(full, selected, tmp_path):
     data = selected["weights"]
-    assert set(data["weights"]) == {"raw", "ema"} and set(data["quantity"]) == set(weights.PANELS)
+    assert set(data["weights"]) == {"raw", "ema"} and set(data["quantity"]) == {*weights.PANELS, "x", "y"}
     assert set(data["dataset"]) == {"balanced"} and set(data["seed"]) == {0, 1}
     late = data[data["quantity"] == "correct"].groupby("weights")["value"].mean()
     assert late["ema"] < late["raw"], "the made-up average lags behind"

@@ -136,7 +136,7 @@ def _scene(results: Results) -> _Scene:
         view=view,
         steps=steps,
         places=points[VIEW].to_numpy(dtype=float).reshape(len(steps), -1, 2),
-        requests=points.loc[points["step"] == steps[-1], ["mu_x", "mu_y"]].to_numpy(dtype=float),
+        requests=points.loc[points["step"] == steps[-1], run.names.asked[:2]].to_numpy(dtype=float),
         mosaics=np.array([picture for picture, _ in mosaics]),
         rings=requests_in_mosaic(view.points, shown, mosaics[0][1]),
         correct=correct[correct["run"] == run.name].set_index("step")["value"].reindex(steps),
@@ -156,7 +156,10 @@ class _Stage:
         self.figure.text(0.015, 0.965, where, fontsize=9, va="center", color=style.GREY)
         self.title = self.figure.text(0.015, 0.905, "", fontsize=13, va="center")
         self.note = self.figure.text(0.985, 0.965, "", fontsize=9, va="center", ha="right", color=style.GREY)
-        self.clouds = [self._cloud(0.015 + 0.33 * k, axis, scene.requests[:, k]) for k, axis in enumerate("xy")]
+        self.clouds = [
+            self._cloud(0.015 + 0.33 * k, f"{factor.name}, {factor.unit}", scene.requests[:, k])
+            for k, factor in enumerate(scene.view.factors[:2])
+        ]
         axes = self.figure.add_axes((0.68, 0.30, 0.305, 0.52))
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -167,7 +170,7 @@ class _Stage:
 
     def _cloud(self, left: float, axis: str, requested: np.ndarray) -> dict[str, Any]:
         axes = self.figure.add_axes((left, 0.27, 0.27, 0.55))
-        axes.set_title(f"latents by requested {axis}, px", fontsize=9)
+        axes.set_title(f"latents by requested {axis}", fontsize=9)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         colours = style.request_colours(self.scene.view.period is not None)
@@ -210,7 +213,7 @@ class _Stage:
             _show(cloud, place, half, alpha=1.0 if share == 0 else PALE)
         self.images.set_data(self.scene.mosaics[here])
         step, following = self.scene.steps[here], self.scene.steps[beyond]
-        self.images_title.set_text(f"images at step {step}, ring: request")
+        self.images_title.set_text(f"images at step {step}" + (", ring: request" if len(self.scene.rings) else ""))
         self.cursor.set_xdata([(1 - share) * step + share * following] * 2)
         _write(self.title, self._caption(here) if share == 0 else f"step {step} → {following}", share)
         self.note.set_text("" if share == 0 else "between checkpoints: points moved in straight lines, not measured")

@@ -17,7 +17,8 @@ from bumpscope.judge.controls import lattice_of
 from bumpscope.show import rows
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
-from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.factor import Factor
+from bumpscope.worlds.named import world_of
 
 COORDINATES = ["aligned_1", "aligned_2", "aligned_3"]
 VIEW = ["view_1", "view_2"]  # to the right and up
@@ -36,15 +37,30 @@ class ManifoldView:
 
     Attributes:
         layer, t: where the activations were read.
-        points: columns step, sample, mu_x, mu_y, split, aligned_1 to aligned_3 and view_1, view_2; a row per point.
-        period: of both axes, px, on a torus; None on a plane.
+        points: columns step, sample, mu_x, mu_y (or those of other factors), split, aligned_1 to aligned_3 and view_1,
+            view_2; a row per point.
+        factors: what is requested.
     """
 
     run: Run
     layer: str
     t: int
     points: pd.DataFrame
-    period: float | None
+    factors: tuple[Factor, ...]
+
+    @property
+    def period(self) -> float | None:
+        """Of the first factor that has one."""
+        return next((factor.period for factor in self.factors if factor.period is not None), None)
+
+    @property
+    def units(self) -> str:
+        """Of the factors, in their order."""
+        return " ".join(factor.unit for factor in self.factors)
+
+    def told(self, points: pd.DataFrame, name: str) -> float:
+        """How well the two coordinates drawn tell a requested factor, as by :func:`explained_variance`."""
+        return explained_variance(points, next(factor for factor in self.factors if factor.name == name))
 
     @property
     def steps(self) -> np.ndarray:
@@ -89,36 +105,45 @@ def manifold_view(results: Results) -> ManifoldView:
 
 def _views(run: Run) -> Iterator[ManifoldView]:
     """A run seen at each of its places."""
-    period = factors(lattice_of(run.info))[0].period
+    factors = world_of(lattice_of(run.info)).factors
+    closed = any(factor.period is not None for factor in factors)
     everywhere = run.table("embedding", ["step", "layer", "t", "sample", *COORDINATES]).dropna()
-    requests = run.table("samples", ["step", "sample", "mu_x", "mu_y", "split"])
+    requests = run.table("samples", ["step", "sample", *run.names.asked, "split"])
     for place, points in everywhere.groupby(["layer", "t"], sort=False):
         layer, t = cast("tuple[str, int]", place)
         points = points.drop(columns=["layer", "t"]).merge(requests, on=["step", "sample"])
         if layer == IMAGE_LAYER or points.empty:
             continue
-        side = viewpoint(points[points["step"] == points["step"].max()]) if period is None else np.eye(3)[:, :2]
+        side = np.eye(3)[:, :2] if closed else viewpoint(points[points["step"] == points["step"].max()], factors)
         points[VIEW] = points[COORDINATES].to_numpy(dtype=float) @ side
-        yield ManifoldView(run, layer, int(t), points.sort_values(["step", "sample"], ignore_index=True), period)
+        yield ManifoldView(run, layer, int(t), points.sort_values(["step", "sample"], ignore_index=True), factors)
 
 
 def _told(view: ManifoldView) -> tuple[int, float]:
     """The last checkpoint of a view, and the weaker R² there; -inf where it is undefined."""
     last = view.points[view.points["step"] == view.steps[-1]]
-    weaker = min(explained_variance(last, target, view.period) for target in ("mu_x", "mu_y"))
+    weaker = min(explained_variance(last, factor) for factor in view.factors)
     return int(view.steps[-1]), weaker if np.isfinite(weaker) else -np.inf
 
 
-def viewpoint(points: pd.DataFrame) -> np.ndarray:
+def viewpoint(points: pd.DataFrame, factors: Sequence[Factor] | None = None) -> np.ndarray:
     """Two perpendicular directions in the space of the three coordinates: the right and the top of the picture.
 
     Right is the direction of the least-squares fit of requested x, down as much of that of requested y as is
     perpendicular to it. One view for all checkpoints cannot make order where there is none: it has three free angles.
 
+    Args:
+        factors: of which the first two stand for x and y; by default these.
+
     Returns:
         Shape (3, 2), orthonormal; the first two coordinates where the fits have no two directions.
     """
-    place, request = (points[names].to_numpy(dtype=float) for names in (COORDINATES, ["mu_x", "mu_y"]))
+    place = points[COORDINATES].to_numpy(dtype=float)
+    if factors is None:
+        request = points[["mu_x", "mu_y"]].to_numpy(dtype=float)
+    else:
+        each = [factor.targets(points[f"mu_{factor.name}"].to_numpy(dtype=float)) for factor in factors[:2]]
+        request = np.concatenate(each, axis=1)
     slopes = np.linalg.lstsq(place - place.mean(axis=0), request - request.mean(axis=0), rcond=None)[0]
     if np.linalg.matrix_rank(slopes) < 2:
         return np.eye(3)[:, :2]
@@ -126,15 +151,12 @@ def viewpoint(points: pd.DataFrame) -> np.ndarray:
     return directions * np.sign(np.diag(lengths))
 
 
-def explained_variance(points: pd.DataFrame, target: str, period: float | None) -> float:
-    """R² of the least-squares fit of a requested coordinate to the two coordinates drawn.
+def explained_variance(points: pd.DataFrame, factor: Factor) -> float:
+    """R² of the least-squares fit of a requested factor to the two coordinates drawn.
 
-    Args:
-        period: of the coordinate, px; its sine and cosine are then fitted, since the coordinate itself has a jump.
+    Of a periodic one sine and cosine are fitted, since the factor itself has a jump.
     """
-    values = points[[target]].to_numpy(dtype=float)
-    if period:
-        values = np.concatenate([np.cos(2 * np.pi * values / period), np.sin(2 * np.pi * values / period)], axis=1)
+    values = factor.targets(points[f"mu_{factor.name}"].to_numpy(dtype=float))
     values = values - values.mean(axis=0)
     predictors = np.column_stack([np.ones(len(points)), points[VIEW].to_numpy(dtype=float)])
     rest = values - predictors @ np.linalg.lstsq(predictors, values, rcond=None)[0]
@@ -175,19 +197,25 @@ def spaced_by_change(steps: np.ndarray, shares: np.ndarray, count: int) -> list[
 
 
 def chosen_samples(points: pd.DataFrame) -> list[list[int]]:
-    """Samples that all checkpoints have, on a grid of requested centres: rows by y, columns by x."""
+    """Samples that all checkpoints have, on a grid of requests: rows by the second factor, columns by the first."""
     everywhere = points.groupby("sample")["step"].nunique() == points["step"].nunique()
     candidates = points[points["sample"].isin(everywhere.index[everywhere])].drop_duplicates("sample")
     seen = candidates[candidates["split"] == "seen"]
     candidates = candidates if seen.empty else seen
     if candidates.empty:
         return []
-    low, high = candidates[["mu_x", "mu_y"]].min(), candidates[["mu_x", "mu_y"]].max()
+    first, second = axes = [f"mu_{name}" for name in rows.factors_in(points)][:2]
+    low, high = candidates[axes].min(), candidates[axes].max()
     places = (np.arange(GRID) + 0.5) / GRID
-    wanted = {axis: low[axis] + places * (high[axis] - low[axis]) for axis in ("mu_x", "mu_y")}
+    wanted = {axis: low[axis] + places * (high[axis] - low[axis]) for axis in axes}
+    # Units differ, so each is measured by its range.
+    scale = (high - low) / (high - low).max() if (high > low).all() else dict.fromkeys(axes, 1.0)
     nearest = [
-        [np.hypot(candidates["mu_x"] - x, candidates["mu_y"] - y).idxmin() for x in wanted["mu_x"]]
-        for y in wanted["mu_y"]
+        [
+            np.hypot((candidates[first] - x) / scale[first], (candidates[second] - y) / scale[second]).idxmin()
+            for x in wanted[first]
+        ]
+        for y in wanted[second]
     ]
     return [[int(candidates.loc[index, "sample"]) for index in row] for row in nearest]
 
@@ -204,7 +232,12 @@ def mosaic(images: Mapping[int, np.ndarray], shown: list[list[int]]) -> tuple[np
 
 
 def requests_in_mosaic(points: pd.DataFrame, shown: list[list[int]], size: int) -> np.ndarray:
-    """Where the requested centres of the samples ``shown`` lie in :func:`mosaic`, shape (samples, 2), px."""
+    """Where the requested centres of the samples ``shown`` lie in :func:`mosaic`, shape (samples, 2), px.
+
+    None where the requests are not x and y.
+    """
+    if rows.factors_in(points) != ["x", "y"]:
+        return np.empty((0, 2))
     pitch = size + GAP
     centres = points.drop_duplicates("sample").set_index("sample")[["mu_x", "mu_y"]]
     corners = np.array([(j * pitch, i * pitch) for i, row in enumerate(shown) for j, _ in enumerate(row)], dtype=float)

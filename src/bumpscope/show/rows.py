@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from bumpscope.store.names import Names
 from bumpscope.store.results import Results
 
 Item = TypeVar("Item")
@@ -80,3 +81,27 @@ def listed(parts: Sequence[str], limit: int = 4) -> str:
     """A part of a sentence for each dataset, separated by semicolons; those beyond ``limit`` are counted."""
     rest = len(parts) - limit
     return "; ".join(parts[:limit]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def columns_of(columns: Iterable[str], names: Names) -> list[str]:
+    """Columns of a figure, which are written as for x and y, in a world with these factors."""
+    instead = {"x": list(names), "y": [], "xy": names.pairs}
+    found: list[str] = []
+    for column in columns:
+        parts = column.split("_")
+        about = next((part for part in parts if part in instead), None)
+        named = [column] if about is None else ["_".join(n if p == about else p for p in parts) for n in instead[about]]
+        found += named
+    return found
+
+
+def factors_in(data: pd.DataFrame) -> list[str]:
+    """The factors whose requests a figure's data hold."""
+    return [str(column).removeprefix("mu_") for column in data.columns if str(column).startswith("mu_")]
+
+
+def alone_and_paired(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Factors, the shortest names first, and pairs of them, of names such as x, size and x_size."""
+    ordered = sorted(set(names), key=lambda name: (len(name), name))
+    both = {pair for a in ordered for b in ordered if a != b for pair in (a + b, f"{a}_{b}")}
+    return [name for name in ordered if name not in both], [name for name in ordered if name in both]

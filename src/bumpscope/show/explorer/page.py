@@ -20,6 +20,7 @@ from bumpscope.show.explorer import payload, selection
 from bumpscope.show.explorer.selection import Extent
 from bumpscope.show.explorer.sprites import LEVELS, SIDE
 from bumpscope.show.figures.label_effects import EFFECTS
+from bumpscope.store.names import XY
 from bumpscope.store.results import Results
 
 # A page beyond 15 MB is slow to send and to open; the rest is left for a plotly that grows.
@@ -38,15 +39,17 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
     """Write the page, a run at a time.
 
     Args:
-        results: tables of the experiment. Runs without generated images' behaviour are not shown, and the page says so;
-            of the others any table may be missing.
+        results: tables of the experiment. Runs without generated images' behaviour, and of worlds whose factors are
+            not x and y, are not shown, and the page says so; of the others any table may be missing.
         limit: largest size of the page, bytes. It holds unless a single run with the fewest samples is beyond it.
 
     Returns:
         What the page says of itself: ``runs`` (what is shown of each), ``left_out`` (runs), ``without`` (runs).
     """
-    shown = [run for run in results if run.has("behaviour")]
-    without = sorted(set(results.names) - {run.name for run in shown})
+    images = [run for run in results if run.has("behaviour")]
+    shown = [run for run in images if run.names == XY]
+    without = sorted(set(results.names) - {run.name for run in images})
+    other_worlds = [run.name for run in images if run.names != XY]
     plotly, script, css = get_plotlyjs(), javascript(), _text(STYLE)
     fixed = sum(len(text.encode()) for text in (plotly, script, css, _text(TEMPLATE))) + _index_size(len(results))
     turns = selection.in_turn(shown)
@@ -54,8 +57,8 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
     kept = selection.affordable(map(selection.extent, turns), budget)
     kept_names = {one.run.name for one in kept}
     left_out = [run.name for run in shown if run.name not in kept_names]
-    index: dict[str, Any] = {"runs": [], "left_out": left_out, "without": without} | _looks()
-    index["opening"] = selection.opening(results)
+    index: dict[str, Any] = {"runs": [], "left_out": left_out, "without": without, "other_worlds": other_worlds}
+    index |= _looks() | {"opening": selection.opening(results)}
 
     def blocks() -> Iterator[Markup]:
         for entry, text in packed(results, kept, budget):
@@ -79,7 +82,7 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
         side=SIDE,
     ):
         file.write(chunk)
-    return {name: index[name] for name in ("runs", "left_out", "without")}
+    return {name: index[name] for name in ("runs", "left_out", "without", "other_worlds")}
 
 
 def packed(results: Results, extents: Sequence[Extent], budget: float) -> Iterator[tuple[dict[str, Any], str]]:

@@ -37,14 +37,15 @@ def select(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     steps = np.unique(points["step"])
     points = points[points["step"].isin(spaced_by_change(steps, outcome_shares(results, run.name, steps), CHECKPOINTS))]
-    requests = run.table("samples", ["sample", "mu_x", "mu_y"]).drop_duplicates("sample")
+    requests = run.table("samples", ["sample", *run.names.asked]).drop_duplicates("sample")
     points = points.merge(requests, on="sample").merge(_verdicts(run), how="left")
     r2 = _r2(results, run)
-    points = points.merge(r2, how="left") if len(r2) else points.assign(r2_x=np.nan, r2_y=np.nan)
+    none = {f"r2_{name}": np.nan for name in run.names}
+    points = points.merge(r2, how="left") if len(r2) else points.assign(**none)
     parts = []
     for variant, own in _variants(points, run):
         parts.append(own.assign(variant=variant, run=run.name, dataset=run.dataset, seed=run.seed))
-    return pd.concat(parts, ignore_index=True)[[*COLUMNS]]
+    return pd.concat(parts, ignore_index=True)[rows.columns_of(COLUMNS, run.names)]
 
 
 def _variants(points: pd.DataFrame, run: Run) -> list[tuple[str, pd.DataFrame]]:
@@ -70,38 +71,40 @@ def _verdicts(run: Run) -> pd.DataFrame:
 
 
 def _r2(results: Results, run: Run) -> pd.DataFrame:
-    """Columns r2_x and r2_y, by step, weights, layer, t and noise."""
+    """Columns r2_x and r2_y, or those of other factors, by step, weights, layer, t and noise."""
     place = ["step", "weights", "layer", "t", "noise"]
     where = {"run": run.name, "space": "umap2", "label": "requested", "weights": ["raw", "ema"]}
     found = rows.measured(results, "r2_median", "weights", "layer", "t", "noise", "factor", **where)
     wide = found.pivot_table(index=place, columns="factor", values="value").reset_index()
-    return wide.rename(columns={"x": "r2_x", "y": "r2_y"}).reindex(columns=[*place, "r2_x", "r2_y"])
+    named = {name: f"r2_{name}" for name in run.names}
+    return wide.rename(columns=named).reindex(columns=[*place, *named.values()])
 
 
 @style.apply()
 def draw(data: pd.DataFrame) -> Figure:
-    """A column per checkpoint; of each variant a row coloured by x and one coloured by y."""
+    """A column per checkpoint; of each variant a row for each requested factor, coloured by it."""
     if data.empty:
         return style.without_data(NOTHING)
     steps, variants = sorted(data["step"].unique()), list(data["variant"].unique())
     side = (WIDTH - 0.5) / max(len(steps), 5)
-    height = min((side + 0.14) * 2 * len(variants) + 0.9, style.TALLEST)
+    names = rows.factors_in(data)
+    height = min((side + 0.14) * len(names) * len(variants) + 0.9, style.TALLEST)
     figure = Figure(figsize=(0.5 + side * len(steps), height), layout="constrained")
-    lines = figure.subplots(2 * len(variants), len(steps), squeeze=False)
-    for number, (variant, axis) in enumerate((variant, axis) for variant in variants for axis in "xy"):
+    lines = figure.subplots(len(names) * len(variants), len(steps), squeeze=False)
+    for number, (variant, axis) in enumerate((variant, axis) for variant in variants for axis in names):
         request = data[f"mu_{axis}"]
         look: style.Look = {"cmap": "viridis", "vmin": request.min(), "vmax": request.max()}
         for panel, step in zip(lines[number], steps, strict=True):
             own = data[(data["variant"] == variant) & (data["step"] == step)]
-            _cloud(panel, own, axis, look)
+            _cloud(panel, own, axis, look, verdict=axis == names[0])
             if number == 0:
                 panel.set_title(f"step {step}\n{panel.get_title(loc='left')}", fontsize=style.FONT_SIZE - 1.5, pad=2)
-        lines[number][0].set_ylabel(f"{variant}\nby {axis}" if axis == "x" else f"by {axis}")
+        lines[number][0].set_ylabel(f"{variant}\nby {axis}" if axis == names[0] else f"by {axis}")
     return figure
 
 
-def _cloud(axes: Axes, own: pd.DataFrame, axis: str, look: style.Look) -> None:
-    """One UMAP, coloured by a requested coordinate, below its phase and its R²."""
+def _cloud(axes: Axes, own: pd.DataFrame, axis: str, look: style.Look, verdict: bool) -> None:
+    """One UMAP, coloured by a requested factor, below its phase, where asked for, and its R²."""
     axes.set(xticks=[], yticks=[])
     axes.set_box_aspect(1)
     axes.spines[:].set_visible(False)
@@ -110,7 +113,7 @@ def _cloud(axes: Axes, own: pd.DataFrame, axis: str, look: style.Look) -> None:
     axes.scatter(own["umap_1"], own["umap_2"], c=own[f"mu_{axis}"], s=1.5, linewidths=0, rasterized=True, **look)
     first = own.iloc[0]
     r2 = first[f"r2_{axis}"]
-    phase = f"{first['phase']}   " if axis == "x" and isinstance(first["phase"], str) else ""
+    phase = f"{first['phase']}   " if verdict and isinstance(first["phase"], str) else ""
     axes.set_title(f"{phase}{r2:.2f}" if np.isfinite(r2) else phase, fontsize=style.FONT_SIZE - 1.5, pad=2)
 
 

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bumpscope.judge.controls import lattice_of
+from bumpscope.judge.controls import has_centres, lattice_of
 from bumpscope.show import rows, style
 from bumpscope.store.results import Results
-from bumpscope.worlds.behaviour import distance
-from bumpscope.worlds.bumps import factors
+from bumpscope.worlds.named import world_of
 
 CAPTION = (
     "Images with one bump, at centres seen in training. Top: distance between drawn and requested centre. Bottom: "
@@ -52,7 +51,10 @@ def select(results: Results) -> pd.DataFrame:
     found = found.reindex(columns=list(LEVELS)).reset_index()
     runs = rows.by_dataset(results)
     chance = {name: _chance(runs.loc[name].to_dict()) for name in found["dataset"].unique()}
+    # A width is one of few where it varies, and then has no sigma to be compared with.
     sigma = found["dataset"].map(runs["sigma"]).where(found["quantity"] == "width", 1.0)
+    other = found["quantity"].eq("width") & ~found["dataset"].map(has_centres(runs))
+    found = found[~other]
     found[list(LEVELS)] = found[list(LEVELS)].div(sigma, axis=0)
     order = -found.groupby("dataset")["step"].transform("nunique")
     place = found["dataset"].map({name: k for k, name in enumerate(runs.index)})
@@ -61,9 +63,9 @@ def select(results: Results) -> pd.DataFrame:
 
 
 def _chance(run: dict) -> float:
-    lattice, random = lattice_of(run), np.random.default_rng(0)
-    x, y = (random.choice(factor.grid, (2, DRAWS)) for factor in factors(lattice))
-    return float(np.median(distance(x[0], y[0], x[1], y[1], lattice)))
+    world, random = world_of(lattice_of(run)), np.random.default_rng(0)
+    pairs = np.stack([random.choice(factor.grid, (2, DRAWS)) for factor in world.factors], axis=2)
+    return float(np.median(world.distances(pairs[0], pairs[1])[0]))
 
 
 @style.apply()

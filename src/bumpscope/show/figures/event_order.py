@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bumpscope.config.model import IMAGE_LAYER
+from bumpscope.judge.controls import has_centres
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import onset
@@ -30,13 +31,15 @@ LEAST_TIMED = 0.5  # share of a dataset's half-way steps that its checkpoints mu
 SMALLEST_RISE = 0.1
 FEWEST_SEEDS = 3
 BEHAVIOUR = "correct images"
-EFFECTS = {"x": "effect of x", "y": "effect of y", "xy": "effect of x and y together"}
+EFFECT = "effect of "
 
 
 def select(results: Results) -> pd.DataFrame:
     """The half-way step of label effects, decodability, order and behaviour in every balanced run."""
     runs = results.runs
-    balanced = runs.loc[(runs["dx"] == runs["dy"]) & (runs["skew_axis"] == "none"), "run"]
+    # In other worlds factors have no common spacing.
+    even = (runs["dx"] == runs["dy"]) | ~has_centres(runs)
+    balanced = runs.loc[even & (runs["skew_axis"] == "none"), "run"]
     curves = _curves(results)
     curves = curves[curves["run"].isin(balanced)].sort_values("step", kind="stable")
     keys = [name for name in COLUMNS if name != "step"]
@@ -51,10 +54,10 @@ def select(results: Results) -> pd.DataFrame:
 
 def _curves(results: Results) -> pd.DataFrame:
     """All curves, with the column ``event`` to tell them apart."""
-    effects = rows.measured(results, "effect", "factor", "t", bin=None, factor=list(EFFECTS))
+    effects = rows.measured(results, "effect", "factor", "t", bin=None)
     times = {name: middle(own) for name, own in effects.groupby("dataset")["t"]}
     effects = effects[effects["t"] == effects["dataset"].map(times)]
-    parts = [effects.assign(event=effects["factor"].map(EFFECTS))]
+    parts = [effects.assign(event=EFFECT + effects["factor"].map(_in_words))]
     for name, quantity, space in (("R²", "r2", "pca3"), ("order", "trustworthiness_denoised", "raw")):
         where = {"space": space, "label": "requested", "noise": "own", "factor": None}
         found = rows.measured(results, quantity, *rows.PLACE, **where)
@@ -62,6 +65,12 @@ def _curves(results: Results) -> pd.DataFrame:
         parts.append(found.assign(event=name + " at " + found["layer"] + " (t = " + found["t"].astype(str) + ")"))
     parts.append(rows.correct_images(results).assign(event=BEHAVIOUR))
     return pd.concat([part[[*rows.CHECKPOINT, "value", "event"]] for part in parts], ignore_index=True)
+
+
+def _in_words(factor: str) -> str:
+    """A factor, or two at once."""
+    both = factor.split("_") if "_" in factor else list(factor) if factor == "xy" else [factor]
+    return factor if len(both) == 1 else f"{' and '.join(both)} together"
 
 
 def halfway(steps: np.ndarray, values: np.ndarray) -> float:
@@ -153,7 +162,7 @@ def _means(own: pd.DataFrame) -> pd.Series:
 def _colour(event: str) -> str:
     if event == BEHAVIOUR:
         return style.VERMILLION
-    if event in EFFECTS.values():
+    if event.startswith(EFFECT):
         return style.BLUE
     return style.ORANGE if event.startswith("order") else style.GREEN
 

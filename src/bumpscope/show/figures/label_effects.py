@@ -29,7 +29,9 @@ EFFECTS: dict[str, style.Look] = {
     "effect_xy": {"color": style.PURPLE, "linestyle": ":"},
     CORRECT: {"color": style.BLACK, "linestyle": "-."},
 }
-WORDS = {"effect_x": "effect x", "effect_y": "effect y", "effect_xy": "effect xy", CORRECT: "correct images"}
+# The looks of factors and of pairs of factors, as far as there are others than x and y.
+MAIN = [EFFECTS["effect_x"], EFFECTS["effect_y"], {"color": style.GREEN, "linestyle": (0, (5, 1, 1, 1))}]
+PAIR = [EFFECTS["effect_xy"], {"color": style.VERMILLION, "linestyle": ":"}, {"color": style.SKY, "linestyle": ":"}]
 ERRORS = {"residual": "residual error", "excess": "excess error"}
 COLUMNS = rows.CHECKPOINT | {
     "t": "−1 for the share of correct images",
@@ -56,10 +58,28 @@ def select(results: Results) -> pd.DataFrame:
         return found
     # Of the effects one timestep is drawn, of the errors all.
     middles = found["dataset"].map({name: middle(own["t"]) for name, own in found.groupby("dataset")})
-    found = found[found["quantity"].isin([*ERRORS]) | (found["quantity"].isin([*EFFECTS]) & (found["t"] == middles))]
+    found = found[found["quantity"].isin([*ERRORS]) | (found["quantity"].map(_is_effect) & (found["t"] == middles))]
     accuracy = rows.correct_images(results).assign(quantity=CORRECT, t=-1)
     accuracy = accuracy[accuracy["dataset"].isin(found["dataset"])]
     return pd.concat([found, accuracy[[*COLUMNS]]], ignore_index=True)
+
+
+def _is_effect(quantity: str) -> bool:
+    return quantity.startswith("effect_")
+
+
+def _looks(data: pd.DataFrame) -> dict[str, style.Look]:
+    """Looks of the effects, which are named after the factors of a world, and of the correct images."""
+    named = [str(quantity) for quantity in data["quantity"].unique() if _is_effect(str(quantity))]
+    alone, pairs = rows.alone_and_paired(name.removeprefix("effect_") for name in named)
+    looks = dict(zip(alone, itertools.cycle(MAIN), strict=False)) | dict(
+        zip(pairs, itertools.cycle(PAIR), strict=False)
+    )
+    return {f"effect_{name}": look for name, look in looks.items()} | {CORRECT: EFFECTS[CORRECT]}
+
+
+def _words(effect: str) -> str:
+    return "correct images" if effect == CORRECT else f"effect {effect.removeprefix('effect_').replace('_', ' ')}"
 
 
 @style.apply()
@@ -69,13 +89,14 @@ def draw(data: pd.DataFrame) -> Figure:
         return style.without_data(NOTHING)
     data, left_out = rows.over_training(data)
     names, note = rows.first(data["dataset"], LIMIT, "datasets")
+    effects = _looks(data)
     times = [f"t = {t}" for t in sorted(data.loc[data["quantity"].isin([*ERRORS]), "t"].unique())]
     looks = dict(zip(times, itertools.cycle(TIMES), strict=False))
     height = 1.75 if len(names) <= 4 else 1.25
     figure, axes = style.panels(3 * len(names), 3, height, WIDTH, sharex="row", sharey="col")
     for row, (name, panels) in enumerate(zip(names, np.reshape(np.array(axes), (-1, 3)), strict=True)):
         own = data[data["dataset"] == name]
-        marks.curves(panels[0], own, "quantity", EFFECTS)
+        marks.curves(panels[0], own, "quantity", effects)
         panels[0].axhline(0, color=style.GREY, linewidth=0.5, zorder=1)
         panels[0].set_title(style.shortened(style.spaced(name)))
         panels[0].set_ylabel(f"effect (t = {effect_timestep(own)}),\nor share")
@@ -90,14 +111,14 @@ def draw(data: pd.DataFrame) -> Figure:
             style.step_axis(panel, own["step"].to_numpy(), label=row == len(names) - 1)
     for panel in axes[1:3]:
         style.plain_logarithm(panel.yaxis)
-    marks.look_legend(figure, {WORDS[name]: look for name, look in EFFECTS.items()}, ncols=4, handlelength=3)
+    marks.look_legend(figure, {_words(name): look for name, look in effects.items()}, ncols=4, handlelength=3)
     style.heading(figure, note, left_out)
     return figure
 
 
 def effect_timestep(own: pd.DataFrame) -> int:
     """The timestep at which the effects of a dataset are drawn; without any the middle one of its errors."""
-    effects = own.loc[own["quantity"].isin([*EFFECTS]) & (own["t"] >= 0), "t"]
+    effects = own.loc[own["quantity"].map(_is_effect).astype(bool) & (own["t"] >= 0), "t"]
     return int(effects.iloc[0]) if len(effects) else middle(own.loc[own["t"] >= 0, "t"])
 
 
@@ -105,13 +126,14 @@ def finding(data: pd.DataFrame) -> str:
     """Effects and errors at the last checkpoint of each dataset, as a sentence."""
     if data.empty:
         return NOTHING
-    words = {"effect_x": "x", "effect_y": "y", "effect_xy": "x and y", "residual": "residual", "excess": "excess"}
     parts = []
     for name, own in data.groupby("dataset", sort=False):
         t = effect_timestep(own)
         at_t = own[own["t"] == t]
         last = int(at_t["step"].max())
         mean = at_t[at_t["step"] == last].groupby("quantity")["value"].mean()
+        words = {name: _words(name).removeprefix("effect ") for name in _looks(own) if name != CORRECT}
+        words = words | {"effect_xy": "x and y", "residual": "residual", "excess": "excess"}
         values = [f"{word} {round(mean[key], 2) + 0.0:.2f}" for key, word in words.items() if key in mean]
         parts.append(f"{name} at step {last}, t = {t}: {', '.join(values)}")
     return f"Label effects and errors, mean over seeds: {rows.listed(parts, 1)}."

@@ -15,7 +15,6 @@ from bumpscope.show.manifold_view import (
     VIEW,
     NothingToSee,
     chosen_samples,
-    explained_variance,
     from_text,
     manifold_view,
     mosaic,
@@ -34,7 +33,8 @@ TOPIC = "Representation"
 WIDTH = style.DOUBLE
 READS = ("embedding", "samples", "metrics", "runs")
 COLUMNS = rows.RUN | rows.PLACE
-COLUMNS |= {"boundary": "plane or torus", "step": "", "sample": "", "mu_x": "request, px", "mu_y": "", "split": ""}
+COLUMNS |= {"boundary": "plane, or torus where a request closes", "units": "of the requests", "step": ""}
+COLUMNS |= {"sample": "", "mu_x": "request, px", "mu_y": "", "split": ""}
 COLUMNS |= dict.fromkeys(COORDINATES, "") | {VIEW[0]: "to the right, as drawn", VIEW[1]: "up"}
 COLUMNS |= {"r2_x": "of requested x from the view", "r2_y": "", "image": "PNG in base64, where it is shown"}
 NOTHING = "No run has defined latents together with its images."
@@ -52,10 +52,17 @@ def select(results: Results) -> pd.DataFrame:
     points = view.pictured(steps)
     for step in steps:
         here = points["step"] == step
-        for axis in ("x", "y"):
-            points.loc[here, f"r2_{axis}"] = explained_variance(points[here], f"mu_{axis}", view.period)
-    about = {"run": run.name, "dataset": run.dataset, "seed": run.seed, "boundary": run.info["boundary"]}
-    return points.assign(**about, layer=view.layer, t=view.t)[[*COLUMNS]]
+        for name in run.names:
+            points.loc[here, f"r2_{name}"] = view.told(points[here], name)
+    boundary = "plane" if view.period is None else "torus"
+    about: dict[str, Any] = {
+        "run": run.name,
+        "dataset": run.dataset,
+        "seed": run.seed,
+        "boundary": boundary,
+        "units": view.units,
+    }
+    return points.assign(**about, layer=view.layer, t=view.t)[rows.columns_of(COLUMNS, run.names)]
 
 
 @style.apply()
@@ -65,18 +72,20 @@ def draw(data: pd.DataFrame) -> Figure:
         return style.without_data(NOTHING)
     steps = list(data["step"].unique())
     figure = Figure(figsize=(WIDTH if len(steps) > 2 else style.SINGLE, 4.9), layout="constrained")
-    *clouds, pictures = figure.subplots(3, len(steps), squeeze=False)
+    names = rows.factors_in(data)
+    *clouds, pictures = figure.subplots(1 + len(names), len(steps), squeeze=False)
+    units = str(data["units"].iloc[0]).split(" ")
     torus = data["boundary"].iloc[0] == "torus"
-    for axis, panels in zip("xy", clouds, strict=True):
+    for axis, unit, panels in zip(names, units, clouds, strict=True):
         request = data[f"mu_{axis}"]
         look = {"cmap": style.request_colours(torus), "vmin": request.min(), "vmax": request.max()}
         for panel, step in zip(panels, steps, strict=True):
             own = data[data["step"] == step]
             drawn = _cloud(panel, own, f"mu_{axis}", look)
-            above = f"step {step}\n" if axis == "x" else ""
+            above = f"step {step}\n" if axis == names[0] else ""
             panel.set_title(f"{above}R² = {own[f'r2_{axis}'].iloc[0]:.2f}")
         bar = figure.colorbar(drawn, ax=list(panels), shrink=0.75, aspect=14, pad=0.01)
-        bar.set_label(f"requested {axis}, px")
+        bar.set_label(f"requested {axis}, {unit}")
         panels[0].set_ylabel(f"latents by {axis}")
     shown = chosen_samples(data)
     for panel, step in zip(pictures, steps, strict=True):
@@ -105,8 +114,12 @@ def finding(data: pd.DataFrame) -> str:
     if data.empty:
         return NOTHING
     first = data.iloc[0]
-    shares = data.groupby("step")[["r2_x", "r2_y"]].first()
-    parts = [f"{own.r2_x:.2f} of x and {own.r2_y:.2f} of y at step {own.Index}" for own in shares.itertuples()]
+    names = rows.factors_in(data)
+    shares = data.groupby("step")[[f"r2_{name}" for name in names]].first()
+    parts = [
+        " and ".join(f"{own[f'r2_{name}']:.2f} of {name}" for name in names) + f" at step {step}"
+        for step, own in shares.iterrows()
+    ]
     ends = dict.fromkeys((parts[0], parts[-1]))
     where = f"{first['dataset']}, seed {first['seed']}, {first['layer']}, t = {first['t']}"
     return f"{where}: the two coordinates drawn explain (R²) {', and '.join(ends)}."

@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bumpscope.config.model import IMAGE_LAYER
-from bumpscope.measure.betti import betti_numbers
+from bumpscope.judge.controls import lattice_of
+from bumpscope.measure.betti import betti_numbers, expected_betti
 from bumpscope.measure.topology import LEAST_GAP, LEAST_GAP_RATIO, LEAST_PERSISTENCE, LEAST_RATIO
 from bumpscope.show import marks, rows, style
 from bumpscope.store.judged_place import judged_place
 from bumpscope.store.results import Results, in_network_order
 from bumpscope.store.run import Run
+from bumpscope.worlds.named import world_of
 
 CAPTION = (
     "Features of clouds of latents: the radius at which each appears (birth) and fills (death), in median distances; "
@@ -27,7 +29,7 @@ WIDTH = style.DOUBLE
 READS = ("topology", "phases", "runs")
 COLUMNS = {
     "run": "",
-    "boundary": "plane or torus",
+    "boundary": "plane, cylinder or torus",
     "step": "",
     **rows.PLACE,
     "dimension": "0, 1 or 2",
@@ -36,7 +38,9 @@ COLUMNS = {
     "significant": "whether it counts",
 }
 NOTHING = "No run has persistence diagrams."
-TRUTH = {"plane": (1, 0, 0), "torus": (1, 2, 1)}
+# By what the factors close to; a plane is open.
+TRUTH = {"plane": (1, 0, 0), "cylinder": (1, 1, 0), "torus": (1, 2, 1)}
+SHAPES = {"plane": "a sheet", "cylinder": "a cylinder", "torus": "a torus"}
 LOOKS: dict[int, style.Look] = {
     0: {"color": style.GREY, "marker": "o", "linestyle": "-"},
     1: {"color": style.VERMILLION, "marker": "^", "linestyle": "--"},
@@ -52,12 +56,19 @@ def select(results: Results) -> pd.DataFrame:
     """
     parts = []
     for boundary in TRUTH:
-        run = next((run for run in results if run.info["boundary"] == boundary and run.has("topology")), None)
+        run = next((run for run in results if run.has("topology") and _boundary(run) == boundary), None)
         if run is not None:
             parts.append(_bars(run).assign(run=run.name, boundary=boundary)[[*COLUMNS]])
     if not parts:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(parts, ignore_index=True)
+
+
+def _boundary(run: Run) -> str | None:
+    """What two factors close to, by their periods; None for more factors."""
+    factors = world_of(lattice_of(run.info)).factors
+    expected = expected_betti(factors)
+    return next((name for name, betti in TRUTH.items() if betti == expected and len(factors) == 2), None)
 
 
 def _bars(run: Run) -> pd.DataFrame:
@@ -138,7 +149,7 @@ def _numbers(values: tuple[int, ...]) -> str:
 
 def _truth(bars: pd.DataFrame) -> str:
     boundary = bars["boundary"].iloc[0]
-    return f"a {'torus' if boundary == 'torus' else 'sheet'} has {_numbers(TRUTH[boundary])}"
+    return f"{SHAPES[boundary]} has {_numbers(TRUTH[boundary])}"
 
 
 def finding(data: pd.DataFrame) -> str:

@@ -17,7 +17,6 @@ from bumpscope.show.manifold_view import (
     ManifoldView,
     NothingToSee,
     chosen_samples,
-    explained_variance,
     from_text,
     manifold_view,
     mosaic,
@@ -36,7 +35,7 @@ CAPTION = (
 TOPIC = "Phases"
 WIDTH = style.DOUBLE
 READS = ("embedding", "samples", "phases", "metrics", "runs")
-COLUMNS = rows.RUN | rows.PLACE | {"boundary": "plane or torus"}
+COLUMNS = rows.RUN | rows.PLACE | {"boundary": "plane, or torus where a request closes", "units": "of the requests"}
 COLUMNS |= {"part": "point, latents (phase), behaviour (phase), or an outcome (its share)", "step": ""}
 COLUMNS |= {
     "sample": "",
@@ -46,7 +45,7 @@ COLUMNS |= {
     VIEW[0]: "to the right, as drawn",
     VIEW[1]: "up",
 }
-COLUMNS |= {"axis": "the coordinate shown, x or y", "r2": "of it from the view", "image": "PNG in base64, where shown"}
+COLUMNS |= {"axis": "the factor shown", "r2": "of it from the view", "image": "PNG in base64, where shown"}
 COLUMNS |= {"phase": "A, B, C, ? or blind", "value": "share at seen centres"}
 NOTHING = "No run has defined latents together with its images."
 CHECKPOINTS = 6
@@ -72,18 +71,22 @@ def select(results: Results) -> pd.DataFrame:
     measured = measured[measured["step"].isin(view.steps)].sort_values("step", kind="stable")
     shares = measured[["step", "value"]].assign(part=measured["quantity"].map(outcomes))
     parts = [_points(view, steps), *_phases(view), *([shares] if len(shares) else [])]
-    about = {"run": run.name, "dataset": run.dataset, "seed": run.seed, "boundary": run.info["boundary"]}
+    boundary = "plane" if view.period is None else "torus"
+    about: dict[str, Any] = {
+        "run": run.name,
+        "dataset": run.dataset,
+        "seed": run.seed,
+        "boundary": boundary,
+        "units": view.units,
+    }
     data = pd.concat(parts, ignore_index=True).assign(**about, layer=view.layer, t=view.t)
-    return data.reindex(columns=list(COLUMNS))
+    return data.reindex(columns=rows.columns_of(COLUMNS, run.names))
 
 
 def _points(view: ManifoldView, steps: list[int]) -> pd.DataFrame:
     points = view.pictured(steps)
-    told = {
-        axis: {step: explained_variance(own, f"mu_{axis}", view.period) for step, own in points.groupby("step")}
-        for axis in "xy"
-    }
-    worse = min("xy", key=lambda axis: np.nan_to_num(told[axis][steps[-1]], nan=-np.inf))
+    told = {axis: {step: view.told(own, axis) for step, own in points.groupby("step")} for axis in view.run.names}
+    worse = min(told, key=lambda axis: np.nan_to_num(told[axis][steps[-1]], nan=-np.inf))
     return points.assign(part="point", axis=worse, r2=points["step"].map(told[worse]))
 
 
@@ -117,6 +120,7 @@ def draw(data: pd.DataFrame) -> Figure:
 def _columns(figure: Figure, panels: list[list[Axes]], points: pd.DataFrame) -> None:
     points = points.astype({"step": int, "sample": int})
     axis, torus = points["axis"].iloc[0], points["boundary"].iloc[0] == "torus"
+    unit = dict(zip(rows.factors_in(points), str(points["units"].iloc[0]).split(" "), strict=True))[axis]
     request, shown = points[f"mu_{axis}"], chosen_samples(points)
     look: Any = {"cmap": style.request_colours(torus), "vmin": request.min(), "vmax": request.max()}
     for above, below, (step, own) in zip(*panels, points.groupby("step"), strict=True):
@@ -133,7 +137,7 @@ def _columns(figure: Figure, panels: list[list[Axes]], points: pd.DataFrame) -> 
         half = 0.5 * max(np.ptp(right), np.ptp(up)) * 1.12 or 1.0
         marks.scaled_frame(below, ((right.min() + right.max()) / 2, (up.min() + up.max()) / 2), half)
         below.set_title(f"R² = {own['r2'].iloc[0]:.2f}")
-    figure.colorbar(drawn, ax=panels[1], aspect=12, pad=0.01, panchor=False).set_label(f"requested {axis}, px")
+    figure.colorbar(drawn, ax=panels[1], aspect=12, pad=0.01, panchor=False).set_label(f"requested {axis}, {unit}")
     panels[0][0].set_ylabel("images")
     panels[1][0].set_ylabel("latents")
 

@@ -20,7 +20,7 @@ TOPIC = "Training"
 WIDTH = style.DOUBLE
 READS = ("metrics",)
 NOTHING = "No run was probed with both raw and averaged weights."
-PANELS = {"misplaced": "one bump, misplaced", "correct": "one bump, correct", "x": "effect of x", "y": "effect of y"}
+PANELS = {"misplaced": "one bump, misplaced", "correct": "one bump, correct"}
 LOOKS: dict[str, style.Look] = {
     "raw": {"color": style.BLUE, "linestyle": "-"},
     "ema": {"color": style.VERMILLION, "linestyle": "--"},
@@ -29,7 +29,7 @@ WORDS = {"raw": "raw weights", "ema": "moving average"}
 COLUMNS = rows.CHECKPOINT | {
     "weights": "raw or ema",
     "t": "−1 for outcomes",
-    "quantity": ", ".join(PANELS),
+    "quantity": ", ".join([*PANELS, "x", "y"]),
     "value": "",
 }
 
@@ -45,13 +45,14 @@ def select(results: Results) -> pd.DataFrame:
     if counts.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     name = counts["seeds"].idxmax()
-    where = {"factor": ["x", "y"], "bin": None, "weights": both, "dataset": name}
+    names_of = list(next(run for run in results if run.dataset == name).names)
+    where = {"factor": names_of, "bin": None, "weights": both, "dataset": name}
     effects = rows.measured(results, "effect", "factor", "t", "weights", **where)
     effects = effects.assign(quantity=effects["factor"])
     if len(effects):
         effects = effects[effects["t"] == middle(effects["t"])]
     found = pd.concat([part for part in (shares[shares["dataset"] == name], effects) if len(part)], ignore_index=True)
-    return found[found["quantity"].isin([*PANELS])][[*COLUMNS]].reset_index(drop=True)
+    return found[found["quantity"].isin([*PANELS, *names_of])][[*COLUMNS]].reset_index(drop=True)
 
 
 @style.apply()
@@ -59,11 +60,13 @@ def draw(data: pd.DataFrame) -> Figure:
     """A panel for each outcome of a single bump and for each label."""
     if data.empty:
         return style.without_data(NOTHING)
-    figure, axes = style.panels(len(PANELS), len(PANELS), 1.9, WIDTH, sharex=True, sharey=True)
-    for panel, (quantity, text) in zip(np.ravel(np.array(axes)), PANELS.items(), strict=True):
+    factors = [str(name) for name in data["quantity"].unique() if name not in PANELS] or ["x", "y"]
+    panels = PANELS | {name: f"effect of {name}" for name in sorted(factors, key=lambda name: (len(name), name))}
+    figure, axes = style.panels(len(panels), len(panels), 1.9, WIDTH, sharex=True, sharey=True)
+    for panel, (quantity, text) in zip(np.ravel(np.array(axes)), panels.items(), strict=True):
         own = data[data["quantity"] == quantity]
         marks.curves(panel, own, "weights", LOOKS)
-        panel.set_title(text if own.empty or quantity not in "xy" else f"{text}, t = {own['t'].iloc[0]}")
+        panel.set_title(text if own.empty or quantity in PANELS else f"{text}, t = {own['t'].iloc[0]}")
         style.step_axis(panel, data["step"].to_numpy())
     axes[0].set_ylabel("share, or effect")
     marks.look_legend(figure, {WORDS[name]: look for name, look in LOOKS.items()}, ncols=2, handlelength=3)
