@@ -217,7 +217,7 @@ def test_a_command_on_a_page_runs(command: Command, place: Path) -> None:
 @pytest.mark.slow  # half a minute
 def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "own")
-    (network,) = [block for block in blocks("python") if block.page == "docs/extending.md" and block.file]
+    (network,) = [block for block in blocks("python") if block.file == "my_package/net.py"]
     file = project / network.file
     file.parent.mkdir()
     file.write_text(network.text, encoding="utf-8")
@@ -237,6 +237,30 @@ def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
     wrong = snakemake(project, "--dry-run", preset=preset)
     assert wrong.returncode != 0
     assert "denoiser.kind: the prediction of my_package.net:MLP is []" in wrong.stdout + wrong.stderr
+
+
+@pytest.mark.slow  # a minute each
+@pytest.mark.parametrize("kind", ["sized", "my_package.shapes:Squares"])
+def test_another_world_runs_through_the_whole_workflow(kind: str, tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "own")
+    (shapes,) = [block for block in blocks("python") if block.file == "my_package/shapes.py"]
+    file = project / shapes.file
+    file.parent.mkdir()
+    file.write_text(shapes.text, encoding="utf-8")
+    preset = tmp_path / "sized.yaml"
+    text = (ROOT / "tests/support/sized.yaml").read_text(encoding="utf-8")
+    if kind != "sized":
+        text = text.replace("world: {kind: sized, sizes: 4, ratio: 3.0}", f'world: {{kind: "{kind}"}}')
+        text = text.replace("    margin: 3.0\n    dx: 2.0\n", "")
+    preset.write_text(text, encoding="utf-8")
+    done = snakemake(project, preset=preset)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned(project, preset=preset) == {}
+    runs = Results(project / "results")
+    (name,) = set(runs["sized-seed0"].names) - {"x"}
+    assert {f"mu_{name}", name, "misses"} <= set(runs.table("behaviour"))
+    assert {name, f"x_{name}"} <= set(runs.table("metrics")["factor"].dropna())
+    assert (project / "results/report.html").exists()
 
 
 def test_activations_may_be_deleted_and_come_again_when_they_are_needed(
