@@ -111,7 +111,7 @@ def metrics(network: torch.nn.Module, seed: int, place: torch.device) -> dict[st
     clouds = measure(components, where, seed, embed(components, seed))
     probe = make_probe(LATTICE, process.alpha_bar[EFFECT_TIMESTEP].item(), EFFECT_TIMESTEP, 256, seed)
     with torch.inference_mode():
-        estimate = Estimator(network, process, EFFECT_TIMESTEP)(probe.x_t, probe.mu_x, probe.mu_y)
+        estimate = Estimator(network, process, EFFECT_TIMESTEP)(probe.x_t, probe.labels)
     effects = label_effects(estimate, probe)
 
     def of_cloud(metric: str, space: str, label: str) -> float:

@@ -90,7 +90,7 @@ def test_stripes_denoised_exactly_multiply_to_the_exact_image(monkeypatch, predi
 
     monkeypatch.setattr(denoiser, "_answer", exact)
     probe = make_probe(TORUS, process.alpha_bar[450].item(), 450, 64, 0)
-    found = decompose(Estimator(denoiser, process, 450)(probe.x_t, probe.mu_x, probe.mu_y), probe)
+    found = decompose(Estimator(denoiser, process, 450)(probe.x_t, probe.labels), probe)
     np.testing.assert_allclose([found[f"effect_{axis}"] for axis in ("x", "y", "xy")], 1, atol=2e-3)
     assert found["excess"] < 1e-4
 

@@ -87,9 +87,9 @@ def test_estimates_of_label_effects_are_the_same():
     network = denoiser()
     asked, recorder = recorded(network)
     draw = np.random.default_rng(0)
-    x, mu = draw.standard_normal((9, 16, 16)), draw.uniform(2, 14, (2, 9))
+    x, mu = draw.standard_normal((9, 16, 16)), draw.uniform(2, 14, (9, 2))
     for t in (300, 450, 600, 300, 450, 600):
-        np.testing.assert_array_equal(Estimator(network, PROCESS, t)(x, *mu), Estimator(asked, PROCESS, t)(x, *mu))
+        np.testing.assert_array_equal(Estimator(network, PROCESS, t)(x, mu), Estimator(asked, PROCESS, t)(x, mu))
     assert (recorder.recordings, recorder.repeats) == (1, 3)
 
 

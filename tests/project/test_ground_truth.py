@@ -35,9 +35,9 @@ def test_each_bayes_denoiser_is_found_and_another_is_not():
 def test_a_prediction_keeps_the_estimate_but_for_rounding():
     probe = measure_effects.make_probe(SMALL, measure_effects.alpha_bar(300), 300, 16, seed=0)
     for form in ("epsilon", "v"):
-        again = measure_effects.through_prediction(probe.Dx, probe, form)
-        assert 0 < np.abs(again - probe.Dx).max() < 1e-5
-    assert measure_effects.through_prediction(probe.Dx, probe, "float64") is probe.Dx
+        again = measure_effects.through_prediction(probe.exact[0,], probe, form)
+        assert 0 < np.abs(again - probe.exact[0,]).max() < 1e-5
+    assert measure_effects.through_prediction(probe.exact[0,], probe, "float64") is probe.exact[0,]
 
 
 def test_the_share_of_signal_is_that_of_the_linear_schedule():
