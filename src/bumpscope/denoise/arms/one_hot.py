@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bumpscope.denoise.denoiser import Task
 from bumpscope.denoise.unet import UNet, time_encoding
@@ -31,6 +30,8 @@ class OneHot(UNet):
         encodings = [time_encoding(t, self.encoding_width)]
         for axis, (grid, vectors) in enumerate(zip((self.x, self.y), self.vectors, strict=True)):
             nearest = (labels[:, axis, None] - grid).abs().argmin(dim=1)
-            encoding = vectors(functional.one_hot(nearest, len(grid)).to(x.dtype))
+            # functional.one_hot looks at the values, which a CUDA graph cannot.
+            places = torch.arange(len(grid), device=x.device)
+            encoding = vectors((nearest[:, None] == places).to(x.dtype))
             encodings.append(encoding if keep is None else keep[:, axis, None] * encoding)
         return self.embed(torch.cat(encodings, dim=1).to(x.dtype))
