@@ -41,6 +41,12 @@ PALE_BLUE, PALE_ORANGE = "#a9cbe3", "#f3d9a4"
 OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}
 PHASES = {"A": OUTCOMES["multiple"], "B": OUTCOMES["misplaced"], "C": OUTCOMES["correct"]}
 PHASES |= {"?": "#ffffff", "blind": "#9e9e9e"}
+# Effects of labels.
+EFFECTS: dict[str, Look] = {
+    "x": {"color": BLUE, "linestyle": "-"},
+    "y": {"color": ORANGE, "linestyle": "--"},
+    "xy": {"color": PURPLE, "linestyle": ":"},
+}
 # The denoiser under study, and the reference models of known coupling: colour and marker.
 MODELS: dict[str, Look] = {
     "none": {"color": BLUE, "marker": "o"},

@@ -19,7 +19,6 @@ from bumpscope.show import style
 from bumpscope.show.explorer import payload, selection
 from bumpscope.show.explorer.selection import Extent
 from bumpscope.show.explorer.sprites import LEVELS, SIDE
-from bumpscope.show.figures.label_effects import EFFECTS
 from bumpscope.store.names import XY
 from bumpscope.store.results import Results
 
@@ -162,7 +161,7 @@ def _looks() -> dict[str, Any]:
         name: [to_hex(colour) for colour in matplotlib.colormaps[scale](np.linspace(0, 1, STOPS))]
         for name, scale in SCALES.items()
     }
-    effects = {name: EFFECTS[f"effect_{name}"]["color"] for name in ("x", "y", "xy")}
+    effects = {name: look["color"] for name, look in style.EFFECTS.items()}
     return {
         "outcomes": {outcome: style.OUTCOMES[outcome] for outcome in OUTCOMES},
         "phases": style.PHASES,

@@ -24,14 +24,12 @@ NOTHING = "No label effect has been measured."
 LIMIT = 6
 CORRECT = "correct"
 EFFECTS: dict[str, style.Look] = {
-    "effect_x": {"color": style.BLUE, "linestyle": "-"},
-    "effect_y": {"color": style.ORANGE, "linestyle": "--"},
-    "effect_xy": {"color": style.PURPLE, "linestyle": ":"},
+    **{f"effect_{name}": look for name, look in style.EFFECTS.items()},
     CORRECT: {"color": style.BLACK, "linestyle": "-."},
 }
 # The looks of factors and of pairs of factors, as far as there are others than x and y.
-MAIN = [EFFECTS["effect_x"], EFFECTS["effect_y"], {"color": style.GREEN, "linestyle": (0, (5, 1, 1, 1))}]
-PAIR = [EFFECTS["effect_xy"], {"color": style.VERMILLION, "linestyle": ":"}, {"color": style.SKY, "linestyle": ":"}]
+MAIN = [style.EFFECTS["x"], style.EFFECTS["y"], {"color": style.GREEN, "linestyle": (0, (5, 1, 1, 1))}]
+PAIR = [style.EFFECTS["xy"], {"color": style.VERMILLION, "linestyle": ":"}, {"color": style.SKY, "linestyle": ":"}]
 ERRORS = {"residual": "residual error", "excess": "excess error"}
 COLUMNS = rows.CHECKPOINT | {
     "t": "−1 for the share of correct images",
