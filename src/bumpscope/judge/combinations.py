@@ -42,7 +42,7 @@ class Threshold:
     Attributes:
         value, low, high: estimate and 95% interval; the ends are NaN below two seeds.
         bound: ``at most`` where the fewest shown combinations may be enough, ``at least`` where even the most may not;
-            the value is then this K, or N²: what is known is the interval. Else empty.
+            the value is then this K, or N²: what is known is the interval, which reaches to N or N². Else empty.
         draws: ln K* under resampled seeds, shape (DRAWS,); paired with those of other arms by the resample.
     """
 
@@ -65,7 +65,7 @@ def resamples(seeds: np.ndarray) -> np.ndarray:
 
 
 def threshold(curve: pd.DataFrame, positions: int, stream: int = 0) -> Threshold:
-    """K* from accuracies at several K: a logistic in ln K, K* between the fewest K measured and N².
+    """K* from accuracies at several K: a logistic in ln K, K* between N, which shows every position, and N².
 
     Seeds are resampled, and in each resample K* is drawn from the likelihood of its counts, flat in ln K* and in the
     logarithm of the slope. So the interval tells both how seeds differ and how far the K that were measured lie apart.
@@ -80,7 +80,7 @@ def threshold(curve: pd.DataFrame, positions: int, stream: int = 0) -> Threshold
     sums = curve.groupby(["shown", "seed"])[["right", "wrong"]].sum()
     grid = pd.MultiIndex.from_product([shown, seeds], names=["shown", "seed"])
     counts = sums.reindex(grid, fill_value=0.0).to_numpy(dtype=float).reshape(len(shown), len(seeds), 2)
-    places = np.linspace(math.log(shown[0]), 2 * math.log(positions), PLACES)
+    places = np.linspace(math.log(positions), 2 * math.log(positions), PLACES)
     # ln p and ln (1 - p) at each K for each slope and place of K*; shape (slopes, places, K, 2).
     away = SLOPES[:, None, None] * (np.log(shown) - places[:, None]) + logit(RIGHT)
     logs = -np.logaddexp(0, np.stack([-away, away], axis=-1))
@@ -91,7 +91,7 @@ def threshold(curve: pd.DataFrame, positions: int, stream: int = 0) -> Threshold
     if good[-1]:
         best, bound = float(places[-1]), "at least"
     elif good[0]:
-        best, bound = float(places[0]), "at most"
+        best, bound = math.log(shown[0]), "at most"
     times, which = np.unique(resamples(seeds), axis=0, return_inverse=True)  # few seeds have few resamples
     cumulative = _likelihoods(logs, np.tensordot(times, counts, axes=(1, 1))).cumsum(axis=1)[which.ravel()]
     at = np.random.default_rng([stream, positions]).random(DRAWS) * cumulative[:, -1]
