@@ -179,10 +179,11 @@ def test_outcomes_at_any_tolerance_are_those_of_the_classifier():
     shown = render(x, y, lattice)
     shown[1] += render(np.array([12.0]), np.array([12.0]), lattice)[0]
     shown[2] = 0.0
-    table = classify(shown, x - [1.5, 0, 0, 0.2], y, lattice, np.inf, 0.25)
+    asked = {"mu_x": x - [1.5, 0, 0, 0.2], "mu_y": y}
+    table = classify(shown, *asked.values(), lattice, np.inf, 0.25).assign(**asked)
     for tolerance in (0.1, 0.5, 1.0, 2.0):
-        expected = classify(shown, x - [1.5, 0, 0, 0.2], y, lattice, tolerance, 0.25)
-        found = Probing({}, table, pd.DataFrame()).judged_by(tolerance)
+        expected = classify(shown, *asked.values(), lattice, tolerance, 0.25).assign(**asked)
+        found = Probing(run_row("mine", 0), table, pd.DataFrame()).judged_by(tolerance)
         pd.testing.assert_frame_equal(found, expected)
 
 

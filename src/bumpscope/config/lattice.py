@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo
 
@@ -102,9 +102,9 @@ def _blocks(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _skew(value: Any, info: ValidationInfo) -> Any:
     """The name of the axis is checked where the factors are known."""
-    if isinstance(value, Mapping) and isinstance(value.get("axis"), str) and not _has_centres(info):
-        return SkewOfFactor(**value)
-    return value
+    axis = value.get("axis") if isinstance(value, Mapping) else None
+    known = axis in get_args(Skew.model_fields["axis"].annotation)
+    return value if known or not isinstance(axis, str) or _has_centres(info) else SkewOfFactor(**value)
 
 
 def _has_centres(info: ValidationInfo) -> bool:
@@ -148,7 +148,7 @@ class Lattice(Drawing):
     )
     holdout: Annotated[
         SerializeAsAny[Holdout] | None,
-        BeforeValidator(_holdout, json_schema_input_type=Holdout | Literal["none"] | None),
+        BeforeValidator(_holdout, json_schema_input_type=Holdout | HoldoutOfFactors | Literal["none"] | None),
     ] = Field(None, description="none, or {x: [low, high], y: [low, high]}: combinations withheld from training, px")
     shown: Annotated[Shown | None, BeforeValidator(_shown, json_schema_input_type=Shown | Literal["all"] | None)] = (
         Field(
