@@ -154,3 +154,12 @@ def test_guardrails_name_what_is_unfair():
         "# times the operations, more t",
     ]
     assert guardrails(math.nan, {}) != []
+
+
+def test_an_upper_bound_of_k_star_is_no_value_of_it():
+    curves = pd.concat([made_up("unet", 8, 25, each=[2, 4, 6]), made_up("unet", 16, 40, each=[6, 12])])
+    found = compared(curves).set_index("positions")
+    assert found["bound"].to_dict() == {8: "", 16: "at most"} and found["k_star"][16] == pytest.approx(96)
+    assert 16 <= found["low"][16] < 30 < 70 < found["high"][16] <= 96
+    exponent = found[["exponent_low", "exponent", "exponent_high"]].loc[16]
+    assert exponent["exponent_low"] < 0.5 < 1.5 < exponent["exponent_high"] and exponent.is_monotonic_increasing

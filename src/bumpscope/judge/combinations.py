@@ -43,6 +43,8 @@ class Threshold:
         value, low, high: estimate and 95% interval; the ends are NaN below two seeds.
         bound: ``at most`` where the fewest shown combinations may be enough, ``at least`` where even the most may not;
             the value is then this K, or N²: what is known is the interval, which reaches to N or N². Else empty.
+        middle: ln K* that ratios and exponents use: of the value, or the median of ``draws`` where K* may lie anywhere
+            between N and the value.
         draws: ln K* under resampled seeds, shape (DRAWS,); paired with those of other arms by the resample.
     """
 
@@ -50,6 +52,7 @@ class Threshold:
     low: float
     high: float
     bound: str
+    middle: float
     draws: np.ndarray
 
 
@@ -97,7 +100,8 @@ def threshold(curve: pd.DataFrame, positions: int, stream: int = 0) -> Threshold
     at = np.random.default_rng([stream, positions]).random(DRAWS) * cumulative[:, -1]
     draws = places[(cumulative < at[:, None]).sum(axis=1)]
     low, high = np.exp(interval(draws)) if len(seeds) > 1 else (math.nan, math.nan)
-    return Threshold(math.exp(best), float(low), float(high), bound, draws)
+    middle = float(np.median(draws)) if bound == "at most" and shown[0] > positions else best
+    return Threshold(math.exp(best), float(low), float(high), bound, middle, draws)
 
 
 def _likelihoods(logs: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -122,7 +126,7 @@ def exponent(thresholds: Mapping[int, Threshold]) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     ln_n = np.log(list(thresholds))
     ln_n -= ln_n.mean()
-    values = np.log([one.value for one in thresholds.values()])
+    values = np.array([one.middle for one in thresholds.values()])
     slopes = ln_n @ np.stack([one.draws for one in thresholds.values()]) / (ln_n @ ln_n)
     return float(ln_n @ values / (ln_n @ ln_n)), *interval(slopes)
 
@@ -130,7 +134,7 @@ def exponent(thresholds: Mapping[int, Threshold]) -> tuple[float, float, float]:
 def ratio(own: Threshold, other: Threshold) -> tuple[float, float, float]:
     """K* over that of another arm with the same seeds, with its 95% interval."""
     low, high = np.exp(interval(own.draws - other.draws))
-    return own.value / other.value, float(low), float(high)
+    return math.exp(own.middle - other.middle), float(low), float(high)
 
 
 def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
