@@ -317,7 +317,10 @@ def outside(tmp_path, monkeypatch):
     (tmp_path / "my_package").mkdir()
     (tmp_path / block.file).write_text(block.text)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    # Before folders of other tests that have such a package.
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
+        del sys.modules[name]
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
         del sys.modules[name]
