@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from fenced_blocks import write_blocks
 from workflow import copy_project, snakemake
 
 if TYPE_CHECKING:
@@ -49,6 +51,26 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
             seconds.write_text(f"{spent}", encoding="utf-8")
     project = shutil.copytree(finished, tmp_path_factory.mktemp("experiment") / "project")
     return Path(project), float(seconds.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def folder_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Starts in a folder outside the repository, with files of the pages: ``folder_outside("my_package/net.py")``."""
+
+    def forget() -> None:
+        for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
+            del sys.modules[name]
+
+    def started(*files: str) -> Path:
+        write_blocks(tmp_path, *files)
+        monkeypatch.chdir(tmp_path)
+        # Before folders of other tests that have such a package.
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+        forget()
+        return tmp_path
+
+    yield started
+    forget()
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from bumpscope.denoise.named import new_denoiser
 from bumpscope.show.figures import loss
 from bumpscope.store.results import Results
 from bumpscope.store.tables import read_block, read_table
-from fenced_blocks import blocks
 
 TINY = {
     "seeds": [0],
@@ -39,16 +38,9 @@ OWN = {"kind": "my_package.net:MLP", "width": 24}
 
 
 @pytest.fixture
-def outside(tmp_path, monkeypatch):
-    """A folder outside the repository with the denoiser of docs/extending.md, in which Python is started."""
-    (block,) = (block for block in blocks("python") if block.file == "my_package/net.py")
-    (tmp_path / "my_package").mkdir()
-    (tmp_path / block.file).write_text(block.text)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
-        del sys.modules[name]
+def outside(folder_outside):
+    """With the denoiser of docs/extending.md."""
+    return folder_outside("my_package/net.py")
 
 
 def config(denoiser, **keys):

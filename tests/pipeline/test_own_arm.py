@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,24 +13,16 @@ from bumpscope.config.plan import describe
 from bumpscope.config.steps import Arms
 from bumpscope.denoise.examine import examined
 from bumpscope.store.results import Results
-from fenced_blocks import ROOT, blocks
+from fenced_blocks import ROOT
 
 PRESETS = ROOT / "workflow" / "presets"
 MINE = "my_package.net:MLP"
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder outside the repository, to start from, with the network of docs/extending.md and the page's preset."""
-    for name in ("my_package/net.py", "my_arm.yaml"):
-        (block,) = (block for block in blocks("python", "yaml") if block.file == name)
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(block.text, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
-        del sys.modules[name]
+def elsewhere(folder_outside: Callable[..., Path]) -> Path:
+    """With the network of docs/extending.md and the page's preset."""
+    return folder_outside("my_package/net.py", "my_arm.yaml")
 
 
 def test_an_arm_from_a_folder_outside_is_planned_with_the_benchmark(elsewhere: Path) -> None:

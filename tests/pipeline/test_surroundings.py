@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fenced_blocks import blocks
+from fenced_blocks import write_blocks
 from interrupted_runs import everything
 from workflow import ROOT, copy_project, snakemake
 
@@ -171,9 +171,7 @@ def test_a_model_of_gpu_is_asked_for_by_jobs_that_use_one_and_by_no_other(elsewh
 
 def test_layers_that_a_denoiser_does_not_have_are_told_before_sensitivity_judges_them(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
-    (network,) = [block for block in blocks("python") if block.file == "my_package/net.py"]
-    (project / network.file).parent.mkdir()
-    (project / network.file).write_text(network.text, encoding="utf-8")
+    write_blocks(project, "my_package/net.py")
     own = ("--config", 'denoiser={kind: "my_package.net:MLP"}')
     done = snakemake(project, "--dry-run", "sensitivity", *own, "sensitivity={layers: [up1, up2]}")
     assert "sensitivity.layers: up1 is not in my_package.net:MLP; allowed: from down3, up2" in text_of(done)

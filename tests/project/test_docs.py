@@ -32,7 +32,7 @@ from bumpscope.config.experiment import Config
 from bumpscope.config.loading import load
 from bumpscope.store.results import Results
 from dry_runs import dry_run
-from fenced_blocks import PAGES, ROOT, Block, Command, blocks, commands
+from fenced_blocks import PAGES, ROOT, Block, Command, blocks, commands, write_blocks
 from workflow import copy_project, planned, snakemake
 
 NAMES = {"balanced": "plane", "1200": "60", "halved3": "down3", "39": "166"}
@@ -217,10 +217,9 @@ def test_a_command_on_a_page_runs(command: Command, place: Path) -> None:
 @pytest.mark.slow  # half a minute
 def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "own")
-    (network,) = [block for block in blocks("python") if block.file == "my_package/net.py"]
-    file = project / network.file
-    file.parent.mkdir()
-    file.write_text(network.text, encoding="utf-8")
+    write_blocks(project, "my_package/net.py")
+    file = project / "my_package/net.py"
+    network = file.read_text(encoding="utf-8")
     preset = tmp_path / "own.yaml"
     tiny = (project / "workflow/presets/tiny.yaml").read_text(encoding="utf-8")
     preset.write_text(tiny + 'denoiser: {kind: "my_package.net:MLP", width: 48}\n', encoding="utf-8")
@@ -231,9 +230,9 @@ def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
     assert set(vectors.str.len()) == {48}
     # Editing the file makes its trainings and probes stale, and nothing that does not run it.
     assert planned(project, f"{run}/effects.parquet", preset=preset) == {}
-    file.write_text(network.text + "\nCHANGED = True\n", encoding="utf-8")
+    file.write_text(network + "\nCHANGED = True\n", encoding="utf-8")
     assert planned(project, f"{run}/effects.parquet", preset=preset) == {"effects": 1, "train": 1}
-    file.write_text(network.text.replace("view_as(x)", "sum()"), encoding="utf-8")
+    file.write_text(network.replace("view_as(x)", "sum()"), encoding="utf-8")
     wrong = snakemake(project, "--dry-run", preset=preset)
     assert wrong.returncode != 0
     assert "denoiser.kind: the prediction of my_package.net:MLP is []" in wrong.stdout + wrong.stderr
@@ -243,10 +242,7 @@ def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sized", "my_package.shapes:Squares"])
 def test_another_world_runs_through_the_whole_workflow(kind: str, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "own")
-    (shapes,) = [block for block in blocks("python") if block.file == "my_package/shapes.py"]
-    file = project / shapes.file
-    file.parent.mkdir()
-    file.write_text(shapes.text, encoding="utf-8")
+    write_blocks(project, "my_package/shapes.py")
     preset = tmp_path / "sized.yaml"
     text = (ROOT / "tests/support/sized.yaml").read_text(encoding="utf-8")
     if kind != "sized":

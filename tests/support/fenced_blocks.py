@@ -58,6 +58,14 @@ def blocks(*kinds: str) -> list[Block]:
     return [block for block in found if not kinds or block.kind in kinds]
 
 
+def write_blocks(folder: Path, *files: str) -> None:
+    """Write the files that the pages show, each shown once, into a folder."""
+    for name in files:
+        (block,) = (block for block in blocks() if block.file == name)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(block.text, encoding="utf-8")
+
+
 def commands() -> list[Command]:
     """Unique commands: those in bash blocks, and those in sentences that start with a program in ``INLINE``."""
     found = {}

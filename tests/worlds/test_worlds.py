@@ -1,7 +1,6 @@
 """Worlds: bumps at x and y through the interface, bumps of different sizes, three factors, and one from outside."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,6 @@ from bumpscope.worlds.named import WorldError, world_of
 from bumpscope.worlds.reading import classify, read
 from bumpscope.worlds.requests import requested_centres
 from bumpscope.worlds.world import World
-from fenced_blocks import blocks
 
 PLANES = {
     "plane": Lattice(image_size=8, margin=1.0),
@@ -311,19 +309,9 @@ def test_a_configuration_without_a_world_draws_bumps_and_says_so():
 
 
 @pytest.fixture
-def outside(tmp_path, monkeypatch):
-    """A folder outside the repository with the world of docs/extending.md, in which Python is started."""
-    (block,) = (block for block in blocks("python") if block.file == "my_package/shapes.py")
-    (tmp_path / "my_package").mkdir()
-    (tmp_path / block.file).write_text(block.text)
-    monkeypatch.chdir(tmp_path)
-    # Before folders of other tests that have such a package.
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
-        del sys.modules[name]
-    yield tmp_path
-    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
-        del sys.modules[name]
+def outside(folder_outside):
+    """With the world of docs/extending.md."""
+    return folder_outside("my_package/shapes.py")
 
 
 SQUARES = {"image_size": 16, "world": {"kind": "my_package.shapes:Squares", "sides": 5}}
