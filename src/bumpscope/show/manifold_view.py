@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,19 @@ class ManifoldView:
     def units(self) -> str:
         """Of the factors, in their order."""
         return " ".join(factor.unit for factor in self.factors)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the view is of, as columns of the figures that show it."""
+        return {
+            "run": self.run.name,
+            "dataset": self.run.dataset,
+            "seed": self.run.seed,
+            "boundary": "plane" if self.period is None else "torus",
+            "units": self.units,
+            "layer": self.layer,
+            "t": self.t,
+        }
 
     def told(self, points: pd.DataFrame, name: str) -> float:
         """How well the two coordinates drawn tell a requested factor, as by :func:`explained_variance`."""

@@ -54,15 +54,7 @@ def select(results: Results) -> pd.DataFrame:
         here = points["step"] == step
         for name in run.names:
             points.loc[here, f"r2_{name}"] = view.told(points[here], name)
-    boundary = "plane" if view.period is None else "torus"
-    about: dict[str, Any] = {
-        "run": run.name,
-        "dataset": run.dataset,
-        "seed": run.seed,
-        "boundary": boundary,
-        "units": view.units,
-    }
-    return points.assign(**about, layer=view.layer, t=view.t)[rows.columns_of(COLUMNS, run.names)]
+    return points.assign(**view.about)[rows.columns_of(COLUMNS, run.names)]
 
 
 @style.apply()

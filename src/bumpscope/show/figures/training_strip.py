@@ -71,15 +71,7 @@ def select(results: Results) -> pd.DataFrame:
     measured = measured[measured["step"].isin(view.steps)].sort_values("step", kind="stable")
     shares = measured[["step", "value"]].assign(part=measured["quantity"].map(outcomes))
     parts = [_points(view, steps), *_phases(view), *([shares] if len(shares) else [])]
-    boundary = "plane" if view.period is None else "torus"
-    about: dict[str, Any] = {
-        "run": run.name,
-        "dataset": run.dataset,
-        "seed": run.seed,
-        "boundary": boundary,
-        "units": view.units,
-    }
-    data = pd.concat(parts, ignore_index=True).assign(**about, layer=view.layer, t=view.t)
+    data = pd.concat(parts, ignore_index=True).assign(**view.about)
     return data.reindex(columns=rows.columns_of(COLUMNS, run.names))
 
 
