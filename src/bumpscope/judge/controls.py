@@ -57,8 +57,9 @@ def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
     balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
     plain = (table["boundary"] != "torus") & (table["skew_axis"] == "none")
     kinds = table["world"].map(lambda text: parsed(str(text)).kind)
-    balanced = balanced.where(has_centres(table), plain) & (kinds == kinds.iloc[0])
-    return table[balanced & (table["reference"] == "none") & (table["labels"] == "own") & (table["stripes"] == 0)]
+    balanced = balanced.where(has_centres(table), plain)
+    balanced &= (table["reference"] == "none") & (table["labels"] == "own") & (table["stripes"] == 0)
+    return table[balanced & kinds.isin(kinds[balanced].head(1))]
 
 
 def permuted_controls(runs: pd.DataFrame) -> dict[str, str]:
