@@ -62,7 +62,7 @@ def in_words(board: pd.DataFrame, cells: pd.DataFrame) -> str:
         told = [f"{row['arm']} {_k_star(row)} ({number(row['ratio'])} of it)" for row in fewer.to_dict("records")]
         plain = own[own["arm"] == "unet"]
         base = f"the plain UNet needs {_k_star(plain.iloc[0].to_dict())}; " if len(plain) else ""
-        sentences.append(f"N = {n}, K\\* of {n**2}: {base}{', '.join(told) or 'no arm certainly fewer'}.")
+        sentences.append(f"N = {n}, {n**2} combinations: {base}{', '.join(told) or 'no arm certainly fewer'}.")
     few = not board.empty and board["seeds"].min() < FEWEST_SEEDS
     return " ".join([*sentences, *([f"Rows of fewer than {FEWEST_SEEDS} seeds describe."] if few else [])])
 

@@ -181,7 +181,7 @@ def test_a_question_of_which_there_are_no_runs_is_one_line(folder, tmp_path):
     write_table("evidence", tmp_path / "evidence.parquet", checks, {})
     shutil.copyfile(folder / "runs.parquet", tmp_path / "runs.parquet")
     text = " ".join(Page(build(Results(tmp_path), tmp_path / "figures", CONFIGURATION)).text.split())
-    asked, _, not_asked = text.partition("Not asked of these runs ")
+    asked, _, not_asked = text.partition("Questions that no run could answer ")
     assert not_asked.startswith(f"{modules()['F1'].QUESTION} (F1)") and "How sure" not in asked
 
 
