@@ -11,6 +11,7 @@ from bumpscope.config.lattice import Holdout, Lattice, Skew
 from bumpscope.config.loading import ConfigError, validate
 from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
+from bumpscope.judge.controls import balanced_planes
 from bumpscope.measure.betti import expected_betti
 from bumpscope.measure.factorisation import factorisation
 from bumpscope.measure.metrics import run_metrics
@@ -30,6 +31,7 @@ from bumpscope.worlds.named import WorldError, world_of
 from bumpscope.worlds.reading import classify, read
 from bumpscope.worlds.requests import requested_centres
 from bumpscope.worlds.world import World
+from made_up_runs import run_row
 
 PLANES = {
     "plane": Lattice(image_size=8, margin=1.0),
@@ -390,3 +392,10 @@ def test_numbers_of_a_run_have_the_factors_of_its_world():
     effect = table.set_index("quantity")["factor"]
     assert (effect["effect"], effect["effect_low"]) == ("x_size", "size")
     assert set(table["factor"].dropna()) == {"size", "x", "x_size"}
+
+
+def test_verdicts_are_on_the_first_world_with_a_balanced_plane():
+    rows = [run_row("ring", 0, boundary="torus"), run_row("sizes", 0, world="sized", factors="x size")]
+    rows += [run_row("plane", 0)]
+    assert list(balanced_planes(pd.DataFrame(rows)).index) == ["sizes"]
+    assert list(balanced_planes(pd.DataFrame(rows[::-1])).index) == ["plane"]
