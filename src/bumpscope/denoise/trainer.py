@@ -111,8 +111,8 @@ class Trainer:
         self.network = network.to(device)
         self.average = copy.deepcopy(self.network)
         # Channels last is faster for the backward pass of convolutions on a CPU. On a GPU it is the layout of the
-        # kernels for TF32 and half precision; group norms would change it, but not where they are compiled.
-        channels_last = device.type == "cpu" or training.precision != "float32" or training.compile
+        # kernels for TF32 and half precision, and a third of the speed in float32.
+        channels_last = device.type == "cpu" or training.precision != "float32"
         self.weights_flat, self.average_flat = (
             flatten_parameters(network, channels_last) for network in (self.network, self.average)
         )
