@@ -5,11 +5,12 @@
 - equality: whether steps recorded as a CUDA graph, in company, and resumed give the bits of steps taken one by one.
 - training: time of a step, alone and with many runs, against diffusers' loop where that can be imported; and how many
   runs fit the memory.
-- profile: kernels of a step, and their time, by kind.
+- profile: kernels of a step, plain and compiled, and their time, by kind.
 - cpu: the same batch and the same short run on the CPU and on the GPU.
 - sampling: requested centres, against diffusers' sampler.
 - set: benchmarks/gpu_set.py.
-- compiled: time of a compiled step, and its difference from the plain one.
+- compiled: time of compiled steps, alone and with many runs, and their difference from the plain ones.
+- compile: compiles one of those (``--which``), so that the others find it in the cache; writes no table.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from bumpscope.config.lattice import Lattice
 from bumpscope.config.model import Model
 from bumpscope.config.probe import Probe
 from bumpscope.config.training import Training
+from bumpscope.denoise.denoiser import Batch
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.devices import fitting
+from bumpscope.denoise.devices import fitting, tf32
 from bumpscope.denoise.named import new_denoiser
 from bumpscope.denoise.predictions import repeated
 from bumpscope.denoise.process import Process
@@ -154,10 +156,24 @@ def _sizes(small: bool) -> list[tuple[Size, tuple[int, ...], tuple[str, ...]]]:
         return [(replace(SIZES[0], name="small", model=SMALL, diffusers_width=4, batch=4), (1, 2), ("float32",))]
     large, every = SIZES[2], ("float32", "tf32", "bfloat16")
     return [
-        (SIZES[0], (1, 8, 16), every[:1]),
-        (SIZES[1], (1, 4, 8), every),
-        (large, (1,), every),
+        (SIZES[0], (1, 8, 16, 32), every[:1]),
+        (SIZES[1], (1, 8), every),
+        (large, (1,), every[:1]),
         (replace(large, name=f"{large.name}, batch 128", batch=128), (1,), every),
+    ]
+
+
+def _compiled_sizes(small: bool) -> list[tuple[Size, tuple[int, ...], str]]:
+    """Sizes whose compiled step is measured, the numbers of runs, and the precision; each is compiled by itself."""
+    sizes = _sizes(small)
+    if small:
+        return [(sizes[0][0], (1, 2), "float32")]
+    return [
+        (sizes[0][0], (1, 8, 16, 32), "float32"),
+        (sizes[1][0], (1, 8), "float32"),
+        (sizes[1][0], (1, 8), "tf32"),
+        (sizes[1][0], (8,), "bfloat16"),
+        (sizes[3][0], (1,), "bfloat16"),
     ]
 
 
@@ -220,51 +236,79 @@ def _measured(row: Row, start: Callable[[], Callable[[], None]], small: bool) ->
     return {"milliseconds": spent, "run_steps_a_second": 1e3 * row["runs"] / spent, "steps": steps}
 
 
+def compile_one(device: torch.device, small: bool, which: int) -> None:
+    """Compile a step, so that the cache beside the results has it."""
+    size, _, precision = _compiled_sizes(small)[which]
+    started = time.perf_counter()
+    _after_a_step(our_trainer(size, device, precision=precision, compile=True))
+    synchronise()
+    print(f"{size.name}, {precision}: compiled in {time.perf_counter() - started:.0f} s", flush=True)
+
+
 def compiled(device: torch.device, small: bool) -> Iterator[Row]:
-    """A row for each size and precision: the first step with its compilation, a step then, and what changes."""
-    sizes = _sizes(small)
-    for size, _, precisions in [sizes[0], *sizes[1:2], *sizes[3:]]:
-        for precision in dict.fromkeys((precisions[0], precisions[-1])):
-            started = time.perf_counter()
-            one = _after_a_step(our_trainer(size, device, precision=precision, compile=True))
-            synchronise()
-            row: Row = {"first_step_seconds": time.perf_counter() - started}
-            plain = _after_a_step(our_trainer(size, device, precision=precision))
-            while one.step < 10:
-                one.advance()
-                plain.advance()
-            apart = (one.weights_flat - plain.weights_flat).norm() / plain.weights_flat.norm()
-            yield (
-                row
-                | {"weights_apart_after_10_steps": float(apart)}
-                | _timed("compiled", size, device, 1, precision, 0, small, compiled=True)
-            )
+    """A row for each size and number of runs: the first step, from the cache if it is there; a step then; what changes.
+
+    ``weights_apart`` is relative, after ten steps: against the plain step, and alone against recorded in company.
+    """
+    for size, counts, precision in _compiled_sizes(small):
+        row: Row = {}
+        try:
+            row = _compiled_against_plain(size, device, precision)
+        except RuntimeError as error:
+            row = {"error": str(error).splitlines()[0]}
+        for runs in () if "error" in row else counts:
+            yield row | _timed("compiled", size, device, runs, precision, 0, small, compiled=True)
+        if "error" in row:
+            yield {"size": size.name, "loop": "bumpscope, compiled", "precision": precision} | row
+
+
+def _compiled_against_plain(size: Size, device: torch.device, precision: str) -> Row:
+    def new(seed: int = 0, compiled: bool = True) -> Trainer:
+        return our_trainer(size, device, seed, precision=precision, compile=compiled)
+
+    started = time.perf_counter()
+    one, plain, company = _after_a_step(new()), new(compiled=False), [new(), new(1)]
+    synchronise()
+    row: Row = {"first_step_seconds": time.perf_counter() - started}
+    for trainers, steps in (([one], Steps(None)), ([plain], Steps(None)), (company, Steps.on(device))):
+        _taken(trainers, steps, 10)
+    scale = plain.weights_flat.detach().norm()
+    for name, other in (("weights_apart_from_plain", plain), ("weights_apart_in_company", company[0])):
+        # Channels last stores the same weights in another order.
+        pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
+        row[name] = float(sum((left.data - right.data).square().sum() for left, right in pairs).sqrt() / scale)
+    return row
 
 
 def profile(device: torch.device, small: bool) -> Iterator[Row]:
     """Kernels of a step and their milliseconds, by kind and by size; on a CPU, operations."""
-    on_gpu = device.type == "cuda"
-    kinds = torch.profiler.ProfilerActivity
-    for size, _, precisions in _sizes(small):
-        for precision in precisions:
-            trainer, steps = our_trainer(size, device, precision=precision), 3
-            for _ in range(3):
-                trainer.advance()
-            with torch.profiler.profile(activities=[kinds.CPU, kinds.CUDA] if on_gpu else [kinds.CPU]) as seen:
-                for _ in range(steps):
-                    trainer.advance()
-                synchronise()
-            count, spent = defaultdict[str, float](float), defaultdict[str, float](float)
-            for event in seen.key_averages():
-                used = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-                if on_gpu and event.device_type != torch.profiler.DeviceType.CUDA:
-                    continue
-                kind = next((name for name, words in KINDS.items() if re.search(words, event.key)), "everything else")
-                count[kind] += event.count / steps
-                spent[kind] += used / 1e3 / steps
-            for kind in sorted(spent, key=lambda kind: -spent[kind]):
-                row: Row = {"size": size.name, "precision": precision, "kind": kind}
-                yield row | {"a_step": count[kind], "ms_a_step": spent[kind]}
+    cases = [(size, precision, False) for size, _, precisions in _sizes(small) for precision in precisions]
+    cases += [] if small else [(size, precision, True) for size, _, precision in _compiled_sizes(small)]
+    for size, precision, compiled in cases:
+        count, spent = _profiled(our_trainer(size, device, precision=precision, compile=compiled))
+        for kind in sorted(spent, key=lambda kind: -spent[kind]):
+            row: Row = {"size": size.name, "precision": precision, "compiled": compiled, "kind": kind}
+            yield row | {"a_step": count[kind], "ms_a_step": spent[kind]}
+
+
+def _profiled(trainer: Trainer, steps: int = 3) -> tuple[dict[str, float], dict[str, float]]:
+    """Kernels of a step, and their milliseconds, by kind."""
+    on_gpu, kinds = trainer.device.type == "cuda", torch.profiler.ProfilerActivity
+    for _ in range(3):
+        trainer.advance()
+    with torch.profiler.profile(activities=[kinds.CUDA if on_gpu else kinds.CPU]) as seen:
+        for _ in range(steps):
+            trainer.advance()
+        synchronise()
+    count, spent = defaultdict[str, float](float), defaultdict[str, float](float)
+    for event in seen.key_averages():
+        used = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        if on_gpu and event.device_type != torch.profiler.DeviceType.CUDA:
+            continue
+        kind = next((name for name, words in KINDS.items() if re.search(words, event.key)), "everything else")
+        count[kind] += event.count / steps
+        spent[kind] += used / 1e3 / steps
+    return count, spent
 
 
 def cpu(device: torch.device, small: bool) -> Iterator[Row]:
@@ -272,20 +316,13 @@ def cpu(device: torch.device, small: bool) -> Iterator[Row]:
     here = torch.device("cpu")
     for size in [replace(SIZES[0], model=SMALL, batch=4)] if small else SIZES[:2]:
         batch = our_trainer(size, here).batch(1)
-        found = []
-        for place in (here, device):
-            trainer = our_trainer(size, place)
-            for parameter in trainer.network.parameters():  # away from the start, where most gradients vanish
-                parameter.data += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)).to(
-                    place
-                )
-            loss = trainer.network.loss(trainer.process, type(batch)(*(part.to(place) for part in batch)), 0.0)
-            gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
-            found.append((loss.item(), torch.cat([gradient.flatten().cpu() for gradient in gradients])))
-        (loss, gradient), (other, others) = found
-        apart = float((gradient - others).norm() / gradient.norm())
-        yield {"size": size.name, "what": "loss of one batch, relative difference", "value": abs(other - loss) / loss}
-        yield {"size": size.name, "what": "its gradient, relative difference", "value": apart}
+        loss, gradient = _gradient(size, here, batch)
+        for precision in ("float32", "tf32", "bfloat16"):
+            other, others = _gradient(size, device, batch, precision)
+            apart = float((gradient - others).norm() / gradient.norm())
+            row: Row = {"size": size.name, "precision": precision}
+            yield row | {"what": "loss of one batch, relative difference", "value": abs(other - loss) / loss}
+            yield row | {"what": "its gradient, relative difference", "value": apart}
     steps = 10 if small else 100
     for place in (here, device):
         for seed in (0, 1):
@@ -293,7 +330,19 @@ def cpu(device: torch.device, small: bool) -> Iterator[Row]:
             while trainer.step < steps:
                 trainer.advance()
             name = f"mean loss of the last half of {steps} steps, seed {seed}, on the {place.type}"
-            yield {"size": SIZES[0].name, "what": name, "value": float(np.mean(trainer.log.losses[steps // 10 :]))}
+            row = {"size": SIZES[0].name, "precision": "float32", "what": name}
+            yield row | {"value": float(np.mean(trainer.log.losses[steps // 10 :]))}
+
+
+def _gradient(size: Size, place: torch.device, batch: Batch, precision: str = "float32") -> tuple[float, torch.Tensor]:
+    """Loss and gradient of a batch, on the CPU, for weights away from the start, where most gradients vanish."""
+    trainer = our_trainer(size, place)
+    for parameter in trainer.network.parameters():
+        parameter.data += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)).to(place)
+    with tf32(precision == "tf32"), torch.autocast(place.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        loss = trainer.network.loss(trainer.process, Batch(*(part.to(place) for part in batch)), 0.0)
+        gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
+    return loss.item(), torch.cat([gradient.flatten().cpu() for gradient in gradients])
 
 
 def sampled(device: torch.device, small: bool) -> Iterator[Row]:
@@ -346,10 +395,11 @@ def table(part: str, device: torch.device, small: bool, folder: Path) -> pd.Data
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=[*PARTS, "set"])
+    parser.add_argument("parts", nargs="+", choices=[*PARTS, "set", "compile"])
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--out", type=Path, default=ROOT / "gpu-results", help="folder for the tables")
     parser.add_argument("--small", action="store_true", help="small sizes, which take seconds on a CPU")
+    parser.add_argument("--which", type=int, default=0, help="of what is compiled")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -359,7 +409,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             gpu_set.make(chosen.out, chosen.device, chosen.small)
         else:
             with hold_device(chosen.device) as device:
-                print(table(part, device, chosen.small, chosen.out).to_string(index=False))
+                if part == "compile":
+                    compile_one(device, chosen.small, chosen.which)
+                else:
+                    print(table(part, device, chosen.small, chosen.out).to_string(index=False))
         print(f"{part}: {time.perf_counter() - started:.0f} s\n", flush=True)
 
 
