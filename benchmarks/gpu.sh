@@ -43,7 +43,12 @@ run() { # seconds, parts
     if ! timeout "$limit" "$python" "$root/benchmarks/gpu.py" "$@" --out "$folder" $small; then
         echo "$*: failed or took more than $limit s"
         status=1
+        return 1
     fi
+}
+alone() { # name of its folder, seconds, parts
+    mkdir -p "$TORCHINDUCTOR_CACHE_DIR/lock$1"
+    TMPDIR=$TORCHINDUCTOR_CACHE_DIR/lock$1 run "${@:2}"
 }
 {
     if [ -n "$small" ]; then
@@ -52,16 +57,19 @@ run() { # seconds, parts
         # Compiling takes a minute and more, of the processor alone; what needs no exact timing runs meanwhile. Each has
         # a folder of its own for its lock of the GPU.
         for which in 0 1 2 3 4; do
-            mkdir -p "$TORCHINDUCTOR_CACHE_DIR/lock$which"
-            TMPDIR=$TORCHINDUCTOR_CACHE_DIR/lock$which run 130 compile --which "$which" &
+            alone "$which" 130 compile --which "$which" &
         done
-        run 45 equality
-        run 150 set
+        alone set 150 set &
+        making=$!
+        run 50 equality
+        run 60 cpu
+        wait "$making" || status=1
         wait
-        run 90 training
-        run 90 compiled profile
-        run 25 sampling
-        run 40 cpu
+        run 50 sampling
+        run 110 training
+        run 130 compiled profile
+        run $((SECONDS < 460 ? 470 - SECONDS : 10)) analysis
     fi
+    rm -rf "$folder/set"
     exit "$status"
 } 2>&1 | tee "$folder/summary.txt"

@@ -1,19 +1,20 @@
-"""The 32 px set: five seeds of a balanced lattice in one job, with what the workflow measures of them.
+"""The 32 px set: three seeds of a balanced lattice in one job, with what the workflow measures of them.
 
-Made by the commands of the workflow, without Snakemake. Training and probing share one process; behaviour, topology,
-geometry and phases follow in processes side by side. Each table holds all seeds, with a column ``run``, and is written
-as soon as it is there: gpu-set-losses, -behaviour, -geometry, -topology and -phases.
+Made by the commands of the workflow, without Snakemake, in a folder ``set`` beside the tables. Training and probing
+share one process; the rest runs in processes side by side. Each table holds all seeds, with a column ``run``, and is
+written as soon as it is there: gpu-set-losses and -behaviour by :func:`make`, gpu-set-topology, -geometry and -phases
+by :func:`analyse`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,10 +31,10 @@ from bumpscope.config.section import canonical_json
 from bumpscope.config.steps import step_settings
 from bumpscope.store.tables import read_table
 
-# Few enough for a minute of training at the throughput of the earlier trial (docs/benchmarks.md), and of probing.
+# With three seeds, few enough for a minute of training and half a minute of probing on an H200.
 CHECKPOINTS = [0, 300, 500, 600, 800, 1250, 1600]
 FULL = {
-    "seeds": [0, 1, 2, 3, 4],
+    "seeds": [0, 1, 2],
     "datasets": {"balanced": {"image_size": 32, "sigma": 1.0, "margin": 0.0, "dx": 1.0, "dy": 1.0}},
     "model": {"base_width": 16, "embedding_width": 88, "blocks_per_level": 2, "attention_resolutions": [8, 4]},
     "training": {
@@ -42,7 +43,7 @@ FULL = {
     },
     "probe": {
         **{"checkpoints": CHECKPOINTS, "samples": 256, "sampling_steps": 25, "weights": "raw"},
-        **{"layers": ["halved3", "bottleneck", "up2"], "timesteps": [239, 39]},
+        **{"layers": ["halved3", "up2"], "timesteps": [239, 39]},
     },
 }
 SMALL = {
@@ -68,29 +69,48 @@ ANALYSIS = {
 }
 
 
+# What can be measured at a time, once behaviour is there.
+STAGES = (("topology", "geometry"), ("phases",))
+
+
 def make(out: Path, device: str, small: bool) -> None:
-    """Train, probe and measure all runs of the set, in a folder that is removed afterwards."""
-    runs = list(validate(SMALL if small else FULL).runs())
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        _timed("training", lambda: _train(base, runs, device))
-        _gather(base, runs, "losses", out)
-        _timed("probing", lambda: _probe(base, runs, device))
-        workers = max(1, (os.cpu_count() or 1) - 1)
-        # Compiling UMAP takes longer than all of a small set.
-        for name, files in list(ANALYSIS.items())[: 1 if small else None]:
-            with ThreadPoolExecutor(workers) as pool:
-                failed = [
-                    error for error in pool.map(lambda run, n=name, f=files: _analyse(base, run, n, f), runs) if error
-                ]
-            if failed:
+    """Train and probe all runs of the set, and judge their images."""
+    base, runs = _folder(out), _runs(small)
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir()
+    _timed("training", lambda: _train(base, runs, device))
+    _gather(base, runs, "losses", out)
+    _timed("probing", lambda: _probe(base, runs, device))
+    _measure(base, runs, ("behaviour",), out)
+
+
+def analyse(out: Path, small: bool) -> None:
+    """Measure the activations of what :func:`make` made, and remove its folder."""
+    for names in STAGES:
+        _measure(_folder(out), _runs(small), names, out)
+    shutil.rmtree(_folder(out))
+
+
+def _folder(out: Path) -> Path:
+    return out / "set"
+
+
+def _runs(small: bool) -> list[Run]:
+    return list(validate(SMALL if small else FULL).runs())
+
+
+def _measure(base: Path, runs: Sequence[Run], names: Sequence[str], out: Path) -> None:
+    """Run commands of the analysis side by side, and bring the tables of each together."""
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1)) as pool:
+        begun = {name: [pool.submit(_analyse, base, run, name) for run in runs] for name in names}
+        for name, jobs in begun.items():
+            if failed := [error for error in (job.result() for job in jobs) if error]:
                 print(f"{name}: failed and is left out ({failed[0]})", flush=True)
             else:
                 _gather(base, runs, name, out)
 
 
-def _train(base: Path, runs: Iterable[Run], device: str) -> None:
-    runs = list(runs)
+def _train(base: Path, runs: Sequence[Run], device: str) -> None:
     draw(canonical_json(step_settings(runs[0], "dataset")), base / "dataset.parquet")
     planned = [
         {
@@ -112,17 +132,19 @@ def _state(base: Path, run: Run) -> Path:
     return base / "state" / run.id
 
 
-def _probe(base: Path, runs: Iterable[Run], device: str) -> None:
+def _probe(base: Path, runs: Sequence[Run], device: str) -> None:
     for run in runs:
         folder = base / run.path
         settings = canonical_json(step_settings(run, "generate"))
         generate(settings, folder / "checkpoints", folder / "samples.parquet", folder / "latents.parquet", device)
 
 
-def _analyse(base: Path, run: Run, name: str, files: dict[str, str]) -> str:
+def _analyse(base: Path, run: Run, name: str) -> str:
     """Run a command for a run; the last line that it printed if it failed, and else nothing."""
     options = [
-        part for option, table in files.items() for part in (f"--{option}", str(base / run.path / f"{table}.parquet"))
+        part
+        for option, table in ANALYSIS[name].items()
+        for part in (f"--{option}", str(base / run.path / f"{table}.parquet"))
     ]
     command = [
         sys.executable,
@@ -139,7 +161,7 @@ def _analyse(base: Path, run: Run, name: str, files: dict[str, str]) -> str:
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
-def _gather(base: Path, runs: Iterable[Run], name: str, out: Path) -> None:
+def _gather(base: Path, runs: Sequence[Run], name: str, out: Path) -> None:
     """One table of all runs."""
     frames = [read_table(name, base / run.path / f"{name}.parquet").assign(run=run.id) for run in runs]
     path = out / f"gpu-set-{name}.parquet"

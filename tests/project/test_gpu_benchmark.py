@@ -39,7 +39,7 @@ def table(made, name):
 def test_every_part_writes_its_table_and_a_summary_is_kept(made):
     folder, told = made
     names = {f"gpu-{part}-cpu" for part in PARTS} | {f"gpu-set-{name}" for name in SET}
-    assert {path.stem for path in folder.glob("*.parquet")} == names
+    assert {path.stem for path in folder.glob("*.parquet")} == names and not (folder / "set").exists()
     assert (folder / "summary.txt").read_text(encoding="utf-8") == told
     assert all(f"{part}: " in told for part in [*PARTS, "set"])
 
@@ -70,6 +70,16 @@ def test_cpu_and_device_agree_where_they_are_the_same(made):
 def test_images_of_the_set_are_judged(made):
     frame = table(made, "gpu-set-behaviour")
     assert set(frame.run) == {"balanced-seed0", "balanced-seed1"} and len(frame) == 2 * 16
+
+
+@pytest.mark.slow  # UMAP is compiled
+def test_activations_of_the_set_are_measured(tmp_path):
+    gpu.gpu_set.make(tmp_path, "cpu", True)
+    gpu.gpu_set.analyse(tmp_path, True)
+    for name in ("topology", "geometry", "phases"):
+        frame, _ = record.read_table(tmp_path / f"gpu-set-{name}.parquet")
+        assert set(frame.run) == {"balanced-seed0", "balanced-seed1"}
+    assert not (tmp_path / "set").exists()
 
 
 def test_a_loop_that_cannot_be_recorded_is_a_row_with_its_error(monkeypatch, tmp_path):
@@ -119,13 +129,7 @@ def test_a_part_that_fails_is_told_and_the_python_that_lacks_a_package_too(tmp_p
     assert without.returncode == 1 and "has no torch pydantic" in without.stderr
     failing = run("python-failing")
     assert failing.returncode == 1
-    told = [line.split(":")[0] for line in failing.stdout.splitlines()]
-    assert [line for line in told if not line.startswith("compile --which")] == [
-        "equality",
-        "set",
-        "training",
-        "compiled profile",
-        "sampling",
-        "cpu",
-    ]
-    assert len(told) == 6 + len(gpu._compiled_sizes(False))
+    told = sorted(line.split(":")[0] for line in failing.stdout.splitlines())
+    compiling = [f"compile --which {which}" for which in range(len(gpu._compiled_sizes(False)))]
+    parts = ["analysis", *compiling, "compiled profile", "cpu", "equality", "sampling", "set", "training"]
+    assert told == sorted(parts)
