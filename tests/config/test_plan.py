@@ -11,6 +11,7 @@ from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
 from bumpscope.config.model import LAYERS, Model
 from bumpscope.config.plan import (
+    COMPILED_STEPS_ON_GPU,
     STEPS_ON_GPU,
     binned_probes,
     describe,
@@ -27,6 +28,7 @@ from bumpscope.config.plan import (
 from bumpscope.denoise.unet import UNet
 from bumpscope.probe.frequency import make_binned_probe
 
+SIXTEEN_PIXELS = Model(blocks_per_level=2, embedding_width=56)  # 0.4 million parameters
 NETWORKS = pytest.mark.parametrize(
     ("image_size", "keys"),
     [
@@ -150,16 +152,35 @@ def test_the_plan_tells_gigabytes_and_on_gpus_their_hours():
     assert "On GPUs (here: 2 NVIDIA H200, 1 NVIDIA L4): about" in here
 
 
-def test_steps_on_a_gpu_take_what_they_took_in_the_trial_and_between_these_something_between():
-    for work, seconds in STEPS_ON_GPU.items():
-        assert gpu_step_seconds(work) == pytest.approx(seconds)
-    least, *_, most = STEPS_ON_GPU
+def test_steps_on_a_gpu_take_what_was_measured_and_between_these_something_between():
+    for compiled, known in ((False, STEPS_ON_GPU), (True, COMPILED_STEPS_ON_GPU)):
+        for precision, steps in known.items():
+            for work, seconds in steps.items():
+                assert gpu_step_seconds(work, precision, compiled) == pytest.approx(seconds)
+    least, *_, most = STEPS_ON_GPU["float32"]
     assert gpu_step_seconds(least / 100) == gpu_step_seconds(least)
     assert gpu_step_seconds(10 * most) == pytest.approx(10 * gpu_step_seconds(most))
-    # 23 million parameters and 16 images took 9.1 ms alone.
-    assert gpu_step_seconds(9.2e10) == pytest.approx(0.0091, rel=0.5)
-    small = next(Config().runs())
-    assert gpu_seconds(small) > small.training.steps / 888 + 11
+    # 23 million parameters and 16 images took 16.2 ms alone.
+    assert gpu_step_seconds(9.2e10) == pytest.approx(0.0162, rel=0.5)
+    # A call for a thousand images of 16 x 16 pixels, of which 10,837 a second were drawn in 25 calls each.
+    drawn = gpu_step_seconds(1000 * multiply_adds(16, SIXTEEN_PIXELS))
+    assert drawn == pytest.approx(1000 / 10_837 / 25, rel=0.2)
+
+
+def test_where_a_precision_was_not_measured_a_step_is_as_slow_as_in_the_one_before():
+    least, _, most = STEPS_ON_GPU["float32"]
+    assert gpu_step_seconds(least, "bfloat16", True) == gpu_step_seconds(least, "tf32") == gpu_step_seconds(least)
+    assert gpu_step_seconds(most, "bfloat16") == gpu_step_seconds(most, "tf32", True) < gpu_step_seconds(most)
+
+
+def test_training_is_planned_by_its_precision_and_compiled_or_not():
+    def seconds(**training):
+        keys = {"datasets": {"d": {}}, "model": SIXTEEN_PIXELS.model_dump(), "training": {"steps": 2000} | training}
+        return gpu_seconds(next(validate(keys).runs()))
+
+    assert seconds() > 2000 / 614 + 11
+    # Probes are float32 and not compiled all the same.
+    assert seconds() - seconds(compile=True) == pytest.approx(2000 * (1 / 614 - 1 / 806), rel=0.01)
 
 
 def test_runs_that_are_not_probed_take_no_time_for_it():
@@ -174,7 +195,7 @@ def test_runs_that_are_not_probed_take_no_time_for_it():
         )
     )
     # The images' calls of the network at least, and a start of Python.
-    assert two >= one + 3.99 + 50 / 888 and three > two + 4 + 25 * 24 / 888
+    assert two >= one + 3.99 + 50 / 614 and three > two + 4 + 25 * 24 / 614
 
 
 def test_the_cards_of_a_machine_are_told_by_its_driver(monkeypatch, tmp_path):

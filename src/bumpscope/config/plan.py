@@ -28,9 +28,18 @@ SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 # Of 512 activation vectors; vary has no UMAP, and those that phases are read from come on top.
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22, "umaps": 1.9}
 CLOUD_EXPONENT = 1.5  # of the vectors in a cloud, whose distances are what takes long; from 256, 512 and 1024
-# Multiply-adds of a training step -> its seconds as a CUDA graph on one H200, in a trial before the package recorded
-# steps (docs/benchmarks.md): 0.4 and 1.5 million parameters beside seven other runs, 23 million alone.
-STEPS_ON_GPU = {9.4e8: 1 / 888, 1.52e10: 1 / 159, 7.4e11: 0.0305}
+# Precision -> multiply-adds of a training step -> its seconds on one H200 (docs/benchmarks.md): 0.4 and 1.5 million
+# parameters with eight runs side by side, 23 million alone. What is missing was not measured.
+STEPS_ON_GPU = {
+    "float32": {9.4e8: 1 / 614, 1.52e10: 1 / 124, 7.4e11: 0.0663},
+    "tf32": {1.52e10: 1 / 326, 7.4e11: 0.0320},
+    "bfloat16": {1.52e10: 1 / 363},
+}
+COMPILED_STEPS_ON_GPU = {
+    "float32": {9.4e8: 1 / 806, 1.52e10: 1 / 154},
+    "tf32": {1.52e10: 1 / 423},
+    "bfloat16": {1.52e10: 1 / 573, 7.4e11: 0.0162},
+}
 SECONDS_OF_A_START_ON_GPU = 11.0
 ON_GPU = ("train", "generate", "effects", "interventions")
 SECONDS_A_JOB = {
@@ -166,33 +175,42 @@ def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
     return found
 
 
-def gpu_step_seconds(work: float) -> float:
-    """Seconds of a training step of so many multiply-adds on one GPU, between those of the trial.
+def gpu_step_seconds(work: float, precision: str = "float32", compiled: bool = False) -> float:
+    """Seconds of a training step of so many multiply-adds on one GPU, between those that were measured.
 
-    No step is faster than the fastest; beyond the largest, time grows as the work.
+    No step is faster than the fastest; beyond the largest, time grows as the work. At a size where a precision was not
+    measured, the step is as slow as in the precision before it, and a compiled step as slow as a plain one.
     """
-    works, seconds = (np.log(list(values)) for values in (STEPS_ON_GPU, STEPS_ON_GPU.values()))
-    beyond = max(1.0, work / max(STEPS_ON_GPU))
+    measured: dict[float, float] = {}
+    for name in list(STEPS_ON_GPU)[: list(STEPS_ON_GPU).index(precision) + 1]:
+        measured |= STEPS_ON_GPU[name]
+    if compiled:
+        measured |= COMPILED_STEPS_ON_GPU[precision]
+    works, seconds = (np.log(list(values)) for values in (measured, measured.values()))
+    beyond = max(1.0, work / max(measured))
     return float(np.exp(np.interp(math.log(work), works, seconds)) * beyond)
 
 
 def gpu_seconds(run: Run) -> float:
     """Seconds on one GPU that training and probing a run are expected to take.
 
-    Sampling was not measured: a call of the network is taken for as fast as a training step of as much work. A run's
-    probes start together, and its training is published by a job of its own.
+    A call of the network in a probe is taken for a float32 training step of as much work, which is right within a fifth
+    at the one size that was timed, 16 x 16 pixels. A run's probes start together, and its training is published by a
+    job of its own. Compiling, a minute or so once a machine, is left out.
     """
-    probe, work = run.probe, _work(run, None)
+    probe, training, work = run.probe, run.training, _work(run, None)
     probed = len(probe.checkpoints) * len(probe.drawing)
     drawn = len(probe.interventions) * (1 + len(LAYERS) + 5 * len(probe.intervention_layers))
     calls = {
-        "train": run.training.steps,
+        "train": training.steps,
         "generate": 2 * probed * probe.sampling_steps,
-        "effects": 2 * len(run.training.checkpoints) * len(probe.effect_timesteps),
+        "effects": 2 * len(training.checkpoints) * len(probe.effect_timesteps),
         "interventions": drawn * probe.sampling_steps,
     }
     jobs = [step for step in ON_GPU if calls[step]]
-    on_gpu = sum(calls[step] * gpu_step_seconds(work[step][0] / calls[step]) for step in jobs)
+    seconds = {step: gpu_step_seconds(work[step][0] / calls[step]) for step in jobs}
+    seconds["train"] = gpu_step_seconds(work["train"][0] / training.steps, training.precision, training.compile)
+    on_gpu = sum(calls[step] * seconds[step] for step in jobs)
     on_core = sum(work[step][1] for step in jobs) + sum(SECONDS_A_JOB[step] for step in jobs[1:])
     return SECONDS_OF_A_START_ON_GPU + on_core + on_gpu
 
@@ -266,8 +284,8 @@ def describe(
     if gpu:
         hours, left = sum(map(gpu_seconds, runs)) / 3600, total - cost[[*ON_GPU]].to_numpy().sum()
         on_gpu = (
-            f"On GPUs{_here(cards)}: about {hours:.1f} GPU-hours (from one trial of training on an H200; probing was "
-            f"not measured), and {left:.0f} core-minutes of analysis.\n"
+            f"On GPUs{_here(cards)}: about {hours:.1f} GPU-hours (by the rates of one H200), and {left:.0f} "
+            "core-minutes of analysis.\n"
         )
     return (
         "Planned cost in core-minutes, on a CPU (from measured rates; machines differ by a factor of two or so):\n"
