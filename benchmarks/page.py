@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import gpu_page
 import pandas as pd
-from gpu_page import on_a_gpu, paper_preset
 from record import RESULTS, load
 from writing import NOT_MEASURED, link, markdown, significant, write
 
@@ -241,7 +241,8 @@ def kept(folder: Path) -> dict[tuple[str, str], tuple[pd.DataFrame, dict[str, st
 
 def tables(folder: Path = RESULTS) -> dict[str, pd.DataFrame]:
     """The full tables beside the page, by name of their file."""
-    return {f"benchmarks-{name}-{device}": frame for (name, device), (frame, _) in kept(folder).items()}
+    found = {f"benchmarks-{name}-{device}": frame for (name, device), (frame, _) in kept(folder).items()}
+    return found | {f"benchmarks-gpu-{name}-cuda": frame for name, (frame, _) in gpu_page.kept(folder).items()}
 
 
 def page(folder: Path = RESULTS) -> str:
@@ -251,6 +252,7 @@ def page(folder: Path = RESULTS) -> str:
     parts = ["# Benchmarks", INTRODUCTION]
     for device, label in DEVICES.items():
         every = [facts for (_, of), (_, facts) in found.items() if of == device]
+        every += [facts for _, facts in gpu_page.kept(folder).values()] if device == "cuda" else []
         where = {f"{facts.get('gpu', facts['processor'])}, torch {facts['torch']}, {facts['date']}" for facts in every}
         parts.append(f"{label}: {'; '.join(sorted(where)) or NOT_MEASURED}.")
     if asked:
@@ -263,7 +265,7 @@ def page(folder: Path = RESULTS) -> str:
         result = f"In full: {links}." if links else f"{NOT_MEASURED.capitalize()}."
         parts += [f"## {heading}", f"{how} `python benchmarks/{command}`. {result}"]
         parts += [text(found[name, device][0]) for device in of]
-    return "\n\n".join([*parts, on_a_gpu(folder), paper_preset()]) + "\n"
+    return "\n\n".join([*parts, gpu_page.on_a_gpu(folder), gpu_page.paper_preset()]) + "\n"
 
 
 if __name__ == "__main__":

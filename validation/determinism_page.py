@@ -41,8 +41,8 @@ IDENTICAL: list[tuple[str, str, tuple[str, ...]]] = [
         ),
     ),
     (
-        "with steps and predictions recorded and repeated in the same memory, as on a GPU (shown on a CPU; on a GPU "
-        "not measured, `benchmarks/gpu.sh` does)",
+        "with steps and predictions recorded and repeated in the same memory, as on a GPU (shown on an H200 with torch "
+        "2.11 [too](benchmarks.md#on-a-gpu))",
         "weights, moments, losses, images and activations",
         (
             "denoise/test_together.py::test_recorded_steps_give_the_bits_of_steps_taken_one_by_one",

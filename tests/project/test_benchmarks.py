@@ -13,6 +13,7 @@ from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
 from bumpscope.config.model import Model
+from bumpscope.config.plan import COMPILED_STEPS_ON_GPU, STEPS_ON_GPU, multiply_adds
 from bumpscope.denoise.process import Process
 from bumpscope.denoise.samplers import ddim, trailing_timesteps
 from bumpscope.denoise.unet import new_network
@@ -214,28 +215,73 @@ def test_the_page_and_its_tables_are_made_of_the_kept_ones():
         assert (writing.DOCS / "data" / f"{name}.csv").read_text(encoding="utf-8") == writing.as_csv(table), name
 
 
+def steps_table(*rows):
+    return pd.DataFrame(rows, columns=["size", "loop", "runs", "precision", "run_steps_a_second"])
+
+
+def cells(table: str) -> list[list[str]]:
+    """Cells of a table in Markdown, without its heading."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
 def test_what_a_gpu_was_measured_to_do_is_shown_where_there_is_a_table(tmp_path, monkeypatch):
-    assert page.on_a_gpu(tmp_path).lower().count("not measured") == 1 + 5
+    assert gpu_page.on_a_gpu(tmp_path).lower().count("not measured") == 1 + 5
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
-    frame = pd.DataFrame(
-        {
-            **{"size": "32 px, 1.5 M", "loop": ["bumpscope", "other"], "precision": "float32"},
-            **{"milliseconds": [1.23456, np.nan], "run_steps_a_second": [810.0, np.nan], "error": [None, "too large"]},
-        }
+    training = steps_table(
+        ("32 px, 1.5 M", "bumpscope, one by one", 1, "float32", 17.0),
+        ("32 px, 1.5 M", "bumpscope, one by one", 1, "tf32", 18.0),
+        ("32 px, 1.5 M", "bumpscope", 8, "float32", 810.0),
+        ("32 px, 1.5 M", "bumpscope", 16, "float32", np.nan),
+        ("32 px, 1.5 M", "diffusers", 1, "float32", 15.0),
     )
-    record.save("gpu-training", frame, torch.device("cuda"), tmp_path)
-    text = page.on_a_gpu(tmp_path)
-    assert "training, on one Some GPU:" in text and "Not measured." not in text
-    assert "bumpscope | float32 | 1.23 | 810 | – |" in text and "other | float32 | – | – | too large |" in text
+    compiled = steps_table(("32 px, 1.5 M", "bumpscope, compiled", 8, "bfloat16", 900.0))
+    apart = {"weights_apart_from_plain": 2e-4, "weights_apart_in_company": 0.0}
+    equality = pd.DataFrame(
+        {"reference": "none", "precision": "float32", "comparison": ["a", "b"], "same": [True, False]}
+    )
+    outcomes = pd.DataFrame({"run": "r", "step": [0, 9, 9, 9, 9], "outcome": ["none", *3 * ["correct"], "multiple"]})
+    for name, frame in (
+        ("training", training),
+        ("compiled", compiled.assign(**apart)),
+        ("equality", equality),
+        ("set-behaviour", outcomes),
+    ):
+        record.write_table(tmp_path / f"gpu-{name}-cuda.parquet", frame, torch.device("cuda"))
+    (tmp_path / "gpu-set-behaviour-cuda.parquet").rename(tmp_path / "gpu-set-behaviour.parquet")
+    text = page.page(tmp_path)
+    assert "GPU: Some GPU, torch" in text and "Not measured: sampling, profile, cpu." in text
+    assert "1 of 2 training states" in text and "but not: unet, float32, b." in text
+    assert "the same bits in company" in text and "2e-04 (bfloat16)" in text
+    assert "at step 9: 75% correct, 25% multiple. Its topology, geometry, phases: not measured." in text
+    assert cells(gpu_page.steps({"training": training, "compiled": compiled}).partition("\n\n")[2]) == [
+        ["32 px, 1.5 M", "1", "17.0", "15.0", "–", "–"],
+        ["32 px, 1.5 M", "8", "–", "–", "810", "900"],
+    ]
+    assert {f"benchmarks-gpu-{name}-cuda" for name in ("training", "compiled", "equality")} <= set(
+        page.tables(tmp_path)
+    )
+
+
+def test_kernels_and_differences_from_the_cpu_are_told():
+    row = {"size": "16 px, 0.4 M", "precision": "tf32", "compiled": True}
+    parts = [
+        row | {"kind": "fills", "a_step": 10, "ms_a_step": 0.5},
+        row | {"kind": "copies", "a_step": 20, "ms_a_step": 2.0},
+    ]
+    assert cells(gpu_page.profile({"profile": pd.DataFrame(parts)})) == [
+        ["16 px, 0.4 M", "TF32, compiled", "30", "2.50", "copies, 2.00 ms"]
+    ]
+    found = pd.DataFrame({"size": ["16 px"], "precision": ["tf32"], "what": ["its gradient"], "value": [0.00123]})
+    assert cells(gpu_page.cpu({"cpu": found})) == [["its gradient", "16 px", "tf32", "1.2e-03"]]
 
 
 def test_the_page_says_what_was_not_measured(tmp_path):
-    # Each device, each section, gpu.sh, the five targets of a GPU, its throughput and its probing.
-    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 1 + 5 + 2
+    # Each device, each section, gpu.sh and the five targets of a GPU.
+    assert page.page(tmp_path).lower().count(writing.NOT_MEASURED) == len(page.DEVICES) + len(page.SECTIONS) + 1 + 5
 
 
 def test_the_targets_of_a_gpu_are_compared_with_what_was_measured():
-    rows = [
+    training = steps_table(
         ("16 px, 0.4 M", "bumpscope", 1, "float32", 300.0),
         ("16 px, 0.4 M", "bumpscope", 8, "float32", 1500.0),
         ("16 px, 0.4 M", "diffusers", 1, "float32", 30.0),
@@ -243,14 +289,40 @@ def test_the_targets_of_a_gpu_are_compared_with_what_was_measured():
         ("32 px, 1.5 M", "bumpscope", 8, "float32", 600.0),
         ("32 px, 1.5 M", "bumpscope", 8, "bfloat16", 900.0),
         ("32 px, 1.5 M", "diffusers, recorded", 1, "float32", 150.0),
-    ]
-    frame = pd.DataFrame(rows, columns=["size", "loop", "runs", "precision", "run_steps_a_second"])
+    )
+    compiled = steps_table(("16 px, 0.4 M", "bumpscope, compiled", 8, "float32", 2100.0))
     sampled = pd.DataFrame({"sampler": ["bumpscope, DDIM", "diffusers, DDIM"], "images_a_second": [900.0, 100.0]})
-    lines = gpu_page.gpu_targets({"training": frame, "sampling": sampled}).splitlines()[2:]
-    assert [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines] == [
-        ["≥ 2,000", "895", "1,500", "**no**"],
-        ["≥ 600", "159", "900", "yes"],
-        ["≥ 125", "37", "not measured", "–"],
-        ["≥ 3", "–", "4.00", "yes"],  # float32 against float32, at the size where it is least
-        ["≥ 10", "–", "9.00", "**no**"],
+
+    def found(frames):
+        return [line[1:] for line in cells(gpu_page.gpu_targets(frames))]
+
+    assert found({"training": training, "compiled": compiled, "sampling": sampled}) == [
+        ["≥ 2,000", "2,100", "yes"],
+        ["≥ 600", "900", "yes"],
+        ["≥ 125", "not measured", "–"],
+        ["≥ 3", "4.00", "yes"],  # float32 against float32, at the size where it is least
+        ["≥ 10", "9.00", "**no**"],
     ]
+    # A peer that was only timed one by one tells nothing of one that is recorded.
+    alone = training[~training["loop"].str.endswith("recorded")]
+    assert found({"training": alone})[3:] == [["≥ 3", "not measured", "–"], ["≥ 10", "not measured", "–"]]
+    assert found({"training": alone})[0] == ["≥ 2,000", "1,500", "**no**"]
+
+
+def test_the_rates_that_plans_rest_on_are_those_of_the_kept_tables():
+    sizes = {size.name: size for size in peers.SIZES} | {"32 px, 23 M, batch 128": replace(peers.SIZES[2], batch=128)}
+    for name, planned in (("training", STEPS_ON_GPU), ("compiled", COMPILED_STEPS_ON_GPU)):
+        frame, _ = record.load(f"gpu-{name}", "cuda")
+        frame = frame[frame["loop"].isin(["bumpscope", "bumpscope, compiled"]) & frame.runs.isin([1, 8])]
+        for precision, steps in planned.items():
+            for work, seconds in steps.items():
+                rates = [
+                    row.run_steps_a_second
+                    for row in frame[frame.precision == precision].itertuples()
+                    if _work(sizes[row.size]) == pytest.approx(work, rel=0.01)
+                ]
+                assert 1 / max(rates) == pytest.approx(seconds, rel=0.005), (name, precision, work)
+
+
+def _work(size):
+    return 3 * size.batch * multiply_adds(size.lattice.image_size, size.model)
