@@ -91,3 +91,16 @@ def test_c4_an_early_reading_of_a_noisy_curve_is_no_onset():
             experiment.add(f"spacing{spacing}", seed, r2("requested", noisy(spacing, seed)), dx=spacing, dy=spacing)
     row = experiment.judge("C4")
     assert row.verdict == "supported" and row.estimate == pytest.approx(0.4, abs=0.1)
+
+
+def test_c4_a_factor_that_is_no_denser_does_not_count():
+    experiment = Experiment()
+    sizes = {"world": '{"kind": "sized"}', "factors": "x size"}
+    for seed in range(5):
+        for k, spacing in enumerate((0.5, 1.0, 2.0)):
+            x = r2("requested", rise(300 * spacing**0.4 * (1 + 0.01 * ((seed + k) % 3))), 0.0)
+            size = {tuple(("factor", "size") if key[0] == "factor" else key for key in name): rise(900) for name in x}
+            x = {name: curve for name, curve in x.items() if ("factor", "x") in name}
+            experiment.add(f"spacing{spacing}", seed, x | size, dx=spacing, **sizes)
+    row = experiment.judge("C4")
+    assert row.verdict == "supported" and row.estimate == pytest.approx(0.4, abs=0.03)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bumpscope.judge.controls import has_centres
 from bumpscope.judge.coupling import FEWEST_SEEDS, LATER
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.density import Ladder, longest_ladders
@@ -28,12 +29,11 @@ from bumpscope.judge.verdicts import (
     count,
     estimate,
 )
-from bumpscope.store.names import Names
 
 ID = "C4"
 QUESTION = "Do denser data bring structure earlier?"
 STATEMENT = "Denser data bring structure earlier, counted in optimiser steps (our choice)"
-STATISTIC = "slope of ln onset of structure (R² of either axis one half) against ln lattice spacing"
+STATISTIC = "slope of ln onset of structure (R² one half, of all factors made denser) against ln lattice spacing"
 # Up to 20 components: the label may lie beyond the third.
 R2 = {"quantity": "r2", "space": "raw", "label": "requested", "noise": "own"}
 READS: Reads = (("phases", {"judged": True}), ("metrics", R2))
@@ -48,9 +48,10 @@ FLAT_SLOPE = 0.1
 def judge(data: Data) -> Judged:
     """Slope of ln onset of structure against ln spacing, within each seed, over balanced lattices alike otherwise.
 
-    Structure begins where R² of the requested centre, of the axis that is told worse, crosses one half: the curve is
-    fitted by isotonic regression, since first crossings of noisy curves are early. Supported when the interval of the
-    slope over seeds lies above 0; contradicted when it lies below 0.1 and reaches 0 or less. That must hold with onsets
+    Structure begins where R² of the request, of the factor that is told worse, crosses one half: the curve is fitted by
+    isotonic regression, since first crossings of noisy curves are early. Factors that are as dense in all lattices do
+    not count, since one that is learnt late would hide what density does to the others. Supported when the interval of
+    the slope over seeds lies above 0; contradicted when it lies below 0.1 and reaches 0 or less. That must hold with onsets
     never reached taken at the last step and at ten times it; with two of them in a seed, or an onset that the
     checkpoints cannot time, the verdict is undetermined. The paper does not say in what unit it counts. Steps are our
     choice; at a fixed batch they count images seen. Per epoch the slope is greater by what a denser lattice adds to the
@@ -58,7 +59,8 @@ def judge(data: Data) -> Judged:
     """
     passed = histories(data.table("phases", judged=True), data.planes.index)
     known = curves(data.table("metrics", **R2), by=("layer", "t", "factor"))
-    found = {run: _structure(known, (*run, history.layer, history.t), data.names) for run, history in passed.items()}
+    denser = _denser(data)
+    found = {run: _structure(known, (*run, history.layer, history.t), denser) for run, history in passed.items()}
     ladders = longest_ladders(data.planes, found)
     seeds = count("seeds", len(ladders), NEEDED, Bound(least=FEWEST_SEEDS))
     if not ladders:
@@ -85,12 +87,18 @@ def judge(data: Data) -> Judged:
     return Judged(slopes[1.0], len(onsets), checks)
 
 
+def _denser(data: Data) -> tuple[str, ...]:
+    """The factors whose spacing differs between lattices that are compared: x and y, or x alone of another world."""
+    centres = has_centres(data.planes).all() if len(data.planes) else True
+    return data.names.factors if centres else ("x",)
+
+
 def _structure(
-    known: Mapping[Any, tuple[np.ndarray, np.ndarray]], place: tuple[str, int, str, int], names: Names
+    known: Mapping[Any, tuple[np.ndarray, np.ndarray]], place: tuple[str, int, str, int], factors: Sequence[str]
 ) -> Onset | None:
-    """When all factors are told at a place (dataset, seed, layer, t)."""
-    of_axes = [pd.Series(*known[*place, factor][::-1]) for factor in names if (*place, factor) in known]
-    if len(of_axes) < len(names.factors):
+    """When these factors are told at a place (dataset, seed, layer, t)."""
+    of_axes = [pd.Series(*known[*place, factor][::-1]) for factor in factors if (*place, factor) in known]
+    if len(of_axes) < len(factors):
         return None
     worse = pd.concat(of_axes, axis=1).min(axis=1, skipna=False)
     return fitted_onset(worse.index.to_numpy(), worse.to_numpy())
