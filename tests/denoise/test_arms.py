@@ -10,6 +10,8 @@ from bumpscope.config.lattice import Lattice, Shown
 from bumpscope.config.loading import validate
 from bumpscope.config.model import Model
 from bumpscope.config.training import Training
+from bumpscope.config.world import WorldChoice
+from bumpscope.denoise.arms.rendering import Stripes
 from bumpscope.denoise.denoiser import Batch
 from bumpscope.denoise.examine import examine
 from bumpscope.denoise.named import new_denoiser, with_default_weights
@@ -17,6 +19,7 @@ from bumpscope.denoise.process import Process
 from bumpscope.denoise.trainer import Trainer, TrainingData
 from bumpscope.denoise.unet import ResidualBlock
 from bumpscope.worlds.bumps import render, to_network, training_points
+from bumpscope.worlds.named import world_of
 from recorded_steps import operations
 
 ARMS = [kind for kind in BUILT_IN if kind not in KNOWN]
@@ -202,3 +205,25 @@ def test_a_local_denoiser_sees_eleven_pixels():
 def test_wrong_keys_of_an_arm_are_told():
     with pytest.raises(ValueError, match="drop is 2"):
         arm("dropout", drop=2)
+
+
+@pytest.mark.parametrize("kind", ["rendering", "coordconv", "local"])
+def test_arms_that_know_where_pixels_are_take_a_size_as_the_unet_does(kind):
+    lattice = Lattice(image_size=16, margin=2.0, world=WorldChoice(kind="sized", sizes=4))
+    network = arm(kind, lattice)
+    x, t, _ = asked(n=1)
+    answers = [network(x, t, torch.tensor([[8.0, size]])) for size in (1.2, 2.4)]
+    assert not torch.equal(*answers)
+    hidden = [network(x, t, torch.tensor([[8.0, size]]), torch.tensor([[1.0, 0.0]])) for size in (0.0, 2.4)]
+    assert torch.equal(*hidden) and hidden[0].isfinite().all()
+
+
+def test_a_rendered_size_goes_by_its_logarithm():
+    network = arm("rendering", Lattice(image_size=16, margin=2.0, world=WorldChoice(kind="sized")))
+    sizes = torch.tensor([1.0, 3.0**0.5, 3.0])
+    np.testing.assert_allclose(network.stripes.coordinates[1](sizes), [0.0, 7.5, 15.0], atol=1e-5)
+
+
+def test_three_labels_have_no_axes_to_be_rendered_on():
+    with pytest.raises(ValueError, match="two labels"):
+        Stripes(16, 8, [*world_of(PLANE).factors, world_of(PLANE).factors[0]])

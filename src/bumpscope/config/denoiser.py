@@ -26,7 +26,7 @@ BUILT_IN = {
 # Have no keys of their own, and what they compute is known without building them (:mod:`bumpscope.config.plan`).
 KNOWN = ("unet", *REFERENCES)
 # Are built on the labels being the x and the y of a bump's centre.
-OF_CENTRES = ("factorised", "equal_resolution", "own_resolution", "rendering", "relative", "coordconv", "local")
+OF_CENTRES = ("factorised", "equal_resolution", "own_resolution", "relative")
 
 
 class DenoiserChoice(Choice):

@@ -40,7 +40,7 @@ class Local(Denoiser):
         model = task.model
         width, embedding = width or 8 * model.base_width, 4 * model.embedding_width
         self.encoding_width = model.embedding_width
-        self.stripes = Stripes(task.lattice.image_size, model.embedding_width)
+        self.stripes = Stripes(task.lattice.image_size, model.embedding_width, task.factors)
         self.embed = nn.Sequential(
             nn.Linear(model.embedding_width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
         )

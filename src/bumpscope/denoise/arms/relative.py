@@ -66,7 +66,7 @@ class CoordConv(Denoiser):
 
 
 def _with_coordinates(task: Task) -> UNet:
-    unet = UNet(task.lattice.image_size, task.model)
+    unet = UNet(task.lattice.image_size, task.model, task.factors)
     unet.first = nn.Conv2d(3, task.model.base_width * task.model.channel_multipliers[0], 3, padding=1)
     return unet
 

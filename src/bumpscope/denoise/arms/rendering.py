@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from bumpscope.denoise.denoiser import Denoiser, Task
-from bumpscope.denoise.unet import UNet, position_encoding
+from bumpscope.denoise.unet import UNet, in_pixels, position_encoding
+from bumpscope.worlds.factor import Factor
 
 HIDDEN = 64
 
 
 class Stripes(nn.Module):
-    """A learnt vector of N pixels for each label, broadcast along the other axis; of zeros where it is hidden."""
+    """A learnt vector of N pixels for each label, broadcast along the other axis; of zeros where it is hidden.
 
-    def __init__(self, image_size: int, encoding_width: int):
+    The first label varies from column to column and the second from row to row, whatever they are of.
+    """
+
+    def __init__(self, image_size: int, encoding_width: int, factors: Sequence[Factor]):
         super().__init__()
+        if len(factors) != 2:
+            raise ValueError(f"it renders two labels, one for each axis of the image, and there are {len(factors)}")
         self.image_size, self.encoding_width = image_size, encoding_width
+        self.coordinates = [in_pixels(factor, image_size) for factor in factors]
         self.rendered = nn.ModuleList(
             nn.Sequential(nn.Linear(encoding_width, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, image_size)) for _ in "xy"
         )
 
     def forward(self, labels: Tensor, keep: Tensor | None) -> Tensor:
-        """Labels (n, 2) in px to channels (n, 2, N, N)."""
+        """Labels (n, 2) to channels (n, 2, N, N)."""
         found = []
-        for axis, render in enumerate(self.rendered):
-            stripe = render(position_encoding(labels[:, axis], self.image_size, self.encoding_width))
+        for axis, (coordinate, render) in enumerate(zip(self.coordinates, self.rendered, strict=True)):
+            stripe = render(position_encoding(coordinate(labels[:, axis]), self.image_size, self.encoding_width))
             found.append(stripe if keep is None else keep[:, axis, None] * stripe)
         along_x, along_y = found
         shape = (-1, self.image_size, self.image_size)
@@ -35,8 +44,8 @@ class Stripes(nn.Module):
 class Rendering(Denoiser):
     """The UNet with two stripes as further input channels, and labels nowhere else.
 
-    Told: which axis of the image each label belongs to; not where on it. After "forced rendering" of decoders (arXiv
-    2501.18797), where disentangled labels alone did not compose and rendered ones did.
+    Told: which axis of the image each label belongs to; not where on it. A label of another kind, such as a size, is
+    given an axis. After "forced rendering" of decoders (arXiv 2501.18797), where disentangled labels alone did not compose and rendered ones did.
     """
 
     layers = UNet.layers
@@ -45,7 +54,7 @@ class Rendering(Denoiser):
         super().__init__()
         self.unet = UNet(task.lattice.image_size, task.model)
         self.unet.first = nn.Conv2d(3, task.model.base_width * task.model.channel_multipliers[0], 3, padding=1)
-        self.stripes = Stripes(task.lattice.image_size, task.model.embedding_width)
+        self.stripes = Stripes(task.lattice.image_size, task.model.embedding_width, task.factors)
 
     def forward(
         self,

@@ -71,7 +71,7 @@ def _of_largest_block(runs: pd.DataFrame) -> pd.DataFrame:
         return found.assign(withheld=0.0)
     points = found["dataset"].map(datasets(found)["points"])
     found = found.assign(withheld=1 - found["n_images"] / points)
-    alike = [*SETTINGS, "dx", "dy", "holdout"]
+    alike = ["world", *SETTINGS, "dx", "dy", "holdout"]
     both = found[found.groupby(alike, dropna=False)["denoiser"].transform("nunique") == 2]
     largest = both[both["withheld"] == both["withheld"].max()]
     return largest[(largest[alike] == largest[alike].iloc[0]).all(axis=1)] if len(largest) else largest
