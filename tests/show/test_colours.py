@@ -41,7 +41,10 @@ LINES = {
     "weights": weights.LOOKS,
     "frequency": rare_common.LOOKS,
     "dimensions": {str(dimension): look for dimension, look in persistence.LOOKS.items()},
-    "geometry": learning_and_geometry.SMALL,
+    "geometry": {
+        "orthogonality": learning_and_geometry.ORTHOGONAL,
+        **{str(number): look for number, look in enumerate(learning_and_geometry.PARALLEL)},
+    },
     "datasets": style.line_styles([str(number) for number in range(14)]),
 }
 AREAS = {"outcomes": style.OUTCOMES, "phases": style.PHASES}

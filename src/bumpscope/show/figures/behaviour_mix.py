@@ -14,9 +14,9 @@ from bumpscope.show import rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Share of generated images with no bump, several bumps, one bump in the wrong place and one in the right place, "
-    "at centres seen in training. Areas: mean over seeds. White lines: share in the right place, one line per seed. "
-    "Marks along the top: measured checkpoints; straight lines between them."
+    "Share of generated images with no bump, several bumps, one bump in the wrong place and one in the right place "
+    "(all that is asked for, such as a size, is right), for requests seen in training. Areas: mean over seeds. White "
+    "lines: share in the right place, each seed. Marks along the top: measured checkpoints."
 )
 TOPIC = "Behaviour"
 WIDTH = style.DOUBLE

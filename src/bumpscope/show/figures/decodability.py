@@ -12,10 +12,10 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results, in_network_order
 
 CAPTION = (
-    "Cross-validated linear R² of x and y from three principal components of the activations. Requested: centre asked "
-    "for; realised: centre drawn; shuffled: requests dealt at random; untrained: step 0; shared noise: all images "
-    "start from one noise. Thick: mean over seeds; thin: each seed. Columns: layer and timestep t; images: read from "
-    "pixels, the control."
+    "Cross-validated linear R² of each factor, such as x, from three principal components of the activations. "
+    "Requested: label asked for; realised: what was drawn; shuffled: requests dealt at random; untrained: step 0; "
+    "shared noise: all images start from one noise. Thick: mean over seeds; thin: each seed. Columns: layer and "
+    "timestep t; images: read from pixels, the control."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
@@ -29,7 +29,7 @@ LINES: dict[str, style.Look] = {
     "shuffled": {"color": style.GREY, "linestyle": ":"},
     ACCURACY: {"color": style.VERMILLION, "linestyle": "-."},
 }
-COLUMNS = rows.CHECKPOINT | rows.PLACE | {"factor": "x or y"}
+COLUMNS = rows.CHECKPOINT | rows.PLACE | {"factor": "x or y, or another of the world"}
 COLUMNS |= {"line": f"{', '.join(LINES)}; the last has no layer, no factor and t −1", "value": ""}
 NOTHING = "No R² from principal components has been measured."
 MOST_PLACES = 5
@@ -37,10 +37,10 @@ LOWEST = -0.3
 
 
 def select(results: Results) -> pd.DataFrame:
-    """R² of x and of y with its controls at every layer and timestep, and the share of correct images."""
+    """R² of each factor with its controls at every layer and timestep, and the share of correct images."""
     labels = ["requested", "realised", "shuffled"]
-    where = {"space": "pca3", "factor": ["x", "y"], "label": labels}
-    scores = rows.measured(results, "r2", *rows.PLACE, "factor", "label", "noise", **where)
+    fields = (*rows.PLACE, "factor", "label", "noise")
+    scores = rows.measured(results, "r2", *fields, space="pca3", label=labels).dropna(subset="factor")
     scores = scores[(scores["noise"] == "own") | (scores["label"] == "requested")]
     scores = scores.assign(line=scores["label"].where(scores["noise"] == "own", SHARED))
     if scores.empty:
@@ -52,7 +52,7 @@ def select(results: Results) -> pd.DataFrame:
 
 @style.apply()
 def draw(data: pd.DataFrame) -> Figure:
-    """R² and its controls with accuracy, of one dataset: a row per coordinate, a column per layer and timestep."""
+    """R² and its controls with accuracy, of one dataset: a row per factor, a column per layer and timestep."""
     scores = data[data["line"] != ACCURACY]
     if scores.empty:
         return style.without_data(NOTHING)
@@ -61,8 +61,9 @@ def draw(data: pd.DataFrame) -> Figure:
     scores = scores[scores["dataset"] == name]
     accuracy = data[(data["dataset"] == name) & (data["line"] == ACCURACY)]
     places, note_places = _places(scores)
-    figure, axes = style.panels(2 * len(places), len(places), 1.9, WIDTH, sharey=True)
-    for axis, panels in zip("xy", np.reshape(np.array(axes), (2, -1)), strict=True):
+    factors, _ = rows.alone_and_paired(scores["factor"])
+    figure, axes = style.panels(len(factors) * len(places), len(places), 1.9, WIDTH, sharey=True)
+    for axis, panels in zip(factors, np.reshape(np.array(axes), (len(factors), -1)), strict=True):
         ends: dict[str, tuple[float, str, style.Look]] = {}
         for (layer, t), panel in zip(places, panels, strict=True):
             own = scores[(scores["factor"] == axis) & (scores["layer"] == layer) & (scores["t"] == t)]
@@ -103,16 +104,16 @@ def _panel(axes: Axes, own: pd.DataFrame) -> list[tuple[float, str, style.Look]]
 
 
 def _at(own: pd.DataFrame, line: str, step: int) -> pd.Series:
-    """Mean over seeds of a line at a step, by coordinate; those that are not defined are missing."""
+    """Mean over seeds of a line at a step, by factor; those that are not defined are missing."""
     return own[(own["line"] == line) & (own["step"] == step)].groupby("factor")["value"].mean().dropna()
 
 
-def _both(values: pd.Series) -> str:
+def _listed(values: pd.Series) -> str:
     return ", ".join(f"{axis} {value:.2f}" for axis, value in values.items())
 
 
 def finding(data: pd.DataFrame) -> str:
-    """R² of both coordinates at the last checkpoint of the first place with its controls, as a sentence."""
+    """R² of all factors at the last checkpoint of the first place with its controls, as a sentence."""
     requested = data[data["line"] == "requested"]
     if requested.empty:
         return NOTHING
@@ -120,8 +121,8 @@ def finding(data: pd.DataFrame) -> str:
     own = data[(data["dataset"] == name) & (data["layer"] == layer) & (data["t"] == t)]
     last = int(own["step"].max())
     values = {line: _at(own, line, last) for line in ("realised", "shuffled")} | {"untrained": _at(own, "requested", 0)}
-    controls = "; ".join(f"{control} {_both(value)}" for control, value in values.items() if len(value))
-    text = f"{name}, {_title(layer, t)}: R² of the request is {_both(_at(own, 'requested', last))} at step {last}"
+    controls = "; ".join(f"{control} {_listed(value)}" for control, value in values.items() if len(value))
+    text = f"{name}, {_title(layer, t)}: R² of the request is {_listed(_at(own, 'requested', last))} at step {last}"
     text += f" ({controls})" if controls else ""
     correct = data[(data["dataset"] == name) & (data["line"] == ACCURACY)].groupby("step")["value"].mean()
     if correct.empty:
@@ -129,5 +130,5 @@ def finding(data: pd.DataFrame) -> str:
     if (correct < 0.5).all():
         return f"{text}; images are never half correct."
     first = int(correct.index[correct >= 0.5][0])
-    known = _both(_at(own, "requested", first)) or "not measured"
+    known = _listed(_at(own, "requested", first)) or "not measured"
     return f"{text}; when half of the images are correct (step {first}) it is {known}."

@@ -13,8 +13,8 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Left: use of the x label, of the y label and of both together (0: none; 1: Bayes-optimal) at one timestep t, "
-    "with the share of correct images. Middle, right: residual error and excess error at every t, relative to the best "
+    "Left: use of each label, such as x, and of two together (0: none; 1: Bayes-optimal) at one timestep t, with "
+    "the share of correct images. Middle, right: residual error and excess error at every t, relative to the best "
     "denoiser without labels (dashed). Thick: mean over seeds; thin: each seed."
 )
 TOPIC = "Behaviour"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pandas as pd
@@ -17,7 +18,7 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Left: coupling index by resolution (95% interval) and own gap ln tau_x - ln tau_y (90%, band ±ln 1.1); hollow: "
-    "undetermined. Right: additive share of the variance between centres (1: a part for x plus one for y), 95% t "
+    "undetermined. Right: additive share of the variance between requests (1: a part for each factor), 95% t "
     "intervals. Controls with shared noise: same network, untrained, trained on permuted labels; and generated "
     "images. Outer right: parallelism, orthogonality."
 )
@@ -28,17 +29,19 @@ NOTHING = "No dataset has its representation measured beside its learning."
 LIMIT = 6
 ROW = 0.145  # inches a place
 SHARE = "additive_share"
-SMALL: dict[str, style.Look] = {
-    "parallelism_x": {"color": style.BLUE, "marker": ">"},
-    "parallelism_y": {"color": style.ORANGE, "marker": "^"},
-    "orthogonality": {"color": style.BLACK, "marker": "x"},
-}
-WORDS = {"parallelism_x": "parallelism, x", "parallelism_y": "parallelism, y", "orthogonality": "orthogonality"}
+PARALLELISM, ORTHOGONALITY = "parallelism_", "orthogonality"
+# Of the first factor, the second, and a third.
+PARALLEL: tuple[style.Look, ...] = (
+    {"color": style.BLUE, "marker": ">"},
+    {"color": style.ORANGE, "marker": "^"},
+    {"color": style.GREEN, "marker": "<"},
+)
+ORTHOGONAL: style.Look = {"color": style.BLACK, "marker": "x"}
 COLUMNS = {
     "dataset": "",
     "reference": "none, or a model of known coupling",
     **rows.PLACE,
-    "metric": ", ".join([SHARE, *SMALL]),
+    "metric": ", ".join([SHARE, f"{PARALLELISM}x", f"{PARALLELISM}y", ORTHOGONALITY]),
     "value": "at the last probed checkpoint",
     "low": "95% interval",
     "high": "",
@@ -70,7 +73,8 @@ def select(results: Results) -> pd.DataFrame:
     if not results.has("factorisation"):
         return pd.DataFrame(columns=list(COLUMNS))
     reference = rows.by_dataset(results)["reference"]
-    found = results.table("factorisation", metric=[SHARE, *SMALL])
+    found = results.table("factorisation")
+    found = found[found["metric"].isin([SHARE, ORTHOGONALITY]) | found["metric"].str.startswith(PARALLELISM)]
     found = found[found["dataset"].isin(reference.index) & (found["value"].notna() | found["untrained"].notna())]
     gaps = pd.DataFrame(columns=["dataset", "own_gap_low", "own_gap_high"])
     if results.has("onsets"):
@@ -94,6 +98,7 @@ def draw(data: pd.DataFrame) -> Figure:
     names, note = rows.first(data["dataset"], min(LIMIT, fitting), "datasets")
     height = sum(lengths[: len(names)])
     figure = Figure(figsize=(WIDTH, max(ROW * height, 0.9) + 1.6), layout="constrained")
+    small_looks = _small_looks(data)
     panels = index, gap, share, small = figure.subplots(1, 4, sharey=True, width_ratios=[1.05, 1.05, 1.5, 1.05])
     limits = marks.gap_limits(data.loc[data["dataset"].isin(names), "own_gap"], SIMULTANEOUS)
     middles, top = [], 0.0
@@ -103,7 +108,7 @@ def draw(data: pd.DataFrame) -> Figure:
         middles.append(top + (len(places) - 1) / 2)
         _learning(index, gap, own.iloc[0], middles[-1], limits)
         for row, (layer, t) in enumerate(places):
-            _geometry(share, small, own[(own["layer"] == layer) & (own["t"] == t)], top + row)
+            _geometry(share, small, own[(own["layer"] == layer) & (own["t"] == t)], top + row, small_looks)
             text = "images" if layer == IMAGE_LAYER else f"{layer}, t={t}"
             share.annotate(
                 text, (0, top + row), (-4, 0), xycoords=share.get_yaxis_transform(), textcoords="offset points",
@@ -126,10 +131,18 @@ def draw(data: pd.DataFrame) -> Figure:
     looks = {"share": marks.mark(LAYER), "images": marks.mark(IMAGES)}
     measured = [control for column, control in CONTROLS.items() if data[column].notna().any()]
     looks |= {name: marks.mark(look, markerfacecolor="white") for name, look in measured}
-    looks |= {WORDS[metric]: marks.mark(look) for metric, look in SMALL.items()}
+    looks |= {metric.replace("_", ", "): marks.mark(look) for metric, look in small_looks.items()}
     marks.look_legend(figure, looks, ncols=4, columnspacing=1.0, handletextpad=0.2)
     style.heading(figure, note)
     return figure
+
+
+def _small_looks(data: pd.DataFrame) -> dict[str, style.Look]:
+    """Looks of parallelism along each factor, and of orthogonality."""
+    named = data.loc[data["metric"].str.startswith(PARALLELISM), "metric"].str.removeprefix(PARALLELISM)
+    factors, _ = rows.alone_and_paired(named)
+    looks = {PARALLELISM + factor: look for factor, look in zip(factors, itertools.cycle(PARALLEL), strict=False)}
+    return looks | {ORTHOGONALITY: ORTHOGONAL}
 
 
 def _places(own: pd.DataFrame) -> list[tuple[str, int]]:
@@ -171,12 +184,11 @@ def _learning(index: Axes, gap: Axes, row: pd.Series, place: float, limits: tupl
             marks.note(panel, text, 0.5, place, zorder=2, **across)
 
 
-def _geometry(share: Axes, small: Axes, own: pd.DataFrame, place: float) -> None:
+def _geometry(share: Axes, small: Axes, own: pd.DataFrame, place: float, looks: dict[str, style.Look]) -> None:
     for row in own.to_dict("records"):
         if row["metric"] != SHARE:
-            marks.interval(
-                small, place, (row["value"], math.nan, math.nan), SHARE_RANGE, SMALL[row["metric"]], vertical=False
-            )
+            ends = (row["value"], math.nan, math.nan)
+            marks.interval(small, place, ends, SHARE_RANGE, looks[row["metric"]], vertical=False)
             continue
         look = IMAGES if row["layer"] == IMAGE_LAYER else LAYER
         for name, (_, control) in CONTROLS.items():
