@@ -51,8 +51,8 @@ def judge(data: Data) -> Judged:
     Structure begins where R² of the request, of the factor that is told worse, crosses one half: the curve is fitted by
     isotonic regression, since first crossings of noisy curves are early. Factors that are as dense in all lattices do
     not count, since one that is learnt late would hide what density does to the others. Supported when the interval of
-    the slope over seeds lies above 0; contradicted when it lies below 0.1 and reaches 0 or less. That must hold with onsets
-    never reached taken at the last step and at ten times it; with two of them in a seed, or an onset that the
+    the slope over seeds lies above 0; contradicted when it lies below 0.1 and reaches 0 or less. That must hold with
+    onsets never reached taken at the last step and at ten times it; with two of them in a seed, or an onset that the
     checkpoints cannot time, the verdict is undetermined. The paper does not say in what unit it counts. Steps are our
     choice; at a fixed batch they count images seen. Per epoch the slope is greater by what a denser lattice adds to the
     length of an epoch; it is shown and does not count.

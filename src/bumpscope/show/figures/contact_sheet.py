@@ -13,10 +13,10 @@ from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 
 CAPTION = (
-    "UMAP of the activations of one run, a point per image, coloured by requested x, then y, or another factor "
-    "(dark: small). Only which colours lie together means anything. Letter: phase as read from UMAPs to three "
-    "dimensions. Number: cross-validated R² of a linear regression on the UMAP, median of three seeds. UMAP draws a surface even of noise: "
-    "see step 0."
+    "UMAP of the activations of one run, a point per image, coloured by one requested factor, then the other (dark: "
+    "small). Only which colours lie together means anything. Letter: phase as read from UMAPs to three dimensions. "
+    "Number: cross-validated R² of a linear regression on the UMAP, median of three seeds. UMAP draws a surface even "
+    "of noise: see step 0."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE

@@ -25,10 +25,10 @@ from bumpscope.show.manifold_view import (
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Top: a point per image, placed by principal components of its activations, coloured by requested x, then y, "
-    "or another factor; all from one side, where the first runs right and the second down at the end. R²: linear fit. "
-    "Bottom: images of the same requests and noise (black 0, white 1); ring: requested centre. "
-    "Shown: seed and place whose weaker R² ends highest."
+    "Top: a point per image, placed by principal components of its activations, coloured by each requested factor; all "
+    "from one side, where the first (x) runs right and the second down at the end. R²: linear fit. Bottom: images of "
+    "the same requests and noise (black 0, white 1); ring: requested centre. Shown: seed and place whose weaker R² "
+    "ends highest."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE
