@@ -16,7 +16,7 @@ CAPTION = (
     "UMAP of the activations of one run, a point per image, coloured by one requested factor, then the other (dark: "
     "small). Only which colours lie together means anything. Letter: phase as read from UMAPs to three dimensions. "
     "Number: cross-validated R² of a linear regression on the UMAP, median of three seeds. UMAP draws a surface even "
-    "of noise: see step 0."
+    "of noise (step 0)."
 )
 TOPIC = "Representation"
 WIDTH = style.DOUBLE

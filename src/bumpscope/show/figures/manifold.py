@@ -26,7 +26,7 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Top: a point per image, placed by principal components of its activations, coloured by each requested factor; all "
-    "from one side, where the first (x) runs right and the second down at the end. R²: linear fit. Bottom: images of "
+    "from one side, where the first runs right and the second down at the end. R²: linear fit. Bottom: images of "
     "the same requests and noise (black 0, white 1); ring: requested centre. Shown: seed and place whose weaker R² "
     "ends highest."
 )
