@@ -7,9 +7,10 @@ from gudhi import RipsComplex
 from sklearn.metrics import euclidean_distances
 
 from bumpscope.config.lattice import Lattice
-from bumpscope.measure.betti import betti_numbers
+from bumpscope.measure.betti import betti_numbers, expected_betti
 from bumpscope.measure.topology import persistence, smoothed
 from bumpscope.worlds.bumps import render
+from bumpscope.worlds.factor import Factor
 from synthetic_clouds import HARDER, KINDS, cloud
 
 
@@ -54,6 +55,27 @@ def test_unequal_loops_both_count(rng):
     angle = 2 * np.pi * rng.uniform(size=(1000, 2))
     points = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * [1, 0.6, 1, 0.6]
     assert betti_numbers(persistence(in_noise(points, rng), seed=0)) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("length", [1.0, 4.0])
+def test_a_cylinder_has_one_loop_however_long_it_is(rng, length):
+    u = rng.uniform(size=(400, 2))
+    angle = 2 * np.pi * u[:, 0]
+    points = np.stack([np.cos(angle), np.sin(angle), length * u[:, 1]], axis=1)
+    assert betti_numbers(persistence(in_noise(points, rng, noise=0.03), seed=0)) == (1, 1, 0)
+
+
+def test_images_of_bars_at_x_in_every_direction_lie_on_a_cylinder(rng):
+    u = rng.uniform(size=(400, 2))
+    x, turned = 8 * u[:, :1, None] - 4, np.pi * u[:, 1:, None]  # a bar is the same after half a turn
+    pixels = np.arange(16) - 7.5
+    j, i = pixels - x, pixels[:, None]
+    along, across = j * np.cos(turned) + i * np.sin(turned), i * np.cos(turned) - j * np.sin(turned)
+    images = np.exp(-(along**2) / (2 * 3.5**2) - across**2 / (2 * 1.5**2)).reshape(len(u), -1)
+    orientation = Factor("turned", "rad", np.linspace(0, np.pi, 12, endpoint=False), np.full(12, 1 / 12), np.pi)
+    place = Factor("x", "px", np.linspace(-4, 4, 12), np.full(12, 1 / 12))
+    bars = persistence(images + 0.02 * rng.normal(size=images.shape), seed=0)
+    assert betti_numbers(bars) == expected_betti([place, orientation]) == (1, 1, 0)
 
 
 def test_smoothing_keeps_places_on_a_flat_sheet_and_takes_noise_beside_it(rng):
