@@ -14,8 +14,10 @@ from bumpscope.show.figures import (
     behaviour_mix,
     contact_sheet,
     decodability,
+    errors,
     event_order,
     label_effects,
+    learning_and_geometry,
     loss,
     manifold,
     persistence,
@@ -569,3 +571,30 @@ def test_half_times_of_predictions_are_geometric_means():
     data = pd.DataFrame(found, columns=["prediction", "run", "step", "value"])
     finding = prediction.finding(data.assign(pair="a and b", quantity="correct"))
     assert "epsilon at step 400 (n = 2), v never (n = 1)" in finding
+
+
+def test_factors_other_than_x_and_y_are_drawn_by_their_names(selected):
+    other = {"y": "size", "parallelism_y": "parallelism_size"}
+    scores = selected["decodability"].replace({"factor": other})
+    labels = [panel.get_ylabel() for panel in decodability.draw(scores).axes]
+    assert [label for label in labels if label] == [
+        f"balanced\nR² of {name}, or share of images" for name in ("x", "size")
+    ]
+    assert "R² of the request is size " in decodability.finding(scores)
+    final = selected["learning_and_geometry"].replace({"metric": other})
+    (legend,) = learning_and_geometry.draw(final).legends
+    assert {"parallelism, x", "parallelism, size"} < {text.get_text() for text in legend.get_texts()}
+
+
+def test_distances_without_a_common_unit_are_drawn_apart(selected):
+    run = {"image_size": 16, "sigma": 1.0, "margin": 2.0, "dx": 1.0, "boundary": "plane", "polarity": "bright"}
+    drawn = errors._drawn(run | {"world": '{"kind": "sized", "sizes": 12}'}).set_index("quantity")
+    assert list(drawn.index) == ["error_x", "error_size", "amplitude"]
+    assert list(drawn["unit"]) == ["px", "ln", ""] and list(drawn["factor"]) == ["", "size", ""]
+    assert drawn.loc["error_x", "chance"] == 3.0 and 0.3 < drawn.loc["error_size", "chance"] < 0.4
+    data = selected["errors"]
+    sizes = data[data["quantity"] == "error"].assign(quantity="error_size", unit="ln")
+    data = pd.concat([data.replace({"quantity": {"error": "error_x"}}), sizes])
+    labels = [panel.get_ylabel() for panel in errors.draw(data).axes]
+    assert [label for label in labels if label] == ["distance in x, px", "distance in size, ln", "amplitude, width / σ"]
+    assert " size " in errors.finding(data) and " ln (chance" in errors.finding(data)
