@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = ("event_order", "decodability")
 KEYS = ["dataset", "step", "quantity", "factor", "layer", "t"]
 # What the page says of checkpoints, as columns of table ``metrics``.
-CURVES: tuple[dict[str, object], ...] = (
+CURVES: tuple[dict[str, Any], ...] = (
     {"quantity": [f"share_{outcome}" for outcome in ("none", "multiple", "misplaced", "correct")], "split": "seen"},
     {"quantity": "effect"},
     {"quantity": "resolution"},

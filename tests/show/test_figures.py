@@ -593,6 +593,7 @@ def test_distances_without_a_common_unit_are_drawn_apart(selected):
     assert list(drawn["unit"]) == ["px", "ln", ""] and list(drawn["factor"]) == ["", "size", ""]
     assert drawn.loc["error_x", "chance"] == 3.0 and 0.3 < drawn.loc["error_size", "chance"] < 0.4
     data = selected["errors"]
+    data = data[data["dataset"] == "balanced"]
     sizes = data[data["quantity"] == "error"].assign(quantity="error_size", unit="ln")
     data = pd.concat([data.replace({"quantity": {"error": "error_x"}}), sizes])
     labels = [panel.get_ylabel() for panel in errors.draw(data).axes]

@@ -168,7 +168,7 @@ def finding(data: pd.DataFrame) -> str:
     last = errors[errors["step"] == errors.groupby("dataset")["step"].transform("max")]
     means = last.groupby(["dataset", "quantity", "unit"], sort=False)[["q50", "q90", "chance"]].mean()
     parts = []
-    for (name, quantity, unit), row in means.iterrows():
-        what = f"{name} {_of(quantity)}".strip()
-        parts.append(f"{what} {row.q50:.2g} and {row.q90:.2g} {unit} (chance {row.chance:.2g})")
+    for row in means.reset_index().to_dict("records"):
+        what = f"{row['dataset']} {_of(row['quantity'])}".strip()
+        parts.append(f"{what} {row['q50']:.2g} and {row['q90']:.2g} {row['unit']} (chance {row['chance']:.2g})")
     return f"Distance at the last checkpoint, median and 90 % quantile: {rows.listed(parts, 3)}."
