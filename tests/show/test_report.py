@@ -217,6 +217,13 @@ def test_a_figure_stands_once_with_the_claim_that_begins_with_it_and_the_others_
     assert pictures.placed(["C2", "C3"])["phases"] == "C2" and pictures.placed([]) == {}
 
 
+def test_the_page_begins_with_what_was_requested():
+    runs = pd.DataFrame({"factors": ["x+y", "x size"]})
+    assert page._requested(runs[:1]) == "one Gaussian bump at a requested place (x, y)"
+    assert page._requested(runs[1:]) == "images of requested x and size"
+    assert page._requested(runs) == "images of requested x and y, or x and size"
+
+
 def test_verdicts_come_from_the_claims_table(html):
     text = " ".join(Page(html).text.split())
     assert "Of 3 claims, 1 supported, 1 contradicted, 1 undetermined." in text

@@ -22,6 +22,7 @@ from bumpscope.judge.verdicts import CONTRADICTED, SUPPORTED, UNDETERMINED
 from bumpscope.judge.wording import number
 from bumpscope.show import gallery
 from bumpscope.show.report.pictures import Picture, figure_names, picture, placed
+from bumpscope.store.names import XY, Names
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 
@@ -71,6 +72,7 @@ def build(
     # The coupling of each dataset stands with the first claim that rests on it.
     coupled = [row["claim"] for row in judged if _reads(row["claim"], "coupling")]
     return environment.get_template("report.html.jinja").render(
+        requested=_requested(results.runs),
         opening=pictures[gallery.OPENING],
         claims=None if rows is None else [_claim(row, evidence, pictures, places) for row in judged],
         costs=dict(costs or {}),
@@ -145,6 +147,14 @@ def _coupling(table: pd.DataFrame | None) -> dict[str, list[dict[Any, Any]]] | N
     ordered = table.sort_values("dataset", key=lambda names: names.map(place), kind="stable")
     own = ordered["reference"] == "none"
     return {"own": ordered[own].to_dict("records"), "references": ordered[~own].to_dict("records")}
+
+
+def _requested(runs: pd.DataFrame) -> str:
+    """What the networks were trained to draw."""
+    worlds = [Names.parse(str(text)) for text in runs["factors"].unique()]
+    if set(worlds) == {XY}:
+        return "one Gaussian bump at a requested place (x, y)"
+    return f"images of requested {', or '.join(' and '.join(names) for names in worlds)}"
 
 
 def _datasets(runs: pd.DataFrame) -> list[dict[Any, Any]]:
