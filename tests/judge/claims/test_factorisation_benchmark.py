@@ -114,6 +114,13 @@ def test_f2_follows_from_both_shares_in_the_block(runs, verdict):
     assert hole.judge(data_of(runs)).verdict == verdict
 
 
+def test_f2_is_judged_in_a_world_without_dy():
+    data = data_of(of_hole(0.2, 0.98))
+    sizes = {"world": '{"kind": "sized", "sizes": 12}', "factors": "x size", "dy": np.nan}
+    judged = hole.judge(Data(dict(data.tables) | {"runs": data.table("runs").assign(**sizes)}))
+    assert judged.verdict == "supported" and judged.runs == 10
+
+
 def test_f2_is_judged_by_the_largest_block():
     judged = hole.judge(data_of([*of_hole(0.98, 0.98, **SMALL), *of_hole(0.2, 0.98)]))
     assert judged.verdict == "supported" and judged.runs == 10
