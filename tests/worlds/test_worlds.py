@@ -270,7 +270,7 @@ WRONG = {
         'skew.axis: holds "y" (text); allowed: one of none, x, size or both',
     ),
     "stripes": ({"stripes": 0.2}, "stripes: holds 0.2 (number); allowed: left out"),
-    "arm": ({"denoiser": {"kind": "rendering"}}, 'denoiser.kind: holds "rendering" (text); allowed: another, since'),
+    "arm": ({"denoiser": {"kind": "relative"}}, 'denoiser.kind: holds "relative" (text); allowed: another, since'),
     "changed": (
         {
             "training": {"checkpoints": [0, 6], "steps": 6, "warmup_steps": 1},
