@@ -7,8 +7,10 @@ stale.
 from __future__ import annotations
 
 import ast
+import gc
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -32,6 +34,19 @@ TEXTS = {"help", "description"}
 BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause Python's garbage collector, which would go through the hundred syntax trees again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@cache
 def module_path(module: str) -> Path:
     """The file of a module of this package, given by its dotted name below ``bumpscope``."""
     base = PACKAGE.joinpath(*module.split("."))
@@ -40,6 +55,7 @@ def module_path(module: str) -> Path:
 
 
 @cache
+@_without_collector()
 def code_fingerprint(module: str) -> str:
     """Sixteen hexadecimal digits for all code that ``module`` uses, and for the columns of the tables it declares.
 
@@ -98,6 +114,7 @@ def _text(module: str) -> str:
 
 
 @cache
+@_without_collector()
 def _tree(module: str) -> ast.Module:
     return ast.parse(_text(module))
 
@@ -170,16 +187,27 @@ def _plain(value: Any, silent: bool = False) -> Any:
         if value and isinstance(value[0], ast.stmt):
             return _statements(value)
         return tuple([_plain(one, silent) for one in value if not (silent and _is_text(one))])
+    kind, fields = type(value), value.__dict__
     if silent and _is_text(value):
         return ""
-    kind, fields = type(value).__name__, value.__dict__
-    if isinstance(value, ast.Raise):
+    if kind is ast.Raise:
         silent = True
-    elif isinstance(value, ast.Call):
+    elif kind is ast.Call:
         silent = silent or _called(value)[1].endswith("Error")
         fields = fields | {"keywords": [keyword for keyword in value.keywords if keyword.arg not in TEXTS]}
-    filled = [(name, _plain(fields[name], silent)) for name in value._fields if fields.get(name) is not None]
-    return (kind, *[field for field in filled if field[1] != ()])
+    plain: list[Any] = [kind.__name__]
+    # Most values are leaves or nodes without fields: these calls are spared, since every job and dry run does this.
+    for name in kind._fields:
+        inner = fields.get(name)
+        if inner is None or inner == []:
+            continue
+        if isinstance(inner, ast.AST):
+            plain.append((name, _plain(inner, silent) if inner._fields else (type(inner).__name__,)))
+        elif not isinstance(inner, list):
+            plain.append((name, inner))
+        elif (found := _plain(inner, silent)) != ():
+            plain.append((name, found))
+    return tuple(plain)
 
 
 def _statements(body: list[ast.stmt]) -> tuple[Any, ...]:
