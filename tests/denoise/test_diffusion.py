@@ -2,10 +2,10 @@
 
 import logging
 import math
+from importlib import import_module
 from itertools import pairwise
 from typing import get_args
 
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -17,8 +17,6 @@ from bumpscope.config.probe import SamplerName
 from bumpscope.denoise.process import Process, variance_schedule
 from bumpscope.denoise.samplers import SAMPLERS, ancestral, ddim, named_sampler, trailing_timesteps
 
-logging.getLogger("diffusers").setLevel(logging.ERROR)
-
 NAMES = {"epsilon": "epsilon", "v": "v_prediction"}
 SCHEDULES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 
@@ -27,9 +25,15 @@ def process(prediction="epsilon", **keys):
     return Process.from_config(Diffusion(prediction=prediction, **keys))
 
 
+def of_diffusers(kind):
+    """A scheduler class. Importing diffusers takes seconds, which other tests need not wait for."""
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    return getattr(import_module("diffusers"), kind)
+
+
 def scheduler(kind, prediction, clip, schedule="linear", steps=None):
     """A scheduler of diffusers with the same process, computed in double precision as ours is."""
-    oracle = getattr(diffusers, kind)(
+    oracle = of_diffusers(kind)(
         num_train_timesteps=1000,
         beta_start=1e-4,
         beta_end=0.02,
@@ -62,7 +66,7 @@ def pure_noise(n=3, size=4, seed=0):
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_the_schedule_and_alpha_bar_are_those_of_diffusers(schedule):
-    oracle = diffusers.DDPMScheduler(beta_start=1e-4, beta_end=0.02, beta_schedule=SCHEDULES[schedule])
+    oracle = of_diffusers("DDPMScheduler")(beta_start=1e-4, beta_end=0.02, beta_schedule=SCHEDULES[schedule])
     np.testing.assert_allclose(variance_schedule(1000, schedule), oracle.betas.numpy(), rtol=0, atol=2e-7)
     alpha_bar = process(schedule=schedule).alpha_bar
     assert alpha_bar.dtype == torch.float64

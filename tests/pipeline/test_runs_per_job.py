@@ -85,6 +85,7 @@ def test_no_two_jobs_hold_one_gpu_at_a_time(trained):
     assert set(re.findall(r"holds fake GPU (\d)", told)) <= {"0", "1"}
 
 
+@pytest.mark.slow  # test_assignment compares the bytes without the workflow
 def test_runs_trained_one_a_job_have_the_same_bytes(trained):
     project, _ = trained
     words = [target.replace("results/", "alone/") for target in targets(SEEDS[1:])]

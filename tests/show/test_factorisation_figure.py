@@ -10,7 +10,7 @@ from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
 from made_up_designs import ARMS, benchmark_tables, made_up
 from made_up_runs import run_row
-from printed_figures import outside, overlapping, too_small
+from printed_figures import outside, overlapping, too_small, written
 from synthetic_results import METADATA
 
 
@@ -35,7 +35,8 @@ def test_each_case_is_drawn_and_read(case, tmp_path):
     data = selected(tmp_path, CASES[case])
     figure = factorisation.draw(data)
     FigureCanvasAgg(figure).draw()
-    assert not too_small(figure, 5.9) and not outside(figure) and not overlapping(figure)
+    texts = written(figure)
+    assert not too_small(texts, 5.9) and not outside(texts, figure.bbox) and not overlapping(texts)
     panels = data[factorisation.PANEL].drop_duplicates()
     assert len(figure.axes) == 2 * len(panels)
     assert factorisation.finding(data).startswith("N = ")

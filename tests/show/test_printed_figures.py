@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bumpscope.show import gallery, style
 from bumpscope.show.figures import loss
 from bumpscope.store.results import Results
-from printed_figures import outside, overlapping, too_small
+from printed_figures import outside, overlapping, too_small, written
 from synthetic_results import BALANCED, DATASETS, IMBALANCED, write_results
 
 NAMES = gallery.names()
@@ -49,9 +49,10 @@ def check_legible(figure: Figure, name: str) -> None:
     width, height = figure.get_size_inches()
     assert width in (style.SINGLE, style.DOUBLE) and width <= gallery.figure(name).WIDTH
     assert height <= style.TALLEST + 1e-9
-    assert not too_small(figure, style.SMALLEST)
-    assert not outside(figure)
-    assert not overlapping(figure)
+    texts = written(figure)  # drawn once for all three
+    assert not too_small(texts, style.SMALLEST)
+    assert not outside(texts, figure.bbox)
+    assert not overlapping(texts)
 
 
 @pytest.mark.slow
@@ -65,7 +66,8 @@ def test_faults_of_a_printed_figure_are_found():
     figure.text(0.5, 0.5, "small", fontsize=5)
     figure.text(0.51, 0.5, "over it", fontsize=8)
     figure.text(0.95, 0.1, "over the edge", fontsize=8)
-    assert len(too_small(figure, style.SMALLEST)) == len(overlapping(figure)) == len(outside(figure)) == 1
+    texts = written(figure)
+    assert len(too_small(texts, style.SMALLEST)) == len(overlapping(texts)) == len(outside(texts, figure.bbox)) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -264,12 +264,15 @@ UNSEEN += [("report", "figures/loss.csv", flip, False)]
 # Without designs these tables hold no rows, and so no pages whose bytes could be damaged.
 UNSEEN += [("leaderboard", "arms.parquet", flip, False)]
 UNSEEN += [(step, "leaderboard.parquet", flip, False) for step in ("claims", "report")]
+# Other bytes under a record are seen by it, whatever they are: one step shows that of all, and the others of a bit.
+OTHER_BYTES = (truncate, empty, change_a_column)
 CASES = [
     (step, name, damage, recorded)
     for step, name in INPUTS
     for recorded in (True, False)
     for damage in damages(step, name)
     if (step, name, damage, recorded) not in UNSEEN
+    if not (recorded and damage in OTHER_BYTES and step != "train")
 ]
 
 

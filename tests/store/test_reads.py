@@ -13,7 +13,7 @@ from synthetic_results import DATASETS, IMBALANCED, write_results
 from tables_used import recorded
 
 
-@pytest.fixture(scope="module", params=["plain", "imbalanced"])
+@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.slow), "imbalanced"])
 def results(request, tmp_path_factory) -> Path:
     datasets = DATASETS if request.param == "plain" else IMBALANCED
     return write_results(tmp_path_factory.mktemp(request.param), datasets, seeds=range(2), samples=16)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from bumpscope.show import style
 
@@ -34,27 +35,24 @@ def written(figure: Figure) -> list[tuple[Text, Bbox]]:
     return [(text, text.get_window_extent(renderer)) for text in texts if id(text) not in hidden]
 
 
-def too_small(figure: Figure, least: float) -> list[str]:
+def too_small(texts: Sequence[tuple[Text, Bbox]], least: float) -> list[str]:
     """Texts that are set smaller than ``least`` points."""
-    return [
-        f"{text.get_text()!r} {text.get_fontsize():g} pt" for text, _ in written(figure) if text.get_fontsize() < least
-    ]
+    return [f"{text.get_text()!r} {text.get_fontsize():g} pt" for text, _ in texts if text.get_fontsize() < least]
 
 
-def outside(figure: Figure) -> list[str]:
+def outside(texts: Sequence[tuple[Text, Bbox]], page: BboxBase) -> list[str]:
     """Texts that run over the edge of the page by more than a pixel."""
-    page = figure.bbox
     return [
         repr(text.get_text())
-        for text, box in written(figure)
+        for text, box in texts
         if box.x0 < -1 or box.y0 < -1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1
     ]
 
 
-def overlapping(figure: Figure, share: float = 0.1) -> list[str]:
+def overlapping(texts: Sequence[tuple[Text, Bbox]], share: float = 0.1) -> list[str]:
     """Pairs of texts of which one covers more than ``share`` of the other's area."""
     pairs = []
-    for (one, box), (other, other_box) in combinations(written(figure), 2):
+    for (one, box), (other, other_box) in combinations(texts, 2):
         common = Bbox.intersection(box, other_box)
         if common is None:
             continue
