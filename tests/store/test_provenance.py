@@ -79,6 +79,7 @@ COMMON = {
     ),
     "config.training",
     "config.world",
+    "store.columns",
     "store.files",
     "store.foreign",
     "store.headers",

@@ -26,7 +26,7 @@ SECTIONS = {
     *("config.run", "config.section", "config.steps", "config.training", "config.world"),
 }
 # Columns count for the steps that declare their table, and what changes this module changes fingerprints by itself.
-LEFT_OUT = {"store.schemas", "store.provenance", "store.foreign", *SECTIONS}
+LEFT_OUT = {"store.columns", "store.schemas", "store.provenance", "store.foreign", *SECTIONS}
 TEMPLATES = (".jinja", ".css", ".js")
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TEXTS = {"help", "description"}
@@ -190,9 +190,9 @@ def _plain(value: Any, silent: bool = False) -> Any:
     kind, fields = type(value), value.__dict__
     if silent and _is_text(value):
         return ""
-    if kind is ast.Raise:
+    if isinstance(value, ast.Raise):
         silent = True
-    elif kind is ast.Call:
+    elif isinstance(value, ast.Call):
         silent = silent or _called(value)[1].endswith("Error")
         fields = fields | {"keywords": [keyword for keyword in value.keywords if keyword.arg not in TEXTS]}
     plain: list[Any] = [kind.__name__]

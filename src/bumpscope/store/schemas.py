@@ -5,81 +5,13 @@ They are written here as for bumps, whose factors are x and y; :meth:`Table.of` 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cache
+from bumpscope.store.columns import IMAGE, VECTOR, Column, Table, columns
 
-from bumpscope.store.names import XY, Names
-
-IMAGE = "image"
-VECTOR = "vector"
+# What reads tables imports all from here.
+__all__ = ["IMAGE", "OF_ACTIVATIONS", "OF_IMAGES", "TABLES", "VECTOR", "Column", "Table"]
 # Tables that a run has only if images were generated from its checkpoints; the first only if activations were measured.
 OF_ACTIVATIONS = ("geometry", "embedding", "umaps", "topology", "phases")
 OF_IMAGES = ("samples", "behaviour", "latents", *OF_ACTIVATIONS)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its name, its kind (int, float, text, bool, vector, image), its unit and what it says."""
-
-    name: str
-    kind: str
-    unit: str
-    description: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: where it lies under the output folder, what one row is, and its columns."""
-
-    path: str
-    row: str
-    columns: tuple[Column, ...]
-
-    @property
-    def names(self) -> list[str]:
-        return [column.name for column in self.columns]
-
-    def of(self, names: Names) -> Table:
-        """The table in a world with these factors."""
-        return self if names == XY or not self.of_factors else _of(self, names)
-
-    @property
-    def of_factors(self) -> bool:
-        """Whether columns are named after the factors of one world."""
-        return "{" in self.path and any(name in ("mu_x", "effect_x", "r2_x") for name in self.names)
-
-
-@cache
-def _of(table: Table, names: Names) -> Table:
-    return replace(table, columns=tuple(_columns_of(table, names)))
-
-
-def _columns_of(table: Table, names: Names) -> Iterator[Column]:
-    """A column of x becomes one for each factor, one of x and y one for each pair."""
-    instead = {"x": list(names), "y": [], "xy": names.pairs}
-    for column in table.columns:
-        parts = column.name.split("_")
-        if column.name == "outcome" and len(names.groups) > 1:
-            yield MISSES
-        if not (about := [part for part in parts if part in instead]):
-            yield column
-            continue
-        for name in instead[about[0]]:
-            text = re.sub(r"\b[xy]\b", name, column.description)
-            unit = "of the factor" if column.unit == "px" else column.unit
-            yield Column("_".join(name if part == about[0] else part for part in parts), column.kind, unit, text)
-
-
-MISSES = Column("misses", "text", "–", "factors in which a misplaced image misses its request, separated by commas")
-
-
-def _columns(text: str) -> tuple[Column, ...]:
-    """Read ``name | kind | unit | description`` lines."""
-    rows = [tuple(part.strip() for part in line.split("|")) for line in text.strip().splitlines()]
-    return tuple(Column(*row) for row in rows)
-
 
 _STEP = "step | int | optimiser steps | training checkpoint\n"
 _WEIGHTS = (
@@ -117,7 +49,7 @@ TABLES: dict[str, Table] = {
     "dataset": Table(
         "datasets/{dataset}.parquet",
         "a lattice point, or a stripe",
-        _columns(
+        columns(
             "mu_x | float | px | centre, x (column); empty for a stripe along x\n"
             "mu_y | float | px | centre, y (row); empty for a stripe along y\n"
             "probability | float | – | probability that a training image is drawn here; 0 for a withheld point\n"
@@ -128,7 +60,7 @@ TABLES: dict[str, Table] = {
     "runs": Table(
         "runs.parquet",
         "a run",
-        _columns(
+        columns(
             "run | text | – | run id\n"
             "dataset | text | – | name of the dataset\n"
             "seed | int | – | random seed\n"
@@ -188,7 +120,7 @@ TABLES: dict[str, Table] = {
     "losses": Table(
         "{path}/losses.parquet",
         "a logged step",
-        _columns(
+        columns(
             _STEP + "loss | float | – | mean squared error of the prediction, mean since the row before\n"
             "learning_rate | float | – | of this step\n"
             "images_seen | int | images | training images drawn so far"
@@ -197,7 +129,7 @@ TABLES: dict[str, Table] = {
     "samples": Table(
         "{path}/samples.parquet",
         "a generated image",
-        _columns(
+        columns(
             _REQUEST + "noise_seed | int | – | seed of this image's own noise\n"
             "image | image | intensity | N x N pixels, row-major (row = y); training images lie in 0 to 1"
         ),
@@ -205,7 +137,7 @@ TABLES: dict[str, Table] = {
     "behaviour": Table(
         "{path}/behaviour.parquet",
         "a generated image",
-        _columns(
+        columns(
             _REQUEST + "bumps | int | – | bumps of at least the faint amplitude\n"
             "x | float | px | fitted centre of the strongest bump, x; empty without a bump\n"
             "y | float | px | fitted centre of the strongest bump, y; empty without a bump\n"
@@ -218,7 +150,7 @@ TABLES: dict[str, Table] = {
     "latents": Table(
         "{path}/latents.parquet",
         "an activation vector",
-        _columns(
+        columns(
             _WHERE
             + _NOISE
             + "sample | int | – | generated image on whose way the activation was read; with shared noise, "
@@ -229,7 +161,7 @@ TABLES: dict[str, Table] = {
     "geometry": Table(
         "{path}/geometry.parquet",
         "a number",
-        _columns(
+        columns(
             _WHERE + _NOISE + "space | text | – | raw, pca3, umap2 or umap3: where the number was taken\n"
             "label | text | – | requested, realised or shuffled centres; empty where no label is used\n"
             "metric | text | – | name of the number\n"
@@ -239,7 +171,7 @@ TABLES: dict[str, Table] = {
     "embedding": Table(
         "{path}/embedding.parquet",
         "a point of a picture",
-        _columns(
+        columns(
             _WHERE
             + "sample | int | – | generated image\n"
             + "\n".join(
@@ -256,7 +188,7 @@ TABLES: dict[str, Table] = {
     "umaps": Table(
         "{path}/umaps.parquet",
         "a point of a UMAP to two dimensions, of a cloud whose phase is read from UMAPs",
-        _columns(
+        columns(
             _WHERE + _NOISE + "sample | int | – | generated image, or the one whose request it shares\n"
             "umap_1 | float | – | coordinate 1\n"
             "umap_2 | float | – | coordinate 2"
@@ -265,7 +197,7 @@ TABLES: dict[str, Table] = {
     "topology": Table(
         "{path}/topology.parquet",
         "a bar",
-        _columns(
+        columns(
             _WHERE + "dimension | int | – | homology dimension, 0 to 2\n"
             "birth | float | median distance | radius at which the feature appears\n"
             "death | float | median distance | radius at which it fills; infinite if it never does\n"
@@ -275,7 +207,7 @@ TABLES: dict[str, Table] = {
     "effects": Table(
         "{path}/effects.parquet",
         "a probe",
-        _columns(
+        columns(
             _STEP
             + "t | int | – | diffusion timestep\n"
             + _WEIGHTS
@@ -303,7 +235,7 @@ TABLES: dict[str, Table] = {
     "frequency": Table(
         "{path}/frequency.parquet",
         "a probe of a pair of frequency bins, of the raw weights; none unless `probe.frequency_bins` is on",
-        _columns(
+        columns(
             _STEP + "t | int | – | diffusion timestep\n"
             "bin_x | text | – | common, middle or rare: a third of the x positions each, by rank of frequency; or all\n"
             "bin_y | text | – | the same for y\n"
@@ -321,7 +253,7 @@ TABLES: dict[str, Table] = {
     "interventions": Table(
         "{path}/interventions.parquet",
         "what is drawn under one intervention; none without `probe.interventions`, or where the denoiser offers none",
-        _columns(
+        columns(
             _STEP + "weights | text | – | raw\n"
             "intervention | text | – | none; labels: the blocks up to this layer get the request, later ones another"
             " centre; removed: the subspace that tells the label, taken out of the layer; random: a control, a change"
@@ -349,7 +281,7 @@ TABLES: dict[str, Table] = {
     "phases": Table(
         "{path}/phases.parquet",
         "a checkpoint at a place",
-        _columns(
+        columns(
             _WHERE + "judged | bool | – | whether verdicts are read at this layer and t, the first that are probed\n"
             "latent_phase | text | – | A, B, C, ? or blind: from geometry alone\n"
             "behaviour_phase | text | – | A, B, C or ?: from outcomes alone\n"
@@ -363,7 +295,7 @@ TABLES: dict[str, Table] = {
     "metrics": Table(
         "metrics.parquet",
         "a number of a checkpoint of a run; columns from factor to bin are empty where they do not apply",
-        _columns(
+        columns(
             "run | text | – | run id\n"
             "dataset | text | – | name of the dataset\n"
             "seed | int | – | random seed\n"
@@ -384,7 +316,7 @@ TABLES: dict[str, Table] = {
     "coupling": Table(
         "coupling.parquet",
         "an imbalanced dataset against its nulls, by one measure",
-        _columns(
+        columns(
             "dataset | text | – | the imbalanced dataset\n"
             "kind | text | – | lattice (unequal spacing), frequency (one axis skewed) or both\n"
             "reference | text | – | none: the denoiser under study; else a model of known coupling: factorised,"
@@ -426,7 +358,7 @@ TABLES: dict[str, Table] = {
     "onsets": Table(
         "onsets.parquet",
         "a dataset's times, by one measure",
-        _columns(
+        columns(
             "dataset | text | – | name of the dataset\n"
             "measure | text | – | as in table coupling\n"
             "t | int | – | timestep of the curves, one that most datasets have; empty for accuracy\n"
@@ -450,7 +382,7 @@ TABLES: dict[str, Table] = {
     "factorisation": Table(
         "factorisation.parquet",
         "a number that says how far the last representation of a dataset is factorised, beside how it was learnt",
-        _columns(
+        columns(
             "dataset | text | – | name of the dataset\n"
             "layer | text | – | block of the denoiser, or image: the generated images, a control\n"
             "t | int | – | diffusion timestep; 0 for images\n"
@@ -472,7 +404,7 @@ TABLES: dict[str, Table] = {
     "arms": Table(
         "arms.parquet",
         "a dataset of the factorisation benchmark: one that shows as many combinations in each row",
-        _columns(
+        columns(
             "dataset | text | – | name of the dataset\n"
             "told | text | – | what its denoiser is told beyond the labels; empty if it does not say\n"
             "n_parameters | int | – | trainable parameters\n"
@@ -483,7 +415,7 @@ TABLES: dict[str, Table] = {
     "combinations": Table(
         "combinations.parquet",
         "an arm of the factorisation benchmark at one number of shown combinations, after the last step",
-        _columns(
+        columns(
             _ARM + "shown | int | – | K, the combinations of x and y that training shows, of N²\n"
             "heldout | float | – | share of the images of withheld combinations that are right, within 0.45 of the"
             " spacing on each axis\n"
@@ -505,7 +437,7 @@ TABLES: dict[str, Table] = {
     "leaderboard": Table(
         "leaderboard.parquet",
         "an arm of the factorisation benchmark on lattices of N positions an axis, best first",
-        _columns(
+        columns(
             _ARM + "told | text | – | what the arm is told beyond the labels; empty if it does not say\n"
             "k_star | float | – | K*, the least number of shown combinations from which 0.9 of the images of withheld"
             " ones are right\n"
@@ -532,7 +464,7 @@ TABLES: dict[str, Table] = {
     "claims": Table(
         "claims.parquet",
         "a claim",
-        _columns(
+        columns(
             "claim | text | – | id of the claim\n"
             "statement | text | – | what is claimed\n"
             "statistic | text | – | what was computed\n"
@@ -547,7 +479,7 @@ TABLES: dict[str, Table] = {
     "evidence": Table(
         "evidence.parquet",
         "a check of a claim: a number, and a bound that it was held against",
-        _columns(
+        columns(
             "claim | text | – | id of the claim\n"
             "quantity | text | – | name of the count or estimate\n"
             "subject | text | – | what it is of (a phase, a place, a spacing, a split); empty where it is of all\n"
@@ -562,7 +494,7 @@ TABLES: dict[str, Table] = {
     "sensitivity": Table(
         "sensitivity.parquet",
         "a claim judged with one choice changed; made by `snakemake sensitivity`",
-        _columns(
+        columns(
             "factor | text | – | changed choice: tolerance, place (layer and t), samples, sampler, weights; configured:"
             " none\n"
             "level | text | – | what it is changed to\n"
@@ -579,7 +511,7 @@ TABLES: dict[str, Table] = {
     "places": Table(
         "places.parquet",
         "a checkpoint of a run at one layer and t; made by `snakemake sensitivity`",
-        _columns(
+        columns(
             "run | text | – | run id\n"
             "dataset | text | – | name of the dataset\n"
             "seed | int | – | random seed\n"
