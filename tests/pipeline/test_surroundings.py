@@ -158,7 +158,9 @@ def test_a_model_of_gpu_is_asked_for_by_jobs_that_use_one_and_by_no_other(elsewh
         (programs / name).chmod(0o755)
     run = "its results/runs/ring/seed=0"
     targets = (f"{run}/losses.parquet", "its results/arms.parquet", "--force")
-    profiled = ("--workflow-profile", "profiles/slurm", "--retries", "0")
+    # By itself the plugin waits for forty seconds before it looks at its jobs.
+    soon = ("--slurm-init-seconds-before-status-checks", "1")
+    profiled = ("--workflow-profile", "profiles/slurm", "--retries", "0", *soon)
     subprocess.run(
         [sys.executable, "-m", "snakemake", *targets, *profiled, *TINY, "--config", "output=its results"],
         cwd=elsewhere, env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
