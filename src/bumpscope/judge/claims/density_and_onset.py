@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.controls import has_centres
 from bumpscope.judge.coupling import FEWEST_SEEDS, LATER
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.density import Ladder, longest_ladders
@@ -29,6 +28,7 @@ from bumpscope.judge.verdicts import (
     count,
     estimate,
 )
+from bumpscope.store.names import XY
 
 ID = "C4"
 QUESTION = "Do denser data bring structure earlier?"
@@ -59,7 +59,8 @@ def judge(data: Data) -> Judged:
     """
     passed = histories(data.table("phases", judged=True), data.planes.index)
     known = curves(data.table("metrics", **R2), by=("layer", "t", "factor"))
-    denser = _denser(data)
+    # Spacings are those of x and y; other factors are as dense in all lattices.
+    denser = [name for name in data.names if name in XY.factors]
     found = {run: _structure(known, (*run, history.layer, history.t), denser) for run, history in passed.items()}
     ladders = longest_ladders(data.planes, found)
     seeds = count("seeds", len(ladders), NEEDED, Bound(least=FEWEST_SEEDS))
@@ -87,18 +88,12 @@ def judge(data: Data) -> Judged:
     return Judged(slopes[1.0], len(onsets), checks)
 
 
-def _denser(data: Data) -> tuple[str, ...]:
-    """The factors whose spacing differs between lattices that are compared: x and y, or x alone of another world."""
-    centres = has_centres(data.planes).all() if len(data.planes) else True
-    return data.names.factors if centres else ("x",)
-
-
 def _structure(
     known: Mapping[Any, tuple[np.ndarray, np.ndarray]], place: tuple[str, int, str, int], factors: Sequence[str]
 ) -> Onset | None:
     """When these factors are told at a place (dataset, seed, layer, t)."""
     of_axes = [pd.Series(*known[*place, factor][::-1]) for factor in factors if (*place, factor) in known]
-    if len(of_axes) < len(factors):
+    if not of_axes or len(of_axes) < len(factors):
         return None
     worse = pd.concat(of_axes, axis=1).min(axis=1, skipna=False)
     return fitted_onset(worse.index.to_numpy(), worse.to_numpy())
