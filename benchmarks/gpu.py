@@ -261,9 +261,10 @@ def _compiled_against_plain(size: Size, device: torch.device, precision: str) ->
         return our_trainer(size, device, seed, precision=precision, compile=compiled)
 
     started = time.perf_counter()
-    one, plain, company = _after_a_step(new()), new(compiled=False), [new(), new(1)]
+    one = _after_a_step(new())
     synchronise()
     row: Row = {"first_step_seconds": time.perf_counter() - started}
+    plain, company = new(compiled=False), [new(), new(1)]
     for trainers, steps in (([one], Steps(None)), ([plain], Steps(None)), (company, Steps.on(device))):
         _taken(trainers, steps, 10)
     scale = plain.weights_flat.detach().norm()

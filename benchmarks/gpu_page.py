@@ -21,12 +21,13 @@ INTRODUCTION = (
     "GPU, and trains and measures a 32 px set."
 )
 PRECISIONS = {"float32": "float32", "tf32": "TF32", "bfloat16": "bfloat16"}
-# Measured on an H200 beside gpu.sh: a profile of plain steps, and changes that were not kept.
+# Measured beside gpu.sh, on this card and day: a profile of plain steps, and changes that were not kept.
+BESIDE = {"gpu": "NVIDIA H200", "date": "2026-11-27"}
 WHY = """\
-**Why targets are missed.** A plain 16 px step is 1,331 kernels, so 734 of them a second are a kernel a microsecond; no
-kind of kernel takes over a tenth of the time. At 32 px in float32 small convolutions take half of the 9.1 ms of
-kernels in a step, and runs side by side gain little. Of 26 ms of kernels in a plain 23 M step in bfloat16, copies and
-casts take 8; a compiled step was not profiled.
+**Why targets are missed**, as far as a profile of plain steps tells, which `benchmarks/gpu.sh` did not reach. A 16 px
+step is 1,331 kernels, so 734 of them a second are a kernel a microsecond; no single one takes over a tenth of the
+time. A 32 px step in float32 takes 9.1 ms of kernels, and runs side by side gain little. Of 26 ms of kernels in a 23 M
+step in bfloat16, copies and casts take 8. Compiled steps were not profiled.
 
 Tried and not kept, for eight runs at 16 px (13.8 ms): convolutions as products of unfolded images (35.2 ms) or in
 Triton (14.6 ms), and channels last in float32 (46.7 ms)."""
@@ -119,12 +120,15 @@ def kept(folder: Path = RESULTS) -> dict[str, tuple[pd.DataFrame, dict[str, str]
 
 def on_a_gpu(folder: Path) -> str:
     """The page's section on GPUs."""
-    frames = {name: frame for name, (frame, _) in kept(folder).items()}
+    tables = kept(folder)
+    frames = {name: frame for name, (frame, _) in tables.items()}
     missing = ", ".join(name for name in TABLES if name not in frames)
     links = ", ".join(link(f"benchmarks-gpu-{name}-cuda", f"gpu-{name}-cuda") for name in frames)
     text = INTRODUCTION + (f" In full: {links}." if links else "") + (f" Not measured: {missing}." if missing else "")
     parts = [TABLES[name](frames) for name in frames]
-    told = [*parts, outcomes(folder), WHY if "training" in frames else ""]
+    # Of other measurements it would explain what they may not show.
+    beside = "training" in tables and BESIDE.items() <= tables["training"][1].items()
+    told = [*parts, outcomes(folder), WHY if beside else ""]
     return "\n\n".join(["## On a GPU", text, gpu_targets(frames), *filter(None, told)])
 
 
