@@ -28,8 +28,7 @@ from bumpscope.store.results import Results
 from bumpscope.worlds.bumps import from_network
 from screen_oracles import SAMPLING_STEPS, SEED, composed, drawn, read, requests
 
-# Which labels are shown.
-ONE = {"both labels": (1.0, 1.0), "x alone": (1.0, 0.0), "y alone": (0.0, 1.0)}
+SHOWN = {"both labels": (1.0, 1.0), "x alone": (1.0, 0.0), "y alone": (0.0, 1.0)}
 
 
 def rows(runs: Results, dataset: str) -> Iterator[dict[str, object]]:
@@ -45,7 +44,7 @@ def rows(runs: Results, dataset: str) -> Iterator[dict[str, object]]:
         process = Process.from_config(run.settings.diffusion)
         timesteps = trailing_timesteps(process.timesteps, SAMPLING_STEPS)
         ways = {
-            name: partial(denoiser.unet, keep=torch.tensor(kept).expand(len(asked), -1)) for name, kept in ONE.items()
+            name: partial(denoiser.unet, keep=torch.tensor(kept).expand(len(asked), -1)) for name, kept in SHOWN.items()
         }
         for way, ask in {**ways, "composed": denoiser}.items():
             with torch.inference_mode():

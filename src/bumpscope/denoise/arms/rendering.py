@@ -45,8 +45,8 @@ class Rendering(Denoiser):
     """The UNet with two stripes as further input channels, and labels nowhere else.
 
     Told: which axis of the image each label belongs to; not where on it. A label of another kind, such as a size, is
-    given an axis. After "forced rendering" of decoders (arXiv 2501.18797), where
-    disentangled labels alone did not compose and rendered ones did.
+    given an axis. After "forced rendering" of decoders (arXiv 2501.18797), where disentangled labels alone did not
+    compose and rendered ones did.
     """
 
     layers = UNet.layers
