@@ -78,6 +78,13 @@ def project(experiment: tuple[Path, float]) -> Path:
     return experiment[0]
 
 
+@pytest.hookimpl(trylast=True)  # after tests are left out by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that look at the tiny run come last, but for the first, so that no worker waits while another makes it."""
+    looking = list(dict.fromkeys(item.path for item in items if "experiment" in getattr(item, "fixturenames", ())))
+    items.sort(key=lambda item: item.path in looking[1:])
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A new log of what is driven in the browser; a worker of xdist adds to it."""
     if not hasattr(session.config, "workerinput"):

@@ -86,7 +86,7 @@ def probings():
 
 
 @pytest.fixture
-def experiment(probings):
+def made_up(probings):
     """What these runs' own tables say; besides a label effect of theirs, and a dense lattice that is not read again."""
     dense = probing(0, {("down3", 239): letters("ABBCCCCC")}, dict.fromkeys(STEPS, 0.2), "dense", dx=0.5, dy=0.5)
     read = [one.read(reading()) for one in [*probings, dense]]
@@ -99,33 +99,33 @@ def experiment(probings):
     return Experiment(metrics, runs, phases, EMPTY["coupling"], EMPTY["coupling"], verdicts)
 
 
-def test_the_configured_reading_gives_the_experiments_own_claims(experiment, probings):
-    rows = experiment.judge(reading(), probings)
+def test_the_configured_reading_gives_the_experiments_own_claims(made_up, probings):
+    rows = made_up.judge(reading(), probings)
     assert list(rows.columns) == TABLES["sensitivity"].names
     assert not rows.changed.any()
-    own = experiment.claims[["claim", "estimate", "low", "high", "runs", "verdict", "reason"]]
+    own = made_up.claims[["claim", "estimate", "low", "high", "runs", "verdict", "reason"]]
     pd.testing.assert_frame_equal(rows[own.columns], own)
 
 
-def test_a_place_without_b_changes_the_verdict_on_order_and_one_with_b_does_not(experiment, probings):
+def test_a_place_without_b_changes_the_verdict_on_order_and_one_with_b_does_not(made_up, probings):
     elsewhere = {"factor": "place", "level": "there"}
-    at_up1 = experiment.judge(reading(**elsewhere, layer="up1", t=239), probings).set_index("claim")
-    at_up3 = experiment.judge(reading(**elsewhere, layer="up3", t=39), probings).set_index("claim")
-    assert experiment.claims.set_index("claim").verdict["C1"] == "supported"
+    at_up1 = made_up.judge(reading(**elsewhere, layer="up1", t=239), probings).set_index("claim")
+    at_up3 = made_up.judge(reading(**elsewhere, layer="up3", t=39), probings).set_index("claim")
+    assert made_up.claims.set_index("claim").verdict["C1"] == "supported"
     assert (at_up1.verdict["C1"], at_up1.changed["C1"]) == ("contradicted", True)
     assert (at_up3.verdict["C1"], at_up3.changed["C1"]) == ("supported", False)
     # Coupling rests on nothing that a reading changes.
     assert not at_up1.changed["C5-not-factorised"]
 
 
-def test_a_wider_tolerance_moves_behaviour_and_leaves_the_latents_alone(experiment, probings):
+def test_a_wider_tolerance_moves_behaviour_and_leaves_the_latents_alone(made_up, probings):
     wide = reading(factor="tolerance", level="2 px", tolerance=2.0)
     _, before = probings[0].read(reading())
     _, after = probings[0].read(wide)
     assert "".join(before.behaviour_phase) == "AABBBBBC"
     assert "".join(after.behaviour_phase) == "AABBCCCC"
     assert list(before.latent_phase) == list(after.latent_phase)
-    own, judged = experiment.claims.set_index("claim"), experiment.judge(wide, probings).set_index("claim")
+    own, judged = made_up.claims.set_index("claim"), made_up.judge(wide, probings).set_index("claim")
     # Right images come at step 350 instead of 500, so that the order in the latents, at 400, no longer comes with them.
     assert judged.estimate["C2"] > own.estimate["C2"]
     assert not judged.changed["C1"]
@@ -143,16 +143,16 @@ def test_a_circle_is_no_sheet_where_the_topology_is_the_experiments_own(probings
     assert "B" in set(found[found.layer == "up3"].latent_phase)
 
 
-def test_what_is_not_read_again_stays(experiment, probings):
+def test_what_is_not_read_again_stays(made_up, probings):
     kept = {}
 
     def spy(metrics, runs, phases, coupling, **others):
         kept.update(metrics=metrics, phases=phases)
-        return experiment.claims
+        return made_up.claims
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bumpscope.judge.sensitivity.claims", spy)
-        experiment.judge(reading(factor="place", level="there", layer="up1", t=239), probings)
+        made_up.judge(reading(factor="place", level="there", layer="up1", t=239), probings)
     metrics, phases = kept["metrics"], kept["phases"]
     assert not metrics.duplicated(["run", "step", *QUALIFIERS]).any()
     assert len(matching(metrics, **EFFECT)) == 1
@@ -161,7 +161,7 @@ def test_what_is_not_read_again_stays(experiment, probings):
     assert set(r2.layer) == {"down3", "up1"} and (r2.groupby("layer").size() == len(STEPS) * len(probings)).all()
     assert set(phases[phases.dataset == "dense"].layer) == {"down3"}
     assert set(phases[phases.dataset == "balanced"].layer) == {"up1"}
-    assert len(phases) == len(experiment.phases)
+    assert len(phases) == len(made_up.phases)
 
 
 def test_a_timestep_that_was_not_visited_is_read_at_the_nearest():
@@ -217,14 +217,14 @@ def test_following_what_is_drawn_needs_a_margin_and_a_level():
     assert follows_the_drawn(drawn, requested).tolist() == [True, False, False, False]
 
 
-def test_the_printed_table_marks_and_counts_what_changes(experiment, probings):
+def test_the_printed_table_marks_and_counts_what_changes(made_up, probings):
     changes = [
         {},
         {"factor": "tolerance", "level": "2 px", "tolerance": 2.0},
         {"factor": "place", "level": "up1 t=239", "layer": "up1", "t": 239},
         {"factor": "place", "level": "up3 t=39", "layer": "up3", "t": 39},
     ]
-    table = pd.concat([experiment.judge(reading(**change), probings) for change in changes], ignore_index=True)
+    table = pd.concat([made_up.judge(reading(**change), probings) for change in changes], ignore_index=True)
     text = verdicts_text(table)
     lines = text.splitlines()
     row = next(line for line in lines if "up1 t=239" in line)
