@@ -63,7 +63,10 @@ class Explorer:
     def settle(self):
         """Wait until what the address asks for is drawn, images included."""
         self.page.wait_for_function(
-            "document.documentElement.dataset.shown && document.documentElement.dataset.shown === location.hash"
+            """() => {
+                const { shown, images } = document.documentElement.dataset;
+                return shown && images && shown === location.hash;
+            }"""
         )
         self.page.wait_for_function("document.getElementById('manifold')._fullLayout")
         return self
