@@ -250,7 +250,7 @@ def test_no_more_are_trained_at_a_time_than_fit(plan, tmp_path, monkeypatch):
 
 def test_a_job_killed_for_real_resumes_each_of_its_runs(plan, tmp_path):
     for entry in plan:
-        entry["settings"]["training"] |= {"steps": 60, "log_every": 5, "checkpoints": [0, 5, 60]}
+        entry["settings"]["training"] |= {"steps": 30, "log_every": 5, "checkpoints": [0, 5, 30]}
     (tmp_path / "planned.json").write_text(json.dumps(plan), encoding="utf-8")
 
     def start():
