@@ -132,22 +132,40 @@ SHARES = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 FINE = {"dx": 0.5, "dy": 0.5, "sigma": 0.12}  # only nearest neighbours overlap
 
 
-def of_shares(middle, seeds=5):
+def of_shares(middle, seeds, seen, **keys):
     runs = []
-    for share in SHARES:
+    for share, shown in zip(SHARES, seen, strict=True):
         for seed in range(seeds):
             right = expit(12 * np.log(share / middle) + 0.05 * (seed - 2))
-            own = FINE | {"shown": f"share={share:g}, seed=0", "n_images": round(576 * share)}
-            runs.append(drawn(f"share-{share:g}", seed, right, **own))
-    return data_of(runs)
+            own = FINE | {"shown": f"share={share:g}, seed=0", "n_images": round(576 * share)} | keys
+            runs.append(drawn(f"share-{share:g}-{own['sigma']:g}", seed, right, shown, **own))
+    return runs
+
+
+LEARNT, TOO_FAINT = (0.98,) * len(SHARES), (0.4,) * len(SHARES)
 
 
 @pytest.mark.parametrize(
-    ("middle", "seeds", "verdict"),
-    [(0.57, 5, "supported"), (0.32, 5, "contradicted"), (0.57, 4, "undetermined"), (5.0, 5, "undetermined")],
+    ("middle", "seeds", "seen", "verdict"),
+    [
+        (0.57, 5, LEARNT, "supported"),
+        (0.32, 5, LEARNT, "contradicted"),
+        (0.57, 4, LEARNT, "undetermined"),
+        (5.0, 5, LEARNT, "undetermined"),
+        (0.57, 5, TOO_FAINT, "undetermined"),
+        (0.32, 5, TOO_FAINT, "undetermined"),
+        (0.32, 5, (*LEARNT[1:], 0.94), "undetermined"),
+        (0.32, 5, (*LEARNT[1:], np.nan), "undetermined"),
+    ],
 )
-def test_f3_follows_from_where_both_curves_cross(middle, seeds, verdict):
-    assert percolation.judge(of_shares(middle, seeds)).verdict == verdict
+def test_f3_follows_from_where_both_curves_cross_in_networks_that_draw_what_was_shown(middle, seeds, seen, verdict):
+    assert percolation.judge(data_of(of_shares(middle, seeds, seen))).verdict == verdict
+
+
+@pytest.mark.parametrize(("middle", "verdict"), [(0.57, "undetermined"), (0.32, "contradicted")])
+def test_f3_is_contradicted_by_one_lattice_that_was_learnt_and_supported_by_all_alone(middle, verdict):
+    runs = [*of_shares(middle, 5, LEARNT), *of_shares(0.32, 5, TOO_FAINT, sigma=0.13)]
+    assert percolation.judge(data_of(runs)).verdict == verdict
 
 
 def test_f3_needs_no_training_to_see_what_hangs_together():

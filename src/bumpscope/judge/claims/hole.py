@@ -79,10 +79,19 @@ def _of_largest_block(runs: pd.DataFrame) -> pd.DataFrame:
     return largest[group == 0]
 
 
+def shown_is_learnt(seen: float, subject: str) -> Check:
+    """A needed check: a network that does not draw what it was shown tells nothing about what was withheld.
+
+    Args:
+        seen: share of the requests for combinations that were shown that it draws right.
+    """
+    return count("share right of what was shown", seen, NEEDED, Bound(least=SEEN), subject)
+
+
 def _of_network(name: str, runs: pd.DataFrame, wanted: Bound, against: Bound) -> list[Check]:
     share = clustered_share_interval(runs.groupby("seed")["heldout"].mean().to_numpy(), runs["requests"].sum())
     return [
-        count("share right of what was shown", runs["seen"].mean(), NEEDED, Bound(least=SEEN), name),
+        shown_is_learnt(runs["seen"].mean(), name),
         estimate("share right in the block", share, SUPPORTS, wanted, name),
         estimate("share right in the block", share, CONTRADICTS, against, name),
     ]

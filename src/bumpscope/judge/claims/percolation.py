@@ -9,6 +9,7 @@ import pandas as pd
 
 from bumpscope.config.lattice import Lattice, Shown
 from bumpscope.judge import remedies
+from bumpscope.judge.claims.hole import shown_is_learnt
 from bumpscope.judge.claims.phases_with_behaviour import TOGETHER
 from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.controls import lattice_of
@@ -80,7 +81,10 @@ def _of_lattice(runs: pd.DataFrame) -> tuple[Interval, list[Check]]:
     timed = [fitted_onset(own["share"].to_numpy(), own["heldout"].to_numpy()) for _, own in runs.groupby("seed")]
     apart = [math.log(one.time / together) for one in timed if one is not None and one.timed]
     interval = t_interval(apart)
-    checks = [count("seeds", len(apart), NEEDED, Bound(least=FEWEST_SEEDS), place)]
+    checks = [
+        count("seeds", len(apart), NEEDED, Bound(least=FEWEST_SEEDS), place),
+        shown_is_learnt(float(runs.groupby("share")["seen"].mean().min(skipna=False)), place),
+    ]
     name = "difference of ln share shown"
     checks.append(estimate(name, interval, SUPPORTS, Bound(least=-TOGETHER, most=TOGETHER), place))
     beyond = float(np.fmax(interval[1], -interval[2]))
