@@ -30,7 +30,7 @@ time. A 32 px step in float32 takes 9.1 ms of kernels, and runs side by side gai
 step in bfloat16, copies and casts take 8. Compiled steps were not profiled.
 
 Tried and not kept, for eight runs at 16 px (13.8 ms): convolutions as products of unfolded images (35.2 ms) or in
-Triton (14.6 ms), and channels last in float32 (46.7 ms)."""
+Triton (14.6 ms), and channels last in float32 (46.7 ms). The rows of this profile and of these trials were not kept."""
 SET = ("topology", "geometry", "phases")
 Frames = dict[str, pd.DataFrame]
 
