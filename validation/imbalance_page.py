@@ -19,18 +19,15 @@ KNOWN = "coupling-index"
 STUDY, REFERENCES = "study", ("factorised", "gated")
 PLACES = ("down3, t = 239", "up2, t = 239", "images")
 INTRODUCTION = """\
-Is x learnt at the pace of y where the data show the two unequally? The coupling index is 0 if each axis keeps the pace
-of its null (factorised), and 1 if both are learnt at once (coupled).
-[science.md](science.md#imbalance-is-learning-coupled) defines it, and [claims.md](claims.md) has the rules of
-`C5-not-factorised` and `C5-fully-coupled`. Dataset `dx0p1667_dy6` has x positions 1/6 px apart and y positions 6 px: 72
+Is x learnt at the pace of y where the data show the two unequally? The
+[coupling index](science.md#imbalance-is-learning-coupled) is 0 if each axis keeps the pace of its null (factorised),
+and 1 if both are learnt at once (coupled). Dataset `dx0p1667_dy6` has x positions 1/6 px apart and y positions 6 px: 72
 by 2. Times are optimiser steps, gaps ln steps. Brackets hold 95% intervals over seeds, for gaps 90%."""
 MODELS = """\
 72 x 2 positions with 2 x 72, five seeds, raw weights, t = 450, constant learning rate, one-dimensional nulls. The index
 by resolution should read at most 0.2 for a factorised model and 0.8 to 1.25 for a coupled one, in ln steps and steps.
-It does for the three models whose resolution is known by construction. `own_resolution` lowers the label noise of each
-axis by that axis' own loss. `equal_resolution` knows both labels equally well in px; by half effects it has a gap of
+It does for the three models whose resolution is known by construction. By half effects `equal_resolution` has a gap of
 0.33, though its axes are learnt together, since half an effect is 1.8 px on the fine axis and 3.9 px on the coarse one.
-So coupling is judged by resolution, at 3 px. `gated` gives both labels the same effect.
 
 `factorised`, a product of two networks that see stripes, is factorised by effects. By resolution it is open: its
 nulls differ by just 0.2 ln steps, and a stripe says less of the centre than the image does, so that it is as no exact
@@ -43,10 +40,9 @@ MODELS_OF = {
     "factorised": "product of stripes",
 }
 ALIKE = """\
-Where the nulls have the same pace, a factorised learner would look coupled too: each axis keeps its own pace, and the
-paces are equal. Such a pair says nothing, however small its gap. So it is for spacings from 0.5 to 2 px, at which
-balanced lattices differ less than seeds do (see the search below). “Learnt together” can be shown only where one axis
-is very coarse or strongly skewed."""
+Where the nulls have the same pace, a factorised learner would look coupled too. So it is for spacings from 0.5 to 2 px,
+at which balanced lattices differ less than seeds do (see the search below). “Learnt together” can be shown only where
+one axis is very coarse or strongly skewed."""
 COUNTS = """\
 A balanced null of 1/6 px has 5,184 images and one of 6 px has 4, the pair 144. If fewer images are learnt faster, that
 alone moves each axis of the pair towards the other, and the index towards 1. One-dimensional nulls have 72 and 2: their

@@ -43,7 +43,6 @@ NOT_RUN = {
     "conda": "no conda here; test_environment compares its file with the lock",
     "nvidia-smi": "comes with a GPU's driver",
     "benchmarks/gpu.sh": "needs a GPU; test_gpu_benchmark runs it at small sizes",
-    "squeue": "needs a cluster; test_slurm runs it on one",
     "sbatch": "needs a cluster; tried on the one of tests/support/slurm_cluster.py",
     "apptainer": "not installed here; test_environment reads its recipe",
     "docker": "not installed here; test_environment reads its recipe",
