@@ -20,7 +20,7 @@ What is the same to the last bit, what only agrees, and the tests that show it. 
 # What is done, what is the same bit for bit, and the tests that show it.
 IDENTICAL: list[tuple[str, str, tuple[str, ...]]] = [
     (
-        "killed at any moment and continued, in any folder",
+        "killed at any moment and continued, in any folder ([measured](interruptions.md))",
         "every table and checkpoint",
         (
             "pipeline/test_workflow.py::test_killed_at_random_moments_every_table_is_what_an_undisturbed_run_gives",

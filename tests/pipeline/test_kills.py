@@ -1,9 +1,8 @@
-"""Twenty kills of whole workflows. docs/kills.md has the same (make kill-trace)."""
+"""Twenty kills of whole workflows. docs/interruptions.md has the same (make kill-trace)."""
 
 import pytest
 
-import kill_trace
-import slurm_trace
+import interruptions_page
 from interrupted_runs import KILLS, STAGES, Run, everything, play, twenty_kills
 from whole_files import look
 from workflow import copy_project
@@ -36,6 +35,7 @@ def test_the_kills_take_all_signals_in_all_stages_of_a_run_and_come_back_with_th
     assert plan == twenty_kills(SEED) != twenty_kills(SEED + 1)
 
 
-@pytest.mark.parametrize(("trace", "name"), [(kill_trace, "kills"), (slurm_trace, "slurm-trace")])
-def test_a_page_is_made_of_the_tables_beside_it(trace, name):
-    assert (trace.writing.DOCS / f"{name}.md").read_text(encoding="utf-8") == trace.page()
+def test_the_page_is_made_of_the_tables_beside_it():
+    assert (interruptions_page.writing.DOCS / "interruptions.md").read_text(
+        encoding="utf-8"
+    ) == interruptions_page.page()

@@ -1,4 +1,4 @@
-"""Twenty kills of whole workflows and what each left, into docs/kills.md and its CSV files.
+"""Twenty kills of whole workflows and what each left, into docs/interruptions.md and its CSV files.
 
     make kill-trace        # twenty minutes on two cores
 
@@ -16,49 +16,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmark_modules import module
+import interruptions_page
 from interrupted_runs import Kill, Run, everything, play, twenty_kills
 from whole_files import look
 from workflow import ROOT, copy_project
-
-writing = module("writing")
-DATA = writing.DOCS / "data"
-PAGE = """\
-# Twenty kills
-
-Written by `make kill-trace`. A whole workflow with the tiny preset, Snakemake and its jobs, is killed at random moments
-by {signals}, and the same command is given again. Runs named for a stage are killed once, while a
-job of that stage runs. Those named `chain` are killed again and again, each time after some more jobs. After each kill,
-before anything starts again, every file under its final name is read whole: tables with all columns, checkpoints and
-training states against their digests, pictures, pages and texts.
-
-{table}
-
-*Done* is the share of all jobs that were finished at the kill. *Not whole* counts files that could not be read to their
-end, *temporary* half-written ones under names that nothing reads. *Repeated* counts finished jobs that the next start
-planned again (`again` in the CSV file; -1 if one more was done than Snakemake had said). *Equal*: in the end all files
-are those of the undisturbed run, by SHA-256: {tables} tables, {checkpoints} checkpoints, {figures} figures as PDF, PNG
-and CSV, and the report without the times that its jobs took.
-
-Faults: {faults}. Undisturbed: {jobs} jobs in {seconds} s on two cores. Seed {seed}; Python {python}; torch {torch};
-commit {commit}. Each kill, with the jobs that ran: [kills.csv](data/kills.csv).
-"""
-
-
-def page(folder: Path = DATA) -> str:
-    """The page's text, from the CSV files."""
-    kills = pd.read_csv(folder / "kills.csv")
-    facts = dict(pd.read_csv(folder / "kills-facts.csv", dtype=str).itertuples(index=False))
-    rows = []
-    for run, part in kills.groupby("run", sort=False):
-        done = " to ".join(f"{share}%" for share in sorted({part.done_percent.min(), part.done_percent.max()}))
-        row = {"run": run, "kills": len(part), "done": done, "files read": part.files.sum()}
-        row |= {"not whole": part.not_whole.sum(), "temporary": part.temporary.sum()}
-        # -1 stands for a job that was done before Snakemake could say so.
-        row |= {"repeated": part.again.clip(lower=0).sum(), "equal": "yes" if part.equal.all() else "**no**"}
-        rows.append(row)
-    signals = ", ".join(f"{count} {name}" for name, count in kills.signal.value_counts(sort=False).items())
-    return PAGE.format(table=writing.markdown(pd.DataFrame(rows)), signals=signals, **facts)
 
 
 def row(kill: Kill, equal: bool) -> dict[str, object]:
@@ -110,9 +71,7 @@ def main(seed: int) -> None:
     facts |= {"python": platform.python_version(), "torch": torch.__version__}
     facts |= {"tables": files(".parquet"), "checkpoints": files(".safetensors"), "figures": files(".pdf")}
     tables = {"kills": pd.DataFrame(rows), "kills-facts": pd.DataFrame(facts.items(), columns=["fact", "value"])}
-    for name, table in tables.items():
-        (DATA / f"{name}.csv").write_text(writing.as_csv(table), encoding="utf-8")
-    writing.write("kills", page(), {})
+    interruptions_page.write(tables)
     if faults:
         sys.exit("\n".join(faults))
 

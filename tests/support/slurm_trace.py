@@ -1,4 +1,4 @@
-"""An undisturbed and two disturbed workflows on a real SLURM, into docs/slurm-trace.md and its CSV files.
+"""An undisturbed and two disturbed workflows on a real SLURM, into docs/interruptions.md and its CSV files.
 
     make slurm-trace        # as root, on Debian or Ubuntu; a quarter of an hour
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmark_modules import module
+import interruptions_page
 from debian import Unavailable
 from interrupted_runs import checksums
 from slurm_cluster import Cluster, Record, ask
@@ -28,51 +28,6 @@ from slurm_runs import (
     resumed,
 )
 from workflow import ROOT, copy_project
-
-writing = module("writing")
-DATA = writing.DOCS / "data"
-PAGE = """\
-# What SLURM saw
-
-Written by `make slurm-trace`: the workflow three times on a real SLURM of one node with two fake GPUs
-(`tests/support/slurm_cluster.py`), with two small trainings. The numbers are the scheduler's own record.
-
-- `undisturbed`: nothing happened.
-- `limit`: both trainings were made to hang after their first state. One reached its time limit, which was cut short
-  while it ran; the other was cancelled with `scancel`.
-- `lost`: both trainings were made to hang after their first state, then everything on the node was killed with
-  `kill -9` and slurmd started again. When a training had resumed, Snakemake itself was killed with `kill -9`, which
-  leaves its jobs to run, and the same command given again.
-
-{table}
-
-*Trainings* is what the logs of their last attempts say. An attempt that was cut off is given twice the memory and time
-when Snakemake submits it again; SLURM itself starts the jobs of a lost node again.
-
-{equal} of {files} tables and checkpoints have the same SHA-256 in all three runs.
-
-{scheduler}; Python {python}; torch {torch}; commit {commit}. In full: [jobs](data/slurm-jobs.csv),
-[checksums](data/slurm-files.csv).
-"""
-NAMES = ("undisturbed", "limit", "lost")
-
-
-def page(folder: Path = DATA) -> str:
-    """The page's text, from the CSV files."""
-    jobs, scenes, files = (pd.read_csv(folder / f"slurm-{name}.csv") for name in ("jobs", "scenes", "files"))
-    facts = dict(pd.read_csv(folder / "slurm-facts.csv", dtype=str).itertuples(index=False))
-    rows = []
-    for scene in scenes.to_dict("records"):
-        of = jobs[jobs.scene == scene["scene"]]
-        cut = of.state[of.state != "COMPLETED"].value_counts(sort=False)
-        row = {"run": scene["scene"], "attempts": len(of)}
-        row["cut off"] = ", ".join(f"{count} {state}" for state, count in cut.items()) or "none"
-        row["seconds"] = of.ended_s.max()
-        row["GPUs held at once"] = scene["gpus_held"]
-        row["held or waited for"] = scene["gpus_held_or_waited_for"]
-        rows.append(row | {"trainings": scene["trainings"]})
-    equal = int((files[list(NAMES)].fillna("").nunique(axis=1) == 1).sum())
-    return PAGE.format(table=writing.markdown(pd.DataFrame(rows)), equal=equal, files=len(files), **facts)
 
 
 def attempts(scene: str, records: list[Record]) -> list[dict[str, object]]:
@@ -138,9 +93,7 @@ def main() -> None:
         "slurm-files": pd.DataFrame(short).rename_axis("file").sort_index().reset_index(),
         "slurm-facts": pd.DataFrame(facts.items(), columns=["fact", "value"]),
     }
-    for name, table in tables.items():
-        (DATA / f"{name}.csv").write_text(writing.as_csv(table), encoding="utf-8")
-    writing.write("slurm-trace", page(), {})
+    interruptions_page.write(tables)
     if any(files != sums["undisturbed"] for files in sums.values()):
         sys.exit("a disturbed run's tables are not those of the undisturbed one")
 
