@@ -43,6 +43,8 @@ class Arm(NamedTuple):
 
 
 UNET, RENDERING = Arm("unet", 44, 2, 4.0), Arm("rendering", 4, 1, 6.0)
+# As docs/factorise.md found it.
+MEASURED = Arm("unet", 25, 2, 11.0)
 CASES: tuple[tuple[str, ModuleType, tuple[Arm, Arm]], ...] = (
     ("F1: K* halved", stripes, (UNET, Arm("unet + stripes", 22, 2, 3.0))),
     ("F1: K* 0.8 times, flatter", stripes, (UNET, Arm("unet + stripes", 35, 2, 2.2))),
@@ -50,6 +52,8 @@ CASES: tuple[tuple[str, ModuleType, tuple[Arm, Arm]], ...] = (
     ("F1: K* 1.3 times", stripes, (UNET, Arm("unet + stripes", 58, 2, 4.0))),
     ("F4: exponents 2 and 1", memorises, (UNET, RENDERING)),
     ("F4: both 1", memorises, (UNET._replace(exponent=1), RENDERING)),
+    ("F4: exponents 2 and 1, the plain UNet's K* as measured", memorises, (MEASURED, RENDERING)),
+    ("F4: both 1, the plain UNet's K* as measured", memorises, (MEASURED._replace(exponent=1), RENDERING)),
 )
 
 
