@@ -46,6 +46,7 @@ def multiply(results: Path, target: Path, count: int) -> dict[str, list[int]]:
     }
     names = [path for name, path in of_a_run.items() if name not in NOT_LINKED]
     grid: dict[str, list[int]] = {}
+    shutil.copytree(results / "datasets", target / "datasets")
     for number in range(count):
         template = templates[number % len(templates)]
         seed = int(template.name.removeprefix("seed=")) + SEEDS_APART * (number // len(templates))

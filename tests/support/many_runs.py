@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bumpscope.commands.dataset import dataset
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import validate
 from bumpscope.config.run import Run
@@ -24,10 +25,12 @@ SAMPLES = 64
 
 
 def write_one_run(root: Path) -> Path:
-    """Every table of a run that is read when runs are brought together, and its last checkpoint."""
+    """Every table that is read when runs are brought together, of one run, and its last checkpoint."""
     write_results(root, {"balanced": {"dx": 1.0, "dy": 1.0}}, (0,), STEPS, LAYERS, samples=SAMPLES)
     config = validate({"seeds": [0], "datasets": {"balanced": {"margin": 2.0}}})
     (run,) = config.runs()
+    drawn = root / TABLES["dataset"].path.format(dataset=run.dataset)
+    dataset(canonical_json(step_settings(run, "dataset")), drawn)
     tables = {"behaviour": _behaviour(), "geometry": _geometry(), "effects": _effects(), "frequency": _frequency()}
     for name, rows in tables.items():
         path = root / TABLES[name].path.format(path=run.path)
