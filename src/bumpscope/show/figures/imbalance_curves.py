@@ -82,7 +82,7 @@ def draw(data: pd.DataFrame) -> Figure:
         if missing:
             marks.note(panel, f"no null for {' and '.join(missing)}", 0.98, 0.04, ha="right", va="bottom", fontsize=7)
         reference, lattice = own[["reference", "lattice"]].iloc[0]
-        kind = "" if reference == "none" else f"{reference} reference; "
+        kind = "" if reference == "none" else f"{reference} reference\n"
         panel.set_title(f"{style.shortened(name, 30)}\n{kind}{lattice}")
         below = number + min(len(names), 3) >= len(names)  # nothing beneath it
         style.log_step_axis(panel, data["step"].to_numpy(), label=below)
