@@ -238,13 +238,15 @@ def test_a_denoiser_of_ones_own_takes_a_file_and_a_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # a minute each
-@pytest.mark.parametrize("kind", ["sized", "my_package.shapes:Squares"])
+@pytest.mark.parametrize("kind", ["sized", "sized_xy", "my_package.shapes:Squares"])
 def test_another_world_runs_through_the_whole_workflow(kind: str, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "own")
     write_blocks(project, "my_package/shapes.py")
     preset = tmp_path / "sized.yaml"
     text = (ROOT / "tests/support/sized.yaml").read_text(encoding="utf-8")
-    if kind != "sized":
+    if kind == "sized_xy":
+        text = text.replace("kind: sized,", "kind: sized_xy,").replace("    dx: 2.0\n", "    dx: 2.0\n    dy: 2.0\n")
+    elif kind != "sized":
         text = text.replace("world: {kind: sized, sizes: 4, ratio: 3.0}", f'world: {{kind: "{kind}"}}')
         text = text.replace("    margin: 3.0\n    dx: 2.0\n", "")
     preset.write_text(text, encoding="utf-8")
@@ -252,7 +254,7 @@ def test_another_world_runs_through_the_whole_workflow(kind: str, tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
     assert planned(project, preset=preset) == {}
     runs = Results(project / "results")
-    (name,) = set(runs["sized-seed0"].names) - {"x"}
+    (name,) = set(runs["sized-seed0"].names) - {"x", "y"}
     assert {f"mu_{name}", name, "misses"} <= set(runs.table("behaviour"))
     assert {name, f"x_{name}"} <= set(runs.table("metrics")["factor"].dropna())
     assert (project / "results/report.html").exists()

@@ -26,7 +26,6 @@ from bumpscope.store.tables import read_table
 from bumpscope.worlds import behaviour, bumps
 from bumpscope.worlds.exact import Exact, exact_of
 from bumpscope.worlds.examine import examined
-from bumpscope.worlds.factor import Factor
 from bumpscope.worlds.named import WorldError, world_of
 from bumpscope.worlds.reading import classify, read
 from bumpscope.worlds.requests import requested_centres
@@ -43,36 +42,18 @@ PLANES = {
 }
 
 
-def sized(sizes=4, ratio=3.0, **keys):
-    world = {"kind": "sized", "sizes": sizes, "ratio": ratio}
+def sized(sizes=4, ratio=3.0, kind="sized", **keys):
+    world = {"kind": kind, "sizes": sizes, "ratio": ratio}
     return Lattice.model_validate({"image_size": 16, "margin": 3.0, "dx": 2.0, "world": world} | keys)
 
 
-class Solid(World):
-    """Bumps at x and y of different sizes."""
-
-    together = (("x", "y"),)
-
-    def __init__(self, lattice):
-        super().__init__(lattice)
-        x, size = world_of(sized(sizes=3)).factors
-        y = Factor("y", "px", x.grid, x.probability)
-        self.factors = (x, y, size)
-
-    def render(self, labels):
-        pixels = np.arange(16)
-        along = [np.exp(-((pixels - at[:, None]) ** 2) / (2 * labels[:, 2:] ** 2)) for at in labels.T[:2]]
-        return along[1][:, :, None] * along[0][:, None, :]
-
-    def read(self, images, faint):
-        raise NotImplementedError
+def sized_xy(**keys):
+    return sized(3, kind="sized_xy", dy=2.0, **keys)
 
 
 @pytest.fixture
-def solid(monkeypatch):
-    world = Solid(Lattice())
-    monkeypatch.setattr("bumpscope.probe.effects.world_of", lambda _lattice: world)
-    return world
+def solid():
+    return world_of(sized_xy())
 
 
 # Bumps at x and y
@@ -131,16 +112,17 @@ def test_sizes_lie_evenly_on_a_logarithmic_scale_and_fill_their_range():
         np.testing.assert_allclose(size.targets(np.array([1.0, np.e])), [[0.0], [1.0]])
 
 
+@pytest.mark.parametrize("make", [sized, sized_xy])
 @pytest.mark.parametrize("keys", [{}, {"polarity": "dark"}, {"boundary": "torus", "margin": 0.0}], ids=str)
-def test_both_factors_are_read_from_one_fit(keys):
-    lattice = sized(**keys)
+def test_all_factors_are_read_from_one_fit(keys, make):
+    lattice = make(**keys)
     world = world_of(lattice)
     asked = requested_centres(lattice, 64)
-    labels = asked[["mu_x", "mu_size"]].to_numpy()
+    labels = asked[world.names.asked].to_numpy()
     found = classify(world, world.render(labels), labels, world.tolerances(1.0), 0.25)
     assert (found["outcome"] == "correct").all()
     np.testing.assert_allclose(found["error"], 0, atol=1e-6)
-    np.testing.assert_allclose(found["size"], labels[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(found["size"], labels[:, -1], rtol=1e-6)
     assert (found["size"] == found["width"]).all()
     noisy = world.render(labels) + 0.05 * np.random.default_rng(0).standard_normal((64, 16, 16))
     assert (classify(world, noisy, labels, world.tolerances(1.0), 0.25)["outcome"] == "correct").mean() > 0.95
@@ -204,8 +186,40 @@ def test_tables_are_named_after_the_factors_and_keep_their_order():
 # Three factors
 
 
+@pytest.mark.parametrize("keys", [{}, {"boundary": "torus", "margin": 0.0, "dx": 4.0, "dy": 4.0}], ids=str)
+def test_bumps_of_one_size_at_x_and_y_are_those_of_the_first_world(keys):
+    world = world_of(sized(3, kind="sized_xy", **({"dy": 2.0} | keys)))
+    labels = world.points.labels[world.points.labels[:, 2] == world.factors[2].grid[1]]
+    sigma = world.factors[2].grid[1]
+    lattice = Lattice(**{"image_size": 16, "margin": 3.0, "sigma": sigma} | keys)
+    np.testing.assert_allclose(world.render(labels), bumps.render(*labels.T[:2], lattice), atol=1e-15)
+    assert len(labels) == len(world.factors[0].grid) * len(world.factors[1].grid)
+
+
+def test_x_and_y_are_judged_together_and_size_by_itself(solid):
+    assert solid.names.groups == (("x", "y"), ("size",)) and solid.names.pairs == ["xy", "x_size", "y_size"]
+    drawn = np.array([[8.0, 7.0, 1.5]] * 4)
+    asked = np.array([[8.7, 6.3, 1.5], [8.8, 6.2, 1.5], [8.0, 7.0, 1.9], [6.0, 7.0, 1.1]])
+    found = classify(solid, solid.render(drawn), asked, solid.tolerances(1.0), 0.25)
+    # The second is off by 0.8 px along each axis, so by 1.13 px.
+    assert found["misses"].tolist() == ["", "x,y", "size", "x,y,size"]
+    np.testing.assert_allclose(found["error"], np.hypot(*(drawn - asked).T[:2]), atol=1e-6)
+
+
+def test_every_part_of_a_dataset_follows_from_three_factors():
+    held = {"x": [5.0, 8.0], "y": [5.0, 8.0], "size": [1.0, 1.5]}
+    lattice = sized_xy(holdout=held, skew={"axis": "size", "alpha": 1.0})
+    world = world_of(lattice)
+    points = world.points
+    assert len(points.labels) == 5 * 5 * 3 and points.heldout.sum() == 2 * 2 * 1
+    assert np.ptp(world.factors[2].probability) > 0 == np.ptp(world.factors[0].probability)
+    asked = requested_centres(lattice, 128)
+    assert set(asked["split"]) == {"seen", "heldout", "between"}
+    assert world.in_holdout(asked.loc[asked["split"] == "heldout", world.names.asked].to_numpy()).all()
+
+
 def test_three_factors_have_three_effects_and_three_interactions(solid):
-    probe = make_probe(Lattice(), 0.13, 450, 96, seed=0)
+    probe = make_probe(solid.lattice, 0.13, 450, 96, seed=0)
     assert direction_names(probe) == ["x", "y", "size", "xy", "x_size", "y_size"]
     along, parts = directions(probe), np.array([0.7, 0.2, 0.5, 0.3, 0.1, 0.6])
     found = decompose(probe.D0 + np.tensordot(parts, along, 1), probe)
@@ -232,10 +246,10 @@ def test_additive_codes_of_three_factors_are_told_from_others(solid):
     assert dict(factorisation(product, Label(labels, solid.factors)))["additive_share"] < 0.9
 
 
-def test_three_factors_have_no_phase_and_say_why(solid):
-    rows = [("raw", "requested", f"r2_{name}", 0.9) for name in solid.names]
+def test_four_factors_have_no_phase_and_say_why():
+    rows = [("raw", "requested", f"r2_{name}", 0.9) for name in ("x", "y", "size", "hue")]
     cloud = pd.DataFrame(rows, columns=["space", "label", "metric", "value"])
-    assert latent_phase(cloud, None) == ("?", None, "3 factors: thresholds are set on clouds of two")
+    assert latent_phase(cloud, None) == ("?", None, "4 factors: thresholds are set on clouds of two and three")
 
 
 def test_betti_numbers_follow_from_the_periods():
@@ -254,7 +268,10 @@ WRONG = {
     "sizes": ({"world": {"kind": "sized", "sizes": 0}}, "world.sizes: holds 0; allowed: a whole number from 1 to 1000"),
     "ratio": ({"world": {"kind": "sized", "ratio": 9.0}}, "world.ratio: holds 9.0; allowed: at most image_size / 4"),
     "key": ({"world": {"kind": "sized", "size": 3}}, "world.size: unknown key of sized; allowed: kind, sizes, ratio"),
-    "kind": ({"world": {"kind": "cubes"}}, 'world.kind: holds "cubes" (text); allowed: one of bumps, sized, or an imp'),
+    "kind": (
+        {"world": {"kind": "cubes"}},
+        'world.kind: holds "cubes" (text); allowed: one of bumps, sized, sized_xy, or',
+    ),
     "module": ({"world": {"kind": "no_such.thing:It"}}, "world.kind: no_such.thing cannot be imported"),
     "no world": (
         {"world": {"kind": "collections:Counter"}},
@@ -264,6 +281,22 @@ WRONG = {
     "empty": (
         {"holdout": {"x": [5.0, 8.0], "size": [5.0, 8.0]}},
         "holdout.size: holds [5.0, 8.0] (list); allowed: [low",
+    ),
+    "spacing": (
+        {"world": {"kind": "sized_xy"}, "dy": 3.0},
+        "dy: holds 3.0 (number); allowed: a spacing that divides image_size - 2 margin = 10",
+    ),
+    "arm of centres": (
+        {"world": {"kind": "sized_xy"}, "denoiser": {"kind": "relative"}},
+        'denoiser.kind: holds "relative" (text); allowed: another, since relative needs labels x and y, and world.kind',
+    ),
+    "arm of two": (
+        {"world": {"kind": "sized_xy"}, "denoiser": {"kind": "split_film"}},
+        "allowed: another, since split_film needs two labels, and sized_xy has x, y and size",
+    ),
+    "design": (
+        {"world": {"kind": "sized_xy"}, "shown": {"each": 2}},
+        "allowed: left out, since world.kind is sized_xy",
     ),
     "skew": (
         {"skew": {"axis": "y", "alpha": 1.0}},

@@ -27,6 +27,8 @@ BUILT_IN = {
 KNOWN = ("unet", *REFERENCES)
 # Are built on the labels being the x and the y of a bump's centre.
 OF_CENTRES = ("factorised", "equal_resolution", "own_resolution", "relative")
+# Are built for two labels, whatever these are of.
+OF_TWO = ("rendering", "one_hot", "split_film", "dropout", "coind", "local")
 
 
 class DenoiserChoice(Choice):

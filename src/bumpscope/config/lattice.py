@@ -185,7 +185,7 @@ class Lattice(Drawing):
 
     @property
     def is_balanced_plane(self) -> bool:
-        dy = self.dy if self.world.has_centres else self.dx
+        dy = self.dy if "dy" in self.world.used else self.dx
         return is_balanced_plane(self.boundary, self.dx, dy, self.skew.axis)
 
 

@@ -8,10 +8,15 @@ from pydantic import Field
 
 from bumpscope.config.choice import Choice
 
-BUILT_IN = {"bumps": "bumpscope.worlds.position:Bumps", "sized": "bumpscope.worlds.sized:Sized"}
+BUILT_IN = {
+    "bumps": "bumpscope.worlds.position:Bumps",
+    "sized": "bumpscope.worlds.sized:Sized",
+    "sized_xy": "bumpscope.worlds.sized:SizedXY",
+}
 # Keys of a dataset on which only some worlds depend, and those that the worlds of this package do.
 OF_SOME_WORLDS = ("sigma", "margin", "dx", "dy", "boundary", "polarity", "stripes", "shown")
-USED = {"bumps": OF_SOME_WORLDS, "sized": ("sigma", "margin", "dx", "boundary", "polarity")}
+_SIZED = ("sigma", "margin", "dx", "boundary", "polarity")
+USED = {"bumps": OF_SOME_WORLDS, "sized": _SIZED, "sized_xy": (*_SIZED, "dy")}
 
 
 class WorldChoice(Choice):
@@ -22,8 +27,8 @@ class WorldChoice(Choice):
 
     kind: str = Field(
         "bumps",
-        description="bumps: bumps at x and y; sized: bumps at x, of different widths; or the import path of your own,"
-        f" such as {example}, with its keys beside it",
+        description="bumps: bumps at x and y; sized: bumps at x, of different widths; sized_xy: the same at x and y; or"
+        f" the import path of your own, such as {example}, with its keys beside it",
     )
 
     @property
@@ -33,8 +38,8 @@ class WorldChoice(Choice):
 
     @property
     def has_centres(self) -> bool:
-        """Whether its factors are the x and the y of a centre, on a lattice of spacings dx and dy."""
-        return {"dx", "dy"} <= set(self.used)
+        """Whether its factors are the x and the y of a centre alone, of which designs show some combinations."""
+        return "shown" in self.used
 
     @property
     def text(self) -> str:

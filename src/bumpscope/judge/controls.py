@@ -45,6 +45,11 @@ def has_centres(runs: pd.DataFrame) -> pd.Series:
     return runs["world"].map(lambda text: parsed(str(text)).has_centres).astype(bool)
 
 
+def has_spacings(runs: pd.DataFrame) -> pd.Series:
+    """Which rows of table ``runs`` are of worlds with spacings dx and dy, whatever their factors."""
+    return runs["world"].map(lambda text: "dy" in parsed(str(text)).used).astype(bool)
+
+
 def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
     """The :func:`datasets` on balanced planes, without reference models, permuted labels and stripes.
 
@@ -57,7 +62,7 @@ def balanced_planes(runs: pd.DataFrame) -> pd.DataFrame:
     balanced = pd.Series([is_balanced_plane(*row) for row in rows], index=table.index, dtype=bool)
     plain = (table["boundary"] != "torus") & (table["skew_axis"] == "none")
     kinds = table["world"].map(lambda text: parsed(str(text)).kind)
-    balanced = balanced.where(has_centres(table), plain)
+    balanced = balanced.where(has_spacings(table), plain)
     balanced &= (table["reference"] == "none") & (table["labels"] == "own") & (table["stripes"] == 0)
     return table[balanced & kinds.isin(kinds[balanced].head(1))]
 

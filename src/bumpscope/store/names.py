@@ -34,6 +34,12 @@ class Names:
         return tuple(name for group in self.groups for name in group)
 
     @property
+    def listed(self) -> str:
+        """The factors in a sentence: x, y and size."""
+        *first, last = self.factors
+        return f"{', '.join(first)} and {last}" if first else last
+
+    @property
     def pairs(self) -> list[str]:
         """Two factors at once: xy, or x_size."""
         return [pair_name(a, b) for a, b in combinations(self.factors, 2)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bumpscope.config.denoiser import OF_TWO
 from bumpscope.config.experiment import Config
 from bumpscope.config.faults import Fault
 from bumpscope.config.loading import ConfigError
@@ -50,11 +51,14 @@ def examined(config: Config) -> None:
 def _faults(world: World, run: Run) -> Iterator[Fault]:
     """Values of a dataset that do not fit its world."""
     lattice, names = run.lattice, list(world.names)
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    listed = world.names.listed
     if lattice.skew.axis not in ("none", "both", *names):
         yield Fault("skew.axis", lattice.skew.axis, f"one of none, {', '.join(names)} or both")
     elif lattice.skew.alpha and not any(np.ptp(factor.probability) > 0 for factor in world.factors):
         yield Fault("skew", lattice.skew.model_dump(), f"left out, since {lattice.world.kind} draws all values alike")
+    if (denoiser := run.denoiser.kind) in OF_TWO and len(names) != 2:
+        allowed = f"another, since {denoiser} needs two labels, and {lattice.world.kind} has {listed}"
+        yield Fault("denoiser.kind", denoiser, allowed)
     if (points := math.prod(len(factor.grid) for factor in world.factors)) > LARGEST_LATTICE:
         yield Fault(
             "world", lattice.world.model_dump(), f"at most {LARGEST_LATTICE} lattice points (these make {points})"

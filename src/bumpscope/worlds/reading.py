@@ -20,7 +20,7 @@ NARROWEST, WIDEST = 0.75, 1.5
 def read(world: World, images: np.ndarray, faint: float) -> pd.DataFrame:
     """What images show, as :meth:`World.read`: in worlds of this package bumps, fitted by least squares.
 
-    A bump of a :class:`Sized` world is read wherever its row is, both factors from one fit; sizes from 0.75 ``sigma``
+    A bump of a :class:`Sized` world is read wherever its row is, all factors from one fit; sizes from 0.75 ``sigma``
     to 1.5 ``sigma ratio``.
     """
     if isinstance(world, Bumps):

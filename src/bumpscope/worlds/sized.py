@@ -1,8 +1,9 @@
-"""Bumps at x, of different sizes: two factors that do not look alike, of different units."""
+"""Bumps of different sizes at x, or at x and y: factors that do not look alike, of different units."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Sized(World):
         ValueError: when a key holds what it may not.
     """
 
+    axes: ClassVar[tuple[str, ...]] = ("x",)
+
     def __init__(self, lattice: Lattice, sizes: int = 8, ratio: float = 3.0):
         super().__init__(lattice)
         if isinstance(sizes, bool) or not isinstance(sizes, int) or not 1 <= sizes <= 1000:
@@ -40,18 +43,26 @@ class Sized(World):
             most = lattice.image_size / 4 / lattice.sigma
             raise ValueError(f"world.ratio: holds {ratio!r}; allowed: at most image_size / 4 / sigma = {most:g}")
         self.ratio = ratio
-        x = bumps.factors(lattice.model_copy(update={"skew": Skew()}))[0]
+        centres = bumps.factors(lattice.model_copy(update={"skew": Skew()}))[: len(self.axes)]
         length, least = math.log(ratio), math.log(lattice.sigma)
         grid = np.exp(least + (np.arange(sizes) + 0.5) * length / sizes)
         support, pitch = (least, length), length / sizes
         size = Factor("size", "px", grid, grid, None, True, support, TOLERANCE, pitch)
-        self.factors = tuple(skewed(factor, lattice.skew) for factor in (x, size))
+        self.factors = tuple(skewed(factor, lattice.skew) for factor in (*centres, size))
 
     def render(self, labels: np.ndarray) -> np.ndarray:
-        x, size = (values[:, None] for values in np.asarray(labels, dtype=np.float64).T)
+        *centres, size = (values[:, None] for values in np.asarray(labels, dtype=np.float64).T)
         pixels = np.arange(self.lattice.image_size)
-        # On a torus the middle row is the same distance from all copies of itself, so only x can wrap.
-        along_x = np.exp(-(self.factors[0].difference(pixels, x) ** 2) / (2 * size**2))
-        along_y = np.exp(-((pixels - pixels.mean()) ** 2) / (2 * size**2))
+        # On a torus the middle row is the same distance from all copies of itself, so that it need not wrap.
+        apart = [factor.difference(pixels, at) for factor, at in zip(self.factors, centres, strict=False)]
+        to_x, to_y = (*apart, pixels - pixels.mean())[:2]
+        along_x, along_y = (np.exp(-(apart**2) / (2 * size**2)) for apart in (to_x, to_y))
         images = along_y[:, :, None] * along_x[:, None, :]
         return 1.0 - images if self.lattice.polarity == "dark" else images
+
+
+class SizedXY(Sized):
+    """The same at x and y, which are judged by their common distance: three factors."""
+
+    axes: ClassVar = ("x", "y")
+    together: ClassVar = (("x", "y"),)

@@ -112,7 +112,10 @@ def draw(data: pd.DataFrame) -> Figure:
         unit = errors["unit"].iloc[0]
         least, most = (0.4, 2.0) if unit == PIXELS else (np.nan, np.nan)
         # Of numbers alone, where no image has one bump.
-        low, high = np.fmin(errors["q10"].min(), least), np.fmax(errors[["q90", "chance"]].max().max(), most)
+        low, high = (
+            np.fmin(errors[["q10", "chance"]].min().min(), least),
+            np.fmax(errors[["q90", "chance"]].max().max(), most),
+        )
         what = "distance from the request" if quantity == ERROR else f"distance in {_of(quantity)}"
         panel.set(ylabel=f"{what}, {unit}", ylim=(0.8 * low, 1.25 * high))
         style.plain_logarithm(panel.yaxis)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bumpscope.config.model import IMAGE_LAYER
-from bumpscope.judge.controls import has_centres
+from bumpscope.judge.controls import has_spacings
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import onset
@@ -38,7 +38,7 @@ def select(results: Results) -> pd.DataFrame:
     """The half-way step of label effects, decodability, order and behaviour in every balanced run."""
     runs = results.runs
     # In other worlds factors have no common spacing.
-    even = (runs["dx"] == runs["dy"]) | ~has_centres(runs)
+    even = (runs["dx"] == runs["dy"]) | ~has_spacings(runs)
     balanced = runs.loc[even & (runs["skew_axis"] == "none"), "run"]
     curves = _curves(results)
     curves = curves[curves["run"].isin(balanced)].sort_values("step", kind="stable")

@@ -11,7 +11,7 @@ from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
-    "Verdicts at each checkpoint (ticks). Latents: A no structure, B a two-dimensional manifold in disorder, C an "
+    "Verdicts at each checkpoint (ticks). Latents: A no structure, B a manifold in disorder, C an "
     "ordered one, blind: one in disorder would not be seen. Behaviour: A several bumps or none, B one in the wrong "
     "place, C one in the right place. ?: between these, as where latents are partly ordered."
 )

@@ -1,4 +1,4 @@
-"""Where a two-dimensional manifold in disorder lives: latent phases at every layer and timestep."""
+"""Where a manifold in disorder lives: latent phases at every layer and timestep."""
 
 from __future__ import annotations
 

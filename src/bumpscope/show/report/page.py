@@ -154,7 +154,7 @@ def _requested(runs: pd.DataFrame) -> str:
     worlds = [Names.parse(str(text)) for text in runs["factors"].unique()]
     if set(worlds) == {XY}:
         return "one Gaussian bump at a requested place (x, y)"
-    return f"images of requested {', or '.join(' and '.join(names) for names in worlds)}"
+    return f"images of requested {', or '.join(names.listed for names in worlds)}"
 
 
 def _datasets(runs: pd.DataFrame) -> list[dict[Any, Any]]:
