@@ -56,7 +56,7 @@ WRONG = [
     ("model.width", 8, "model.width", "base_width"),
     ("diffusion.beta", 1.0, "diffusion.beta", "timesteps, schedule, prediction"),
     ("probe.sample", 64, "probe.sample", "samples"),
-    ("analysis.tolerence", 1.0, "analysis.tolerence", "tolerance, faint"),
+    ("analysis.tolerence", 1.0, "analysis.tolerence", "tolerance, tolerances, faint"),
     (f"{B}.size", 16, f"{B}.size", "image_size, sigma"),
     (f"{B}.skew.exponent", 1.0, f"{B}.skew.exponent", "axis, alpha"),
     (f"{B}.holdout", HOLDOUT | {"z": [1.0, 2.0]}, f"{B}.holdout.z", "x, y"),

@@ -31,6 +31,7 @@ CHANGES = {
     "probe.frequency_bins": (True, {"effects"}),
     "probe.geometry": (False, set()),
     "analysis.tolerance": (2.0, {"behaviour", "interventions"}),
+    "analysis.tolerances": ({"size": 0.3}, {"behaviour", "interventions"}),
     "analysis.faint": (0.5, {"behaviour", "interventions", "vary"}),
     "training.learning_rate": (1.0e-3, {"train"}),
     "training.batch_size": (32, {"train"}),

@@ -139,6 +139,43 @@ def test_an_image_is_wrong_in_the_factors_that_miss_their_tolerance():
     np.testing.assert_allclose(found["error"], [0, 1.1, 0, 0, 1.1, 0.9], atol=1e-6)
 
 
+def test_a_factor_may_have_another_tolerance():
+    world = world_of(sized_xy())
+    assert world.tolerances(0.5) == [0.5, 0.2] and world.tolerances(0.5, {"size": 0.4}) == [0.5, 0.4]
+    # ln(1.9 / 1.5) is 0.24.
+    drawn, asked = np.array([[8.0, 7.0, 1.5]] * 16), np.array([[8.0, 7.0, 1.9]] * 16)
+    for own, outcome in (({}, "misplaced"), ({"size": 0.3}, "correct")):
+        found = classify(world, world.render(drawn), asked, world.tolerances(1.0, own), 0.25)
+        assert (found["outcome"] == outcome).all()
+        table = pd.DataFrame(asked, columns=world.names.asked).join(found)
+        table = table.assign(step=6, sample=range(16), split="seen", weights="raw")
+        metrics = run_metrics("a", "b", 0, behaviour=table, lattice=world.lattice, tolerances=own)
+        of = metrics.set_index(["quantity", "factor", "split"])["value"]
+        assert of["accuracy", "size", "seen"] == (outcome == "correct")
+
+
+TOLERANCES = {
+    "no factor": ({"y": 1.0}, "analysis.tolerances.y: holds 1.0 (number); allowed: another factor (size)"),
+    "range": (
+        {"size": 2.0},
+        "analysis.tolerances.size: holds 2.0 (number); allowed: at most 1.1 ln, the range of size",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", TOLERANCES)
+def test_a_tolerance_that_nothing_has_is_one_line(fault):
+    keys, told = TOLERANCES[fault]
+    own = {"image_size": 16, "margin": 3.0, "world": {"kind": "sized_xy", "sizes": 3}}
+    with pytest.raises(ConfigError) as error:
+        examined(validate({"datasets": {"mine": own}, "analysis": {"tolerances": keys}}))
+    assert error.value.faults == [told]
+    config = validate({"datasets": {"plain": {}}, "analysis": {"tolerances": keys}})
+    assert config.other_worlds()
+    with pytest.raises(ConfigError, match="left out, since all factors are in px"):
+        examined(config)
+
+
 def test_several_bumps_of_unlike_sizes_and_none_are_told():
     world = world_of(sized())
     one = world.render(np.array([[3.0, 1.2], [12.0, 2.6]]))

@@ -44,12 +44,13 @@ rule metrics:
     params:
         folder=output_folder,
         tolerance=CONFIG.analysis.tolerance,
+        tolerances=canonical_json(CONFIG.analysis.tolerances),
         faint=CONFIG.analysis.faint,
     message:
         "Collecting the numbers of all runs"
     shell:
         "python -m bumpscope --log {log:q} metrics --folder {params.folder:q} --tolerance {params.tolerance}"
-        " --faint {params.faint} --output {output:q}"
+        " --tolerances {params.tolerances:q} --faint {params.faint} --output {output:q}"
 
 
 # Imbalanced datasets against their nulls: are x and y learnt together?

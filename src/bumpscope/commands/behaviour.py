@@ -25,7 +25,7 @@ def behaviour(
     """Find the bumps in every generated image and say how the image meets its request."""
     chosen = read_settings(settings, steps.Behaviour)
     world = world_of(chosen.lattice)
-    tolerances = world.tolerances(chosen.analysis.tolerance)
+    tolerances = world.tolerances(chosen.analysis.tolerance, chosen.analysis.tolerances)
     requests = read_table("samples", samples)
     code = with_worlds(["commands.behaviour"], [chosen.lattice.world.path])
     metadata = provenance(chosen.plain, samples, run=chosen.run, code=code, names=world.names)

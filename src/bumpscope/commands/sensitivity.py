@@ -60,8 +60,10 @@ def sensitivity(
         rows.append(experiment.judge(reading, _probings(results, wanted, reading.variant)))
         log.debug("reading %d of %d judged (%s: %s)", number, len(wanted.readings), reading.factor, reading.level)
     verdicts = pd.concat(rows, ignore_index=True)
-    tolerance = wanted.readings[0].tolerance
-    configured = [places_of(probing, tolerance) for probing in _probings(results, wanted, CONFIGURED)]
+    chosen = wanted.readings[0]
+    configured = [
+        places_of(probing, chosen.tolerance, chosen.tolerances) for probing in _probings(results, wanted, CONFIGURED)
+    ]
     everywhere = pd.concat(configured, ignore_index=True)
     varied = [
         run.path(table, of)

@@ -173,8 +173,8 @@ class Config(Section):
         return {run.dataset: run for run in self.runs() if run.denoiser.kind not in KNOWN}
 
     def other_worlds(self) -> bool:
-        """Whether there are worlds that must be built to know whether they can be drawn."""
-        return any(not dataset.world.has_centres for dataset in self.datasets.values())
+        """Whether there are worlds that must be built to know whether they can be drawn, and as configured."""
+        return bool(self.analysis.tolerances) or any(not own.world.has_centres for own in self.datasets.values())
 
     def balanced_plane_runs(self) -> list[Run]:
         """The measured runs on balanced planes, without reference models and permuted labels; all claims but those on

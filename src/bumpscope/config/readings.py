@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from bumpscope.config.model import LayerName
 from bumpscope.config.section import Section
 
@@ -18,7 +20,7 @@ class Reading(Section):
         factor: what is changed; ``configured`` changes nothing.
         level: its new value, as text.
         variant: the variant of the probe.
-        tolerance: largest distance from the request of a correct bump, px.
+        tolerance, tolerances: as in ``analysis``.
         layer, t: where latents are read, at the sampler's nearest t; None for where the experiment judges phases.
     """
 
@@ -26,6 +28,7 @@ class Reading(Section):
     level: str
     variant: str
     tolerance: float
+    tolerances: dict[str, float] = Field(default_factory=dict)
     layer: LayerName | None = None
     t: int | None = None
 

@@ -77,17 +77,17 @@ def _timesteps(config: Config, runs: Sequence[Run]) -> list[int]:
 
 def readings(config: Config) -> Readings:
     """All readings: the configured one, then every level of every factor that differs from it."""
-    runs, probed, tolerance = config.balanced_plane_runs(), variants(config), config.analysis.tolerance
+    runs, probed, analysis = config.balanced_plane_runs(), variants(config), config.analysis
 
     def reading(factor: str, level: str, **changed: Any) -> Reading:
-        configured = {"variant": CONFIGURED, "tolerance": tolerance}
+        configured = {"variant": CONFIGURED, "tolerance": analysis.tolerance, "tolerances": analysis.tolerances}
         return Reading.model_validate({"factor": factor, "level": level} | configured | changed)
 
     found = [reading(CONFIGURED, "as configured")]
     found += [
         reading("tolerance", f"{value:g} px", tolerance=value)
         for value in config.sensitivity.tolerances
-        if value != tolerance
+        if value != analysis.tolerance
     ]
     found += [
         reading("place", f"{layer} t={t}", layer=layer, t=t)

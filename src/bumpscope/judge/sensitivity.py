@@ -26,7 +26,7 @@ from bumpscope.measure.phases import phases as judge
 from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.named import world_of
 from bumpscope.worlds.reading import judged
-from bumpscope.worlds.world import World
+from bumpscope.worlds.world import NOTHING, World
 
 # Columns of table ``metrics`` that say which number of a checkpoint a row is.
 QUALIFIERS = [name for name in TABLES["metrics"].names if name not in ("run", "dataset", "seed", "step", "value")]
@@ -69,10 +69,10 @@ class Probing:
     def geometry_at(self, layer: str, t: int) -> pd.DataFrame:
         return self.geometry[(self.geometry.layer == layer) & (self.geometry.t == t)]
 
-    def judged_by(self, tolerance: float) -> pd.DataFrame:
-        """The images with the outcomes that a tolerance (px) gives them: table ``behaviour``."""
+    def judged_by(self, tolerance: float, own: Mapping[str, float] = NOTHING) -> pd.DataFrame:
+        """The images with the outcomes that a tolerance (px), and those of some factors, give: table ``behaviour``."""
         labels = self.behaviour[self.world.names.asked].to_numpy()
-        outcome = judged(self.world, self.behaviour, labels, self.world.tolerances(tolerance))["outcome"]
+        outcome = judged(self.world, self.behaviour, labels, self.world.tolerances(tolerance, own))["outcome"]
         return self.behaviour.assign(outcome=outcome)
 
     @property
@@ -81,7 +81,8 @@ class Probing:
 
     def read(self, reading: Reading) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Rows of table ``metrics``, and phases with the columns run, dataset and seed."""
-        behaviour, geometry = self.judged_by(reading.tolerance), self.geometry_at(*self.place(reading))
+        behaviour = self.judged_by(reading.tolerance, reading.tolerances)
+        geometry = self.geometry_at(*self.place(reading))
         who = {name: self.run[name] for name in ("run", "dataset", "seed")}
         verdicts = judge(geometry, behaviour, self.topology, no_verdict(self.world.factors))
         metrics = run_metrics(
@@ -91,6 +92,7 @@ class Probing:
             phases=verdicts,
             lattice=lattice_of(self.run),
             tolerance=reading.tolerance,
+            tolerances=reading.tolerances,
         )
         # Claims read the judged weights: those that this probing was drawn with stand in their place.
         weights = metrics["weights"].mask(metrics["weights"].notna(), self.run["weights"])
@@ -143,9 +145,9 @@ class Experiment:
         return table[TABLES["sensitivity"].names]
 
 
-def places(probing: Probing, tolerance: float) -> pd.DataFrame:
+def places(probing: Probing, tolerance: float, own: Mapping[str, float] = NOTHING) -> pd.DataFrame:
     """Rows of table ``places`` for one run: what its latents show at every layer and t that was kept."""
-    behaviour, parts = probing.judged_by(tolerance), []
+    behaviour, parts = probing.judged_by(tolerance, own), []
     for layer, t in probing.places:
         geometry = probing.geometry_at(layer, t)
         raw = geometry[geometry["space"] == "raw"]

@@ -50,7 +50,7 @@ from bumpscope.store.names import Names
 from bumpscope.store.schemas import TABLES
 from bumpscope.worlds.bumps import frequency_bins
 from bumpscope.worlds.named import world_of
-from bumpscope.worlds.world import World
+from bumpscope.worlds.world import NOTHING, World
 
 # Share right on one axis, within the wider share of the spacing of :mod:`bumpscope.measure.lattice_scale`.
 ON_AXIS = "right_axis_0.45"
@@ -82,6 +82,7 @@ def run_metrics(
     yardsticks: pd.DataFrame | None = None,
     lattice: Lattice,
     tolerance: float = 1.0,
+    tolerances: Mapping[str, float] = NOTHING,
 ) -> pd.DataFrame:
     """Rows of the table ``metrics`` for one run.
 
@@ -91,20 +92,22 @@ def run_metrics(
         yardsticks: from :func:`bumpscope.measure.lattice_scale.yardsticks` for the requests of the last checkpoint.
         lattice: of the run's dataset. On a torus the distance on an axis is the shorter way round.
         tolerance: largest distance from the request on one axis, px, for ``accuracy``; of factors that have no own.
+        tolerances: instead of those that factors have of their own, by name.
 
     Returns:
         The columns of table ``metrics``, sorted by step, quantity and qualifiers. Undefined numbers are NaN.
     """
     parts: list[pd.DataFrame] = []
     world = world_of(lattice)
+    each = pd.Series(world.tolerance_of(tolerance, tolerances))
     if _given(behaviour):
-        parts.extend(_behaviour(behaviour, world, tolerance))
+        parts.extend(_behaviour(behaviour, world, each))
         parts.extend(_new_centres(behaviour, world, "weights"))
         if _given(yardsticks):
             drawn = yardsticks.rename(columns={"yardstick": "label"}).assign(step=behaviour["step"].max())
             parts.extend(_new_centres(drawn, world, "label"))
         if _given(frequency):
-            parts.extend(_behaviour_by_bin(behaviour, world, tolerance))
+            parts.extend(_behaviour_by_bin(behaviour, world, each))
     if _given(geometry):
         parts.append(_geometry(geometry, world.names))
     if _given(topology):
@@ -130,7 +133,7 @@ def _rows(step: object, quantity: str, value: object) -> pd.DataFrame:
     return pd.DataFrame({"step": step, "quantity": quantity, "value": value})
 
 
-def _behaviour(behaviour: pd.DataFrame, world: World, tolerance: float) -> Iterator[pd.DataFrame]:
+def _behaviour(behaviour: pd.DataFrame, world: World, tolerance: pd.Series) -> Iterator[pd.DataFrame]:
     single = behaviour["bumps"] == 1
     shares = {f"share_{outcome}": behaviour["outcome"] == outcome for outcome in OUTCOMES}
     if len(world.names.groups) == 1:  # else no one distance says whether a request is met
@@ -146,7 +149,7 @@ def _behaviour(behaviour: pd.DataFrame, world: World, tolerance: float) -> Itera
         return pd.concat(placed, ignore_index=True).groupby(["step", "weights", "split"])
 
     yield _melt(by_split(shares).mean(), "quantity")
-    on_axis = by_split(off <= _on_axis(world, tolerance), single)
+    on_axis = by_split(off <= tolerance, single)
     yield _melt(on_axis.mean().where(on_axis.count() >= FEWEST_SINGLE_BUMPS), "factor").assign(quantity="accuracy")
     shapes, offs = by_split(shape, single), by_split(off, single)
     for suffix, quantile in QUANTILES.items():
@@ -177,17 +180,12 @@ def _off_on_axis(behaviour: pd.DataFrame, world: World) -> pd.DataFrame:
     return pd.DataFrame(off, behaviour.index).abs()
 
 
-def _on_axis(world: World, tolerance: float) -> pd.Series:
-    """The tolerance of each factor alone."""
-    return pd.Series({f.name: tolerance if f.tolerance is None else f.tolerance for f in world.factors})
-
-
-def _behaviour_by_bin(behaviour: pd.DataFrame, world: World, tolerance: float) -> Iterator[pd.DataFrame]:
+def _behaviour_by_bin(behaviour: pd.DataFrame, world: World, tolerance: pd.Series) -> Iterator[pd.DataFrame]:
     """Accuracy on each axis and share of correct images of the seen centres, in every combination of frequency bins."""
     seen = behaviour[behaviour["split"] == "seen"]
     if seen.empty:
         return
-    values = (_off_on_axis(seen, world) <= _on_axis(world, tolerance)).astype("float64").where(seen["bumps"] == 1)
+    values = (_off_on_axis(seen, world) <= tolerance).astype("float64").where(seen["bumps"] == 1)
     values["share_correct"] = (seen["outcome"] == "correct").astype("float64")
     bins = [frequency_bins(seen[f"mu_{factor.name}"].to_numpy(), factor) for factor in world.factors]
     for chosen in product(*((own, ALL) for own in bins)):

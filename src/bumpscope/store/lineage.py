@@ -114,7 +114,7 @@ class Lineage:
         last = tuple(CHECKPOINT.format(path=path, step=run.training.checkpoints[-1]) for path, run in self.runs.items())
         # A list, since the order of datasets counts.
         yield self._job("runs", lambda: {"runs": list(grid(config).items())}, inputs=last)
-        yield self._job("metrics", lambda: {"tolerance": config.analysis.tolerance, "faint": config.analysis.faint})
+        yield self._job("metrics", lambda: config.analysis.model_dump(mode="json"))
         yield self._job("coupling")
         # These also run the code of denoisers.
         arms = Arms.of_runs(self.runs.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -34,7 +34,8 @@ def examined(config: Config) -> None:
         ConfigError: with a line for each fault.
     """
     faults: dict[str, None] = {}
-    for run in {run.dataset: run for run in config.runs()}.values():
+    runs = {run.dataset: run for run in config.runs()}.values()
+    for run in runs:
         if run.lattice.world.has_centres:
             continue
         here = f"datasets.{run.dataset}."
@@ -44,8 +45,23 @@ def examined(config: Config) -> None:
         except WorldError as error:
             found = [f"{here}{error}"]
         faults |= dict.fromkeys(found)
+    if not faults and config.analysis.tolerances:
+        faults = dict.fromkeys(_tolerance_faults(config.analysis.tolerances, [world_of(run.lattice) for run in runs]))
     if faults:
         raise ConfigError(list(faults))
+
+
+def _tolerance_faults(tolerances: Mapping[str, float], worlds: Sequence[World]) -> Iterator[str]:
+    """Tolerances that no factor has, or as large as all that a factor can differ by."""
+    own = {factor.name: factor for world in worlds for factor in world.factors if factor.tolerance is not None}
+    for name, value in tolerances.items():
+        if name not in own:
+            allowed = f"another factor ({', '.join(own)})" if own else "left out, since all factors are in px"
+            yield Fault(f"analysis.tolerances.{name}", value, allowed).line()
+        elif value > own[name].extent[1]:
+            factor = own[name]
+            allowed = f"at most {factor.extent[1]:.3g} {factor.unit_of_distance}, the range of {name}"
+            yield Fault(f"analysis.tolerances.{name}", value, allowed).line()
 
 
 def _faults(world: World, run: Run) -> Iterator[Fault]:

@@ -19,7 +19,8 @@ class Factor:
         period: after which values repeat, or None.
         logarithmic: differences are those of the natural logarithms, and the grid is even in these.
         support: where requests may lie, as least :meth:`coordinate` and length; by default from end to end of the grid.
-        tolerance: largest distance from the request of a correct image; None for ``analysis.tolerance``.
+        tolerance: largest distance from the request of a correct image; None for ``analysis.tolerance``. It yields to
+            ``analysis.tolerances``.
         pitch: distance of neighbouring values, as :attr:`spacing`; None where the grid tells it.
     """
 

@@ -6,8 +6,10 @@ A world of one's own defines ``factors``, :meth:`World.render` and :meth:`World.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +19,8 @@ from bumpscope.config.lattice import Lattice, Skew
 from bumpscope.store.names import Names
 from bumpscope.worlds.bumps import axis_probability
 from bumpscope.worlds.factor import Factor
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -129,9 +133,14 @@ class World(ABC):
         grouped = [[parts[name] for name in group] for group in self.names.groups]
         return [reduce(np.hypot, group) if len(group) > 1 else np.abs(group[0]) for group in grouped]
 
-    def tolerances(self, tolerance: float) -> list[float]:
-        """The tolerance of each group of factors, of which those without one of their own have ``tolerance`` (px)."""
+    def tolerance_of(self, tolerance: float, own: Mapping[str, float] = NOTHING) -> dict[str, float]:
+        """The tolerance of each factor: ``tolerance`` (px), or of those that have one of their own that, or ``own``."""
         of = {factor.name: tolerance if factor.tolerance is None else factor.tolerance for factor in self.factors}
+        return of | {name: own[name] for name in of if name in own}
+
+    def tolerances(self, tolerance: float, own: Mapping[str, float] = NOTHING) -> list[float]:
+        """The tolerance of each group of factors, by :meth:`tolerance_of`."""
+        of = self.tolerance_of(tolerance, own)
         return [of[group[0]] for group in self.names.groups]
 
 
