@@ -37,9 +37,9 @@ reference: environment
 docs: environment
 	$(BIN)/mkdocs build --quiet --strict
 
-# Every instrument on data whose answer is known: fifty minutes on two cores, written to docs/.
+# Every instrument on data whose answer is known: seventy minutes on two cores, written to docs/.
 ground-truth: environment
-	for name in effects behaviour clouds; do $(BIN)/python validation/measure_$$name.py; done
+	for name in effects behaviour clouds solids; do $(BIN)/python validation/measure_$$name.py; done
 	$(BIN)/python validation/ground_truth_page.py
 
 # Throughput against other people's code, and what it costs to grow: half an hour on a quiet machine, written to docs/.

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 import fresh_clouds
+import solid_clouds
 from bumpscope.measure.betti import betti_numbers
-from bumpscope.measure.phases import behaviour_phase, latent_phase, phases
+from bumpscope.measure.phases import behaviour_phase, latent_phase, no_verdict, phases
 from bumpscope.measure.topology import persistence
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_table, write_table
+from bumpscope.worlds.factor import Factor
 from synthetic_clouds import HARDER, KINDS, NOISES, cloud, untrained
 
 # A circle is none of the phases, and thick with noise it is locally a surface: it is left out where verdicts count.
@@ -50,6 +52,35 @@ def test_the_phase_of_a_cloud_of_another_kind_than_thresholds_were_set_on(kind, 
     phase, _, reason = latent_phase(one.measured(), fresh_clouds.untrained(one).measured())
     # Strips may be told from their nonlinear code: that is partly ordered.
     assert phase == one.phase or (phase == "?" and kind == "scrambled strips"), reason
+
+
+SOLIDS = ["ordered curved solid", "permuted curved solid", "ten-dimensional random", "unrelated sheet"]
+
+
+@pytest.mark.parametrize("kind", SOLIDS)
+def test_the_phase_of_a_cloud_of_three_factors_is_the_one_it_was_made_with(kind):
+    noise = fresh_clouds.Noise(0.05, "in all", "Gaussian")
+    one = solid_clouds.cloud("tuned", kind, noise, 420, seed=1)
+    geometry, control = one.measured(), solid_clouds.untrained(one).measured()
+    phase, order, reason = latent_phase(geometry, control)
+    assert phase == one.phase or (one.phase == "?" and phase == "blind"), reason
+    assert order == ("full" if kind.startswith("ordered") else "none")
+    if kind.startswith("ordered"):
+        assert latent_phase(geometry, None)[0] == "?"  # without the control there is no C
+        swapped = geometry.assign(label=geometry.label.replace({"requested": "shuffled", "shuffled": "requested"}))
+        assert latent_phase(swapped, control)[0] == "B"
+
+
+def test_factors_that_no_thresholds_are_set_for_have_no_verdict():
+    def factors(*periods):
+        return [Factor(str(k), "px", np.arange(4.0), np.full(4, 0.25), period) for k, period in enumerate(periods)]
+
+    assert (
+        no_verdict(factors(None, None)) == no_verdict(factors(4.0, 4.0)) == no_verdict(factors(None, None, None)) == ""
+    )
+    assert "a cylinder" in no_verdict(factors(None, 4.0))
+    assert "without a period" in no_verdict(factors(4.0, 4.0, None))
+    assert "4 factors" in no_verdict(factors(*[None] * 4))
 
 
 def test_a_curve_is_none_of_the_phases(controls):

@@ -24,6 +24,18 @@ def test_a_line_has_no_breadth_a_sheet_no_thickness_and_a_solid_has_both(rng):
     assert min(local_shape(rng.normal(size=(300, 20)))) > THRESHOLDS.unstructured_thickness
 
 
+def test_of_three_dimensions_a_surface_has_no_breadth_and_a_solid_no_thickness(rng):
+    square, cube, more = (rng.uniform(-1, 1, size=(400, dimension)) for dimension in (2, 3, 4))
+    assert local_shape(square, 3) == (0, 0)
+    breadth, thickness = local_shape(cube, 3)
+    assert 0.4 < breadth < 1 and thickness == 0
+    assert local_shape(more, 3)[1] > THRESHOLDS.sheet_thickness
+    components = decompose(rng.normal(size=(400, 8)) @ rng.normal(size=(8, 200)) + 0.1 * rng.normal(size=(400, 200)))
+    share = (planted(components, 1.0, rng, 3)[:, -3:] ** 2).sum() / (components.scores**2).sum()
+    assert share == pytest.approx(1.5, rel=0.02)  # as broad in each direction as a sheet of half the variance
+    assert least_visible_sheet(decompose(rng.normal(size=(400, 400))), 0, 3) <= 1
+
+
 def test_shape_depends_on_neither_place_nor_size_nor_direction(rng):
     points = rng.uniform(-1, 1, size=(300, 3)) * [1, 0.8, 0.2]
     turned = 1e3 * points @ np.linalg.qr(rng.normal(size=(3, 3)))[0] + 7

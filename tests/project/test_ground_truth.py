@@ -9,6 +9,7 @@ import judgements
 import measure_behaviour
 import measure_clouds
 import measure_effects
+import measure_solids
 from bumpscope.config.lattice import Lattice
 from clouds import MIXTURES, STRAY_SHARE, TEN, TEN_SHARE, mixed, radius
 from known_values import ACCEPTED
@@ -116,6 +117,16 @@ def test_a_row_has_the_verdict_the_betti_numbers_and_every_number(kept):
         assert found[f"known_{name}"] == pytest.approx(before[f"known_{name}"], abs=1e-3), name
 
 
+def test_a_row_of_three_factors_has_the_verdict_and_what_thresholds_of_two_say(kept):
+    found = pd.Series(measure_solids.row("fresh", ("unrelated sheet", 1, TEN)))
+    assert found.phase == "?" and found.verdict in ("?", "blind") and found.breadth < 0.3
+    fresh = kept["solids-fresh"]
+    (before,) = fresh[(fresh.kind == "unrelated sheet") & (fresh.seed == found.seed) & (fresh.mixture == TEN)].iloc
+    for name in (*measure_solids.NUMBERS, *measure_solids.ORDER):
+        assert found[name] == pytest.approx(before[name], abs=0.02), name
+    assert found.verdict_of_two == before.verdict_of_two
+
+
 def test_a_table_comes_back_with_its_machine_and_a_missing_one_is_none(tmp_path):
     save("some", pd.DataFrame({"n": [1], "share": [0.1]}), tmp_path)
     frame, facts = load("some", tmp_path)
@@ -144,6 +155,7 @@ BEYOND = {
     "of no phase": ("clouds-tuned", {"verdict": "A"}),
     "wrong phase verdicts, mixtures": ("clouds-fresh", {"verdict": "A"}),
     "wrong verdicts of all": ("clouds-fresh", {"verdict": "A"}),
+    "three factors, wrong phase verdicts": ("solids-fresh", {"verdict": "A"}),
     "right Betti numbers": ("clouds-fresh", {"betti_found": "(2, 0, 0)"}),
     "right Betti numbers, worst": ("clouds-tuned", {"betti_found": "(2, 0, 0)"}),
     "rank above noise": ("clouds-fresh", {"rank": 5.0}),
@@ -157,8 +169,9 @@ def test_a_number_beyond_its_target_is_not_met(asked, kept):
     name, beyond = BEYOND[asked]
 
     def judged(tables):
-        every = judgements.of_clouds(tables[name]) if name.startswith("clouds") else judgements.of_instruments(tables)
-        return next(one for one in every if one.asked.startswith(asked))
+        of = {"clouds": judgements.of_clouds, "solids": judgements.of_verdicts}.get(name.partition("-")[0])
+        every = judgements.of_instruments(tables) if of is None else of(tables[name])
+        return next(one for one in every if one.asked.startswith(asked.removeprefix("three factors, ")))
 
     assert judged(kept).met and "not met" not in judged(kept).result
     missed = judged(kept | {name: kept[name].assign(**beyond)})

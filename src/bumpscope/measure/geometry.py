@@ -97,8 +97,9 @@ def measure(
     labels = {name: Label(values, centres.factors) for name, values in positions.items()}
     folds = make_folds(group, seed)
 
-    numbers = [*spectrum(components), *sheet_numbers(components, seed)]
-    shape = local_shape(averaged(components.denoised[centres.seen], group[centres.seen]))
+    numbers = [*spectrum(components), *sheet_numbers(components, seed, len(centres.factors))]
+    means = averaged(components.denoised[centres.seen], group[centres.seen])
+    shape = local_shape(means, len(centres.factors))
     numbers += zip(("breadth_averaged", "thickness_averaged"), shape, strict=True)
     rows: list[tuple[str, str | None, str, float]] = [("raw", None, *number) for number in numbers]
     spaces = {"raw": components.scores, "pca3": components.leading}

@@ -1,4 +1,4 @@
-"""Phases of learning: A, no structure; B, a two-dimensional manifold in disorder; C, the manifold in order.
+"""Phases of learning: A, no structure; B, a manifold in disorder, of a dimension for each factor; C, it in order.
 
 There are two independent verdicts. The latent phase depends only on geometry, with requested and shuffled labels. It
 never uses outcomes or realised positions, or its agreement with behaviour would be true by construction. The behaviour
@@ -9,7 +9,7 @@ only where a manifold in disorder would have been seen; elsewhere it is ``blind`
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ COLUMNS = ["step", *PLACE, "judged", "latent_phase", "behaviour_phase", "order",
 # How far a cloud is ordered by the requests: not at all, in part, or as phase C requires; empty where unknown.
 ORDERS = NONE, PARTIAL, FULL = "none", "partial", "full"
 BLIND = "blind"
-# Thresholds are set on clouds of two factors.
+# The fewest factors of a cloud.
 FACTORS = 2
 
 
@@ -47,6 +47,7 @@ class Thresholds:
             stray points or with both, place codes on a torus up to 0.6, balls 0.45 to 0.57.
         unstructured_thickness: from here on there is no two-dimensional structure. Random clouds of ten dimensions have
             0.78 and more.
+        unstructured_breadth: least breadth of a cloud without structure; 0 does not ask for it.
         visible_sheet: a sheet in disorder with a radius of this many times the cloud's own, planted in the cloud, must
             be seen, or its absence means nothing. At 1 it has half of the variance.
         gaussian: level of the test that the two broadest components are Gaussian. It must reject noise of two
@@ -62,12 +63,20 @@ class Thresholds:
     sheet_breadth: float = 0.25
     sheet_thickness: float = 0.4
     unstructured_thickness: float = 0.65
+    unstructured_breadth: float = 0.0
     visible_sheet: float = 1.0
     gaussian: float = 0.01
     majority: float = 0.5
 
 
 THRESHOLDS = Thresholds()
+# Of three factors, set on validation/solid_clouds.py; the others serve unchanged. Solids have a breadth of 0.36 and
+# more, surfaces up to 0.27 with noise in ten directions, which may make them as thick as a cloud without structure.
+# An order in one factor alone gives a mean R2 of 0.25 to 0.3, with a fifth of stray points 0.16 and more.
+SOLIDS = replace(THRESHOLDS, sheet_breadth=0.3, unstructured_breadth=0.3, disordered_r2=0.15)
+THRESHOLDS_OF = {2: THRESHOLDS, 3: SOLIDS}
+NAMES = {2: "two-dimensional", 3: "three-dimensional"}
+NOT_SET = "{} factors: thresholds are set on clouds of two and three"
 # Betti numbers of a closed curve. Thick with noise it is locally a surface, but neither a sheet nor a torus.
 CIRCLE = (1, 1, 0)
 
@@ -77,13 +86,13 @@ def latent_phase(
 ) -> tuple[str, str | None, str]:
     """The phase of one cloud of latents, how far it is ordered, and the reason.
 
-    With more than two factors it is ``?``. C: ordered by the request (trustworthiness, kNN probe, linear regression of
-    each factor), and more so than by shuffled labels and than the untrained network's cloud. Otherwise B:
-    two-dimensional and in disorder, not explained by Gaussian noise of two components, and without the topology of a
-    circle. These numbers depend on no
-    label, so the cloud with its labels permuted would be B as well. All other verdicts say that there is no manifold in
-    disorder. They are replaced by blind where a sheet as large as the cloud, planted in it, would not be seen. A:
-    nothing above noise, or no two-dimensional structure, and in disorder.
+    With more than three factors it is ``?``. C: ordered by the request (trustworthiness, kNN probe, linear regression
+    of each factor), and more so than by shuffled labels and than the untrained network's cloud. Otherwise B: of as many
+    dimensions as there are factors and in disorder, not explained by Gaussian noise of as many components, and without
+    the topology of a circle. These numbers depend on no label, so the cloud with its labels permuted would be B too.
+    All other verdicts say that there is no manifold in disorder. They are replaced by blind where a sheet as large as
+    the cloud, planted in it, would not be seen. A: nothing above noise, or no structure of so few dimensions, and in
+    disorder.
 
     A cloud that is ordered in part is not in disorder. If it is no sheet it is blind all the same where a planted one
     would not be seen: a sheet in noise with its labels partly in order, and noise with a weak trace of the label, look
@@ -98,8 +107,10 @@ def latent_phase(
     Returns:
         (A, B, C, ? or blind; one of ``ORDERS``, or None where order is not defined; reason).
     """
-    if (count := len(factors_of(geometry))) > FACTORS:
-        return "?", None, f"{count} factors: thresholds are set on clouds of two"
+    count = max(FACTORS, len(factors_of(geometry)))
+    if count not in THRESHOLDS_OF:
+        return "?", None, NOT_SET.format(count)
+    thresholds, dimensional = THRESHOLDS_OF[count], NAMES[count]
     rank, breadth, thickness, gaussian, visible = (
         number(geometry, None, metric)
         for metric in ("rank", "breadth", "thickness", "gaussian_p", "least_visible_sheet")
@@ -108,7 +119,7 @@ def latent_phase(
     controls = {"shuffled labels": _order(geometry, "shuffled")}
     if untrained is not None:
         controls["the untrained network"] = _order(untrained, "requested")
-    least = np.array([THRESHOLDS.ordered_trustworthiness, THRESHOLDS.ordered_knn_r2, THRESHOLDS.ordered_r2])
+    least = np.array([thresholds.ordered_trustworthiness, thresholds.ordered_knn_r2, thresholds.ordered_r2])
     # An undefined control has no order.
     beaten = [name for name, control in controls.items() if _exceeds(order, control)]
     mean_r2 = number(geometry, "requested", "r2")
@@ -125,27 +136,28 @@ def latent_phase(
         return "C", FULL, f"ordered: {numbers}"
     if rank != 0 and not np.isfinite([thickness, mean_r2]).all():
         return "?", None, f"too few images, or none that are finite: {numbers}"
-    partial = mean_r2 >= THRESHOLDS.disordered_r2
+    partial = mean_r2 >= thresholds.disordered_r2
     extent = PARTIAL if partial else NONE
-    if is_sheet(breadth, thickness, gaussian) and betti != CIRCLE:
+    if is_sheet(breadth, thickness, gaussian, count) and betti != CIRCLE:
         if partial:
-            return "?", extent, f"two-dimensional, partly ordered: {numbers}"
-        return "B", extent, f"two-dimensional, in disorder: {numbers}"
-    if not visible <= THRESHOLDS.visible_sheet:
+            return "?", extent, f"{dimensional}, partly ordered: {numbers}"
+        return "B", extent, f"{dimensional}, in disorder: {numbers}"
+    if not visible <= thresholds.visible_sheet:
         return BLIND, extent, f"a sheet in disorder as large as this cloud would not be seen in it: {numbers}"
     if partial:
-        return "?", extent, f"partly ordered, not two-dimensional: {numbers}"
+        return "?", extent, f"partly ordered, not {dimensional}: {numbers}"
     if rank == 0:
         return "A", extent, f"nothing above noise: {numbers}"
-    if thickness >= THRESHOLDS.unstructured_thickness:
-        return "A", extent, f"no two-dimensional structure: {numbers}"
-    return "?", extent, f"neither two-dimensional nor without structure: {numbers}"
+    if thickness >= thresholds.unstructured_thickness and breadth >= thresholds.unstructured_breadth:
+        return "A", extent, f"no {dimensional} structure: {numbers}"
+    return "?", extent, f"neither {dimensional} nor without structure: {numbers}"
 
 
-def is_sheet(breadth: float, thickness: float, gaussian_p: float) -> bool:
-    """Whether a cloud with these numbers is two-dimensional, and more than noise of two components."""
-    flat = breadth >= THRESHOLDS.sheet_breadth and thickness <= THRESHOLDS.sheet_thickness
-    return flat and gaussian_p < THRESHOLDS.gaussian
+def is_sheet(breadth: float, thickness: float, gaussian_p: float, dimension: int = 2) -> bool:
+    """Whether a cloud with these numbers has this dimension, and is more than noise of as many components."""
+    thresholds = THRESHOLDS_OF.get(dimension, THRESHOLDS)
+    flat = breadth >= thresholds.sheet_breadth and thickness <= thresholds.sheet_thickness
+    return flat and gaussian_p < thresholds.gaussian
 
 
 def number(geometry: pd.DataFrame, label: str | None, metric: str, space: str = "raw") -> float:
@@ -226,9 +238,12 @@ def latent_phases(geometry: pd.DataFrame, topology: pd.DataFrame | None = None) 
 
 def no_verdict(factors: Sequence[Factor]) -> str:
     """Why clouds of these factors have no latent phase; empty where they have one."""
-    if len(factors) != FACTORS:
-        return f"{len(factors)} factors: thresholds are set on clouds of two"
-    if sum(factor.period is not None for factor in factors) == 1:
+    if len(factors) not in THRESHOLDS_OF:
+        return NOT_SET.format(len(factors))
+    periodic = sum(factor.period is not None for factor in factors)
+    if periodic and len(factors) > FACTORS:
+        return "of three factors thresholds are set on clouds without a period"
+    if periodic == 1:
         return "one of two factors is periodic: a cylinder in disorder would pass for a thick circle"
     return ""
 

@@ -1,4 +1,6 @@
-"""Whether a cloud is a two-dimensional manifold, and whether one hidden in it would be seen.
+"""Whether a cloud is a manifold with a dimension for each factor, and whether one hidden in it would be seen.
+
+Of two factors that is a sheet, of three a solid; both are called sheets here.
 
 Local PCA at several scales (multiscale SVD: Little, Maggioni and Rosasco 2017, Applied and Computational Harmonic
 Analysis 43, 504) survives each image's own noise and stray images: noise hides a manifold at small scales, curvature at
@@ -25,18 +27,20 @@ AROUND = 32  # points whose neighbourhoods are looked at
 PLANTED = (0.5, 1.0, 2.0)
 
 
-def local_shape(points: np.ndarray) -> tuple[float, float]:
-    """Breadth and thickness of points, shape (n, k): second over first and third over second local variance.
+def local_shape(points: np.ndarray, dimension: int = 2) -> tuple[float, float]:
+    """Breadth and thickness of points, shape (n, k): ratios of their local variances, in falling order.
 
-    Each is the smallest over the scales, of the median over neighbourhoods; the breadth without that of the whole
-    cloud, since a sheet may be long. A line has breadth 0, a sheet thickness 0, and a cloud without structure has both
-    near 1. NaN for fewer than 60 points.
+    The breadth of a sheet of dimension d is the least ratio of neighbours among the first d, its thickness the next
+    over the d-th: with two dimensions second over first and third over second. Each is the smallest over the scales,
+    of the median over neighbourhoods; the breadth without that of the whole cloud, since a sheet may be long. What has
+    fewer dimensions has breadth 0, a sheet thickness 0, and a cloud without structure has both near 1. NaN for fewer
+    than 60 points.
     """
     n, width = points.shape
     if n < FEWEST or width == 0 or not np.isfinite(points).all():
         return np.nan, np.nan
-    if width < 3:
-        points = np.concatenate([points, np.zeros((n, 3 - width))], axis=1)
+    if width <= dimension:
+        points = np.concatenate([points, np.zeros((n, dimension + 1 - width))], axis=1)
     around = np.linspace(0, n - 1, AROUND).astype(int)
     nearest = np.argsort(euclidean_distances(points[around], points, squared=True), axis=1)
     shapes = []
@@ -46,24 +50,24 @@ def local_shape(points: np.ndarray) -> tuple[float, float]:
         near = near - near.mean(axis=1, keepdims=True)
         across = near.swapaxes(1, 2)
         gram = near @ across if near.shape[1] < near.shape[2] else across @ near
-        variance = np.median(np.linalg.eigvalsh(gram)[:, :-4:-1].clip(0), axis=0)
+        variance = np.median(np.linalg.eigvalsh(gram)[:, : -dimension - 2 : -1].clip(0), axis=0)
         above = variance[:-1] > PRECISION**2 * variance[0]
-        shapes.append(np.divide(variance[1:], variance[:-1], out=np.zeros(2), where=above))
-    breadth, thickness = np.transpose(shapes)
-    return float(breadth[:-1].min()), float(thickness.min())
+        shapes.append(np.divide(variance[1:], variance[:-1], out=np.zeros(dimension), where=above))
+    *breadths, thickness = np.transpose(shapes)
+    return float(min(breadth[:-1].min() for breadth in breadths)), float(thickness.min())
 
 
-def sheet_numbers(components: Components, seed: int) -> Iterator[tuple[str, float]]:
+def sheet_numbers(components: Components, seed: int, dimension: int = 2) -> Iterator[tuple[str, float]]:
     """Shape of the components above noise, and the least planted sheet that would be seen, as (metric, value).
 
     Args:
         seed: of the planted sheets.
     """
-    yield from zip(("breadth", "thickness", "gaussian_p"), _readings(components.denoised), strict=True)
-    yield "least_visible_sheet", least_visible_sheet(components, seed)
+    yield from zip(("breadth", "thickness", "gaussian_p"), _readings(components.denoised, dimension), strict=True)
+    yield "least_visible_sheet", least_visible_sheet(components, seed, dimension)
 
 
-def least_visible_sheet(components: Components, seed: int) -> float:
+def least_visible_sheet(components: Components, seed: int, dimension: int = 2) -> float:
     """The smallest of the planted radii at which a cloud with a sheet in disorder planted in it is taken for a sheet.
 
     In units of the cloud's own radius: a sheet of radius 1 has half of the variance. NaN where none is seen; the
@@ -72,39 +76,41 @@ def least_visible_sheet(components: Components, seed: int) -> float:
     if not components.scores.any():
         return PLANTED[0]
     for size in PLANTED:
-        if is_sheet(*_readings(planted(components, size, np.random.default_rng(seed)))):
+        cloud = planted(components, size, np.random.default_rng(seed), dimension)
+        if is_sheet(*_readings(cloud, dimension), dimension):
             return size
     return np.nan
 
 
-def planted(components: Components, size: float, rng: np.random.Generator) -> np.ndarray:
-    """A cloud without its noise, and a flat square sheet added to it at positions that have nothing to do with it.
+def planted(components: Components, size: float, rng: np.random.Generator, dimension: int = 2) -> np.ndarray:
+    """A cloud without its noise, and a flat square or cube, added to it at positions that have nothing to do with it.
 
-    The sheet lies across the components above noise and carries the noise of two directions below it.
+    The sheet lies across the components above noise and carries the noise of as many directions below it.
 
     Args:
-        size: radius of the sheet (root mean square distance from its middle) over that of the cloud.
+        size: radius of the sheet (root mean square distance from its middle) over that of the cloud; of three
+            dimensions 1.2 times as large, so that it is as broad in each direction.
 
     Returns:
-        Shape (n, rank + 2).
+        Shape (n, rank + dimension).
     """
     scores = components.scores
-    sheet = rng.uniform(-1, 1, size=(len(scores), 2))
+    sheet = rng.uniform(-1, 1, size=(len(scores), dimension))
     sheet -= sheet.mean(axis=0)
-    sheet *= size * np.sqrt((scores**2).sum() / (sheet**2).sum())
+    sheet *= size * np.sqrt(dimension / 2 * (scores**2).sum() / (sheet**2).sum())
     below = scores[:, components.rank :]
-    if below.shape[1] > 1:
-        sheet += below @ np.linalg.qr(rng.normal(size=(below.shape[1], 2)))[0]
+    if below.shape[1] >= dimension:
+        sheet += below @ np.linalg.qr(rng.normal(size=(below.shape[1], dimension)))[0]
     return np.concatenate([components.denoised, sheet], axis=1)
 
 
-def _readings(points: np.ndarray) -> tuple[float, float, float]:
-    """Breadth, thickness, and p-value of the test that the two broadest components are Gaussian."""
+def _readings(points: np.ndarray, dimension: int) -> tuple[float, float, float]:
+    """Breadth, thickness, and p-value of the test that as many of the broadest components are Gaussian."""
     centred = points - points.mean(axis=0)
     if not np.isfinite(points).all() or points.shape[1] == 0:
         return np.nan, np.nan, np.nan
     _, axes = np.linalg.eigh(centred.T @ centred)
-    return *local_shape(points), gaussian_p(centred @ axes[:, -2:])
+    return *local_shape(points, dimension), gaussian_p(centred @ axes[:, -dimension:])
 
 
 def averaged(points: np.ndarray, group: np.ndarray) -> np.ndarray:
