@@ -17,6 +17,8 @@ from bumpscope.config.lattice import Lattice, is_balanced_plane
 from bumpscope.config.world import parsed
 from bumpscope.worlds.named import world_of
 
+# Kinds of imbalance of two axes that can be swapped.
+IMBALANCES = ("lattice", "frequency", "both")
 # Columns in which compared datasets agree: their lattices but for spacing and skew, and all settings of the training.
 SHARED = ["world", "image_size", "sigma", "margin", "boundary", "polarity", "holdout", "shown", "stripes", "trained"]
 DRAWN = ("sigma", "margin", "dx", "dy", "boundary", "polarity")
@@ -94,11 +96,13 @@ class Comparison:
 
     Attributes:
         dataset: its name.
-        kind: lattice (unequal spacing), frequency (one axis skewed) or both.
+        kind: lattice (unequal spacing), frequency (one axis skewed) or both; of factors that cannot be swapped
+            (:mod:`.unlike`) their names, as one.
         swapped: the dataset with the axes swapped.
         nulls: kind of the nulls, from :data:`bumpscope.config.controls.NULLS`; ``None`` without any.
         null_x, null_y: as in :func:`bumpscope.config.controls.nulls`.
         swapped_null_x, swapped_null_y: the nulls of the swapped dataset.
+        unlike: two factors that cannot be swapped, separated by a space, where such are compared; ``None`` for x and y.
         matched: balanced, with the same skew and as many points to within 2 %; for a skewed axis the same lattice
             without skew.
     """
@@ -112,6 +116,13 @@ class Comparison:
     swapped_null_x: str | None = None
     swapped_null_y: str | None = None
     matched: str | None = None
+    unlike: str | None = None
+
+    @property
+    def factors(self) -> tuple[str, str]:
+        """Those that are compared; the first stands for x and the second for y."""
+        first, second = (self.unlike or "x y").split()
+        return first, second
 
     @property
     def names(self) -> tuple[str | None, ...]:
@@ -158,7 +169,7 @@ def _nulls(table: pd.DataFrame, like: pd.Series, own: Nulls, of_swapped: Nulls) 
 
 def judged(coupling: pd.DataFrame) -> pd.DataFrame:
     """Rows of table ``coupling``, of each dataset and measure only that with the nulls that come first."""
-    return coupling.drop_duplicates(["dataset", "measure"], ignore_index=True)
+    return coupling.drop_duplicates(["dataset", "kind", "measure"], ignore_index=True)
 
 
 def first_of_pairs(coupling: pd.DataFrame) -> pd.DataFrame:

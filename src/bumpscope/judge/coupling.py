@@ -14,6 +14,8 @@ Two axes that are learnt apart may still be late by the same, since a plane of b
 common factor leaves ln tau_x - ln tau_y as it is, but a common delay shrinks it, and the axes look coupled. So there is
 a second index, of differences in steps, which a common delay leaves as they are. A verdict must hold for both.
 
+Factors that cannot be swapped (:mod:`.unlike`) are compared with their one-dimensional nulls alone.
+
 The interval of the ratio is Fieller's (1954), on pairs (g, g0) of one seed. It is exact for normal pairs and
 bounded exactly when the interval of g0 excludes zero, the same condition; a t interval of the seeds' own
 ratios has no such guarantee, since a seed whose g0 is near zero throws its ratio anywhere.
@@ -30,13 +32,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.controls import Comparison, comparisons
+from bumpscope.judge.controls import Comparison, comparisons, lattice_of
 from bumpscope.judge.intervals import fieller_interval, t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import RESOLUTION, Onset, crossing, curves
+from bumpscope.judge.unlike import levels, unlike_comparisons
 from bumpscope.judge.verdicts import Interval
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.selection import matching
+from bumpscope.worlds.named import world_of
 
 # Below this many seeds an interval is too wide, and too dependent on normality, for a verdict.
 FEWEST_SEEDS = 5
@@ -181,7 +185,8 @@ def crossings(of_axes: Mapping[str, pd.DataFrame], measure: str) -> dict[Key, On
 
 
 def coupling(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The table ``coupling``: a row for each imbalanced dataset, measure and kind of nulls.
+    """The table ``coupling``: a row for each imbalanced dataset, measure and kind of nulls, and pair of factors that
+    cannot be swapped.
 
     Args:
         metrics: table ``metrics`` of all runs, or its :data:`QUANTITIES`.
@@ -223,6 +228,9 @@ class Pair:
     def own_keys(self, seed: int) -> list[Keys]:
         """Crossings of the pair in a seed; none without the swapped dataset."""
         name, swapped = self.comparison.dataset, self.comparison.swapped
+        if self.comparison.unlike:
+            first, second = self.comparison.factors
+            return [((name, seed, first), (name, seed, second))]
         if swapped is None:
             return []
         return [((name, seed, "x"), (name, seed, "y")), ((swapped, seed, "y"), (swapped, seed, "x"))]
@@ -230,6 +238,9 @@ class Pair:
     def null_keys(self, seed: int) -> list[Keys]:
         """The same of the nulls; none without all of them."""
         found = self.comparison
+        if found.unlike:
+            (first, second), x, y = found.factors, found.null_x, found.null_y
+            return [] if x is None or y is None else [((x, seed, first), (y, seed, second))]
         x, y, swapped_x, swapped_y = found.null_x, found.null_y, found.swapped_null_x, found.swapped_null_y
         if x is None or y is None or swapped_x is None or swapped_y is None:
             return []
@@ -287,7 +298,7 @@ class Pair:
                 self.onsets,
                 clock=float,
             )
-            for k, axis in enumerate("xy")
+            for k, axis in enumerate(self.comparison.factors)
         }
 
     def comparable(self, keys: Sequence[Sequence[Keys]]) -> bool:
@@ -318,6 +329,27 @@ def pairs(metrics: pd.DataFrame, runs: pd.DataFrame, measures: Sequence[str]) ->
             if t not in known:
                 known[t] = _known(of_axes, t, measure)
             yield Pair(comparison, measure, t, known[t])
+    if RESOLUTION in measures:
+        yield from _unlike_pairs(metrics, runs)
+
+
+def _unlike_pairs(metrics: pd.DataFrame, runs: pd.DataFrame) -> Iterator[Pair]:
+    """Those of factors that cannot be swapped, timed by resolution at the levels of :func:`.unlike.levels`."""
+    found = unlike_comparisons(runs)
+    if not found or metrics.empty:
+        return
+    rows = matching(metrics, quantity=RESOLUTION, bin=None)
+    times = measured_timesteps(rows)
+    of_dataset = {str(row["dataset"]): row for row in runs.to_dict("records")}
+    for comparison in found:
+        t = common_timestep(times, comparison.names)
+        level = levels(world_of(lattice_of(of_dataset[comparison.dataset])))
+        onsets: dict[Key, Onset] = {}
+        for factor in comparison.factors:
+            own = rows[(rows["t"] == t) & (rows["factor"] == factor) & rows["dataset"].isin(comparison.names)]
+            timed = {run: crossing(RESOLUTION, *curve, level[factor]) for run, curve in curves(own).items()}
+            onsets |= {(*run, factor): one for run, one in timed.items() if one is not None}
+        yield Pair(comparison, RESOLUTION, t, onsets)
 
 
 def _known(of_axes: Mapping[str, pd.DataFrame], t: int | None, measure: str) -> dict[Key, Onset]:

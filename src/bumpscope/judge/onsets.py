@@ -88,14 +88,19 @@ def fitted_onset(
     return onset(step, IsotonicRegression().fit_transform(step, value), level) if len(step) else None
 
 
-def crossing(measure: str, steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> Onset | None:
+def crossing(
+    measure: str,
+    steps: Sequence[int] | np.ndarray,
+    values: Sequence[float] | np.ndarray,
+    resolution: float = RESOLUTION_LEVEL,
+) -> Onset | None:
     """When a learning curve crosses the level of its measure, by :func:`fitted_onset`.
 
-    The level is one half, of the resolution :data:`RESOLUTION_LEVEL`, which falls.
+    The level is one half, of the resolution, which falls, ``resolution``.
     """
     if measure != RESOLUTION:
         return fitted_onset(steps, values)
-    return fitted_onset(steps, -np.log(np.asarray(values, dtype=np.float64)), -math.log(RESOLUTION_LEVEL))
+    return fitted_onset(steps, -np.log(np.asarray(values, dtype=np.float64)), -math.log(resolution))
 
 
 def _in_order(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

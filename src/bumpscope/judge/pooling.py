@@ -1,7 +1,8 @@
 """The coupling index over all pairs of datasets with swapped axes, and each pair tested for itself.
 
 A pair counts where its nulls differ, it has five seeds and its crossings can be timed. Where the nulls do not differ a
-factorised learner would look coupled too, so that the pair says nothing.
+factorised learner would look coupled too, so that the pair says nothing. Where factors cannot be swapped a pair is two
+factors of one dataset.
 """
 
 from __future__ import annotations
@@ -15,24 +16,34 @@ import numpy as np
 from scipy import stats
 
 from bumpscope.config.controls import ONE_DIMENSIONAL
-from bumpscope.judge.coupling import CLOCKS, LATER, Clock, Pair, curves_of, index, pairs
+from bumpscope.judge.coupling import CLOCKS, LATER, Clock, Pair, index, pairs
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.intervals import holm, t_interval
 from bumpscope.judge.onsets import RESOLUTION
+from bumpscope.judge.remedies import EACH_ALONE, IMBALANCE
 from bumpscope.judge.verdicts import NEEDED, UNKNOWN, Bound, Check, Interval, count, estimate
+from bumpscope.store.names import XY
 from bumpscope.store.selection import matching
 
-_CURVES = curves_of(RESOLUTION)["x"] | {"factor": ["x", "y"]}
+_CURVES = {"quantity": RESOLUTION, "bin": None}
 BESIDE = {"reference": "none", "measure": ["effects", "rare"]}
 READS: Reads = (("metrics", _CURVES), ("coupling", BESIDE))
 SIGNIFICANCE = 0.05
+# Checks without which no claim on coupling is judged, and what to run for them.
+COUNTED, COUNTED_UNLIKE = "pairs that count", "pairs of factors that count"
+MORE = {COUNTED: IMBALANCE, COUNTED_UNLIKE: EACH_ALONE}
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Pairs of the model under study, timed by resolution against one-dimensional nulls; each pair once."""
+    """Pairs of the model under study, timed by resolution against one-dimensional nulls; each pair once.
+
+    Attributes:
+        unlike: whether these are of factors that cannot be swapped.
+    """
 
     pairs: Sequence[Pair]
+    unlike: bool = False
 
     @cached_property
     def counted(self) -> list[Pair]:
@@ -74,10 +85,15 @@ class Pooled:
     def needed(self) -> Iterator[Check]:
         """The checks without which no claim on coupling is judged."""
         differing = sum(pair.differs for pair in self.pairs)
+        if self.unlike:
+            yield count("pairs of factors", len(self.pairs))
+            yield count("pairs of factors whose nulls do not differ", _alike(self.pairs))
+            yield count(COUNTED_UNLIKE, len(self.counted), NEEDED, Bound(least=1))
+            return
         yield count("pairs with swapped axes", len(self.pairs))
         yield count("pairs whose nulls do not differ, where a factorised learner looks coupled too", _alike(self.pairs))
         yield count("pairs whose nulls differ", differing)
-        yield count("pairs that count", len(self.counted), NEEDED, Bound(least=1))
+        yield count(COUNTED, len(self.counted), NEEDED, Bound(least=1))
 
     def shown(self, p_values: dict[str, np.ndarray], data: Data) -> Iterator[Check]:
         """Each pair for itself, and what other measures say.
@@ -86,7 +102,7 @@ class Pooled:
             p_values: name -> a p-value for each counted pair.
         """
         for pair in self.pairs:
-            seeds, name = pair.seeds_with_nulls, pair.comparison.dataset
+            seeds, name = pair.seeds_with_nulls, _name(pair)
             yield count("seeds", len(seeds), subject=name)
             yield estimate("coupling index", pair.index(seeds), subject=name)
             yield estimate("coupling index in steps", pair.index(seeds, clock=float), subject=name)
@@ -95,7 +111,7 @@ class Pooled:
                 yield estimate(f"steps by which {axis} is later than its null", t_interval(delays), subject=name)
         for quantity, values in p_values.items():
             for pair, p in zip(self.counted, values, strict=True):
-                yield count(quantity, float(p), subject=pair.comparison.dataset)
+                yield count(quantity, float(p), subject=_name(pair))
         beside = data.table("coupling", **BESIDE)
         for row in beside.to_dict("records"):
             subject = f"{row['dataset']}, {str(row['nulls']).replace('_', '-')} nulls"
@@ -104,16 +120,24 @@ class Pooled:
 
 def pooled(data: Data) -> Pooled:
     """The pairs that claims on coupling are judged by."""
-    metrics, runs = data.table("metrics"), data.table("runs")
+    metrics, runs, unlike = data.table("metrics"), data.table("runs"), data.names != XY
     if metrics.empty or runs.empty:
-        return Pooled([])
+        return Pooled([], unlike)
     studied = runs[runs["reference"] == "none"]
+    of_world = set(runs.loc[runs["factors"] == str(data.names), "dataset"])
     found, swapped = [], set[str | None]()
     for pair in pairs(matching(metrics, **_CURVES), studied, [RESOLUTION]):
+        if bool(pair.comparison.unlike) != unlike or (unlike and pair.comparison.dataset not in of_world):
+            continue
         if pair.comparison.nulls == ONE_DIMENSIONAL and pair.comparison.dataset not in swapped:
             swapped.add(pair.comparison.swapped)
             found.append(pair)
-    return Pooled(found)
+    return Pooled(found, unlike)
+
+
+def _name(pair: Pair) -> str:
+    found = pair.comparison
+    return f"{found.dataset}, {' and '.join(found.factors)}" if found.unlike else found.dataset
 
 
 def runs_of(found: Pooled) -> int:

@@ -31,9 +31,21 @@ CLOSER_PROBES = Remedy(
     "Probe more images (`probe.samples`) at closer checkpoints before the latents are ordered, in five seeds at least.",
     EXPERIMENT,
 )
-SPACINGS = Remedy("Train balanced datasets of two spacings or more (`dx` = `dy`), in five seeds at least.", EXPERIMENT)
+SPACINGS = Remedy(
+    "Train balanced datasets of two spacings or more (`dx`, with `dy` equal to it if it is a key), in five seeds at "
+    "least.",
+    EXPERIMENT,
+)
 INTERVENTIONS = Remedy(
     "Intervene at a checkpoint at which half of the images are right (`probe.interventions`), in five seeds at least."
+)
+COMMON_DISTANCE = Remedy(
+    "Train bumps of one size (`world: {kind: bumps}`): interventions put in another label at a distance, which factors "
+    "without a common unit do not have."
+)
+EACH_ALONE = Remedy(
+    "Train each factor alone as well, in datasets that have one value of every other (`world.sizes: 1`, or `dx` = "
+    "image_size - 2 margin) and are otherwise the same, in five seeds at least."
 )
 NEW_CENTRES = Remedy(
     "Train datasets with withheld combinations (`holdout`) and with room between points, in five seeds at least."

@@ -318,7 +318,8 @@ TABLES: dict[str, Table] = {
         "an imbalanced dataset against its nulls, by one measure",
         columns(
             "dataset | text | – | the imbalanced dataset\n"
-            "kind | text | – | lattice (unequal spacing), frequency (one axis skewed) or both\n"
+            "kind | text | – | lattice (unequal spacing), frequency (one axis skewed) or both; of two factors that"
+            " cannot be swapped their names, such as x_size, where the first stands for x below and the second for y\n"
             "reference | text | – | none: the denoiser under study; else a model of known coupling: factorised,"
             " gated, equal_resolution or own_resolution\n"
             "measure | text | – | learning curves the times come from, of raw weights: resolution (px), effects,"

@@ -8,7 +8,6 @@ from bumpscope.judge import pooling
 from bumpscope.judge.coupling import COUPLED
 from bumpscope.judge.data import Data
 from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
-from bumpscope.judge.remedies import IMBALANCE
 from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-fully-coupled"
@@ -18,7 +17,7 @@ STATISTIC = "coupling index by resolution, pooled over pairs of swapped datasets
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
 CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."
-MORE = {"pairs that count": IMBALANCE}
+MORE = pooling.MORE
 
 
 def judge(data: Data) -> Judged:

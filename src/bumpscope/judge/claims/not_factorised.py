@@ -6,7 +6,6 @@ from bumpscope.judge import pooling
 from bumpscope.judge.coupling import FACTORISED
 from bumpscope.judge.data import Data
 from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
-from bumpscope.judge.remedies import IMBALANCE
 from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-not-factorised"
@@ -16,14 +15,15 @@ STATISTIC = "coupling index by resolution, pooled over pairs of swapped datasets
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
 CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."
-MORE = {"pairs that count": IMBALANCE}
+MORE = pooling.MORE
 
 
 def judge(data: Data) -> Judged:
     """The coupling index by resolution in px, pooled over all pairs of swapped datasets whose nulls differ.
 
     Supported when its interval lies above 0.2 and no pair lies below; contradicted when it lies below 0.2 and no pair
-    lies above. Pairs are tested at 5% together (Holm). Nulls are one-dimensional.
+    lies above. Pairs are tested at 5% together (Holm). Nulls are one-dimensional. Where factors cannot be swapped pairs
+    are of factors (:mod:`bumpscope.judge.unlike`).
     """
     found = pooled(data)
     checks = list(found.needed())

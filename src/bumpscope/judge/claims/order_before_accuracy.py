@@ -13,12 +13,13 @@ from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
 from bumpscope.judge.onsets import curves
-from bumpscope.judge.remedies import INTERVENTIONS
+from bumpscope.judge.remedies import COMMON_DISTANCE, INTERVENTIONS
 from bumpscope.judge.verdicts import (
     ACCURATE,
     CONTRADICTS,
     NEEDED,
     SUPPORTS,
+    UNKNOWN,
     Bound,
     Check,
     Interval,
@@ -38,7 +39,8 @@ R2 = {"quantity": "r2", "space": "raw", "label": LABELS, "noise": "own"}
 READS: Reads = (("phases", {"judged": True}), ("metrics", SEEN), ("metrics", R2), ("interventions", {}))
 FIGURES = ("necessity", "decodability", "event_order")
 CAVEAT = "The verdict is about one layer; the label can enter again in later blocks."
-MORE = {"seeds": INTERVENTIONS}
+APART = "groups of factors without a common distance"
+MORE = {"seeds": INTERVENTIONS, APART: COMMON_DISTANCE}
 
 # A layer is needed where less than this share of the correct images stays correct without what tells the label.
 KEPT = 0.5
@@ -56,7 +58,11 @@ def judge(data: Data) -> Judged:
 
     R² of the requested centre and its controls are shown at the first checkpoint with half of the seen centres right.
     The label enters every block, so accuracy without R² can hardly occur, and it does not count.
+
+    Interventions compare a request with another at a distance: factors that have none in common are not asked.
     """
+    if len(data.names.groups) > 1:
+        return Judged(UNKNOWN, 0, [count(APART, len(data.names.groups), NEEDED, Bound(most=1))])
     tried = _interventions(data)
     drawn = {run: rows[rows["layer"] == data.histories[run].layer] for run, rows in tried.items()}
     shares = ("none", "removed", "random", "ablated", "patched")

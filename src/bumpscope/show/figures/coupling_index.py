@@ -11,7 +11,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bumpscope.judge.controls import first_of_pairs, judged
+from bumpscope.judge.controls import IMBALANCES, first_of_pairs, judged
 from bumpscope.judge.coupling import COUPLED, SIMULTANEOUS
 from bumpscope.show import marks, rows, style
 from bumpscope.store.results import Results
@@ -26,11 +26,11 @@ WIDTH = style.DOUBLE
 READS = ("coupling", "runs")
 COLUMNS = {
     "dataset": "",
-    "kind": "lattice, frequency or both",
+    "kind": "lattice, frequency or both; else the two factors",
     "reference": "none, or a model of known coupling",
     "measure": "resolution, effects, accuracy or rare",
     "nulls": "one_dimensional or balanced",
-    "imbalance": "dy/dx, or the exponent of the skew",
+    "imbalance": "dy/dx, or the exponent of the skew; 1 for two factors of other worlds",
     "coupling": "index",
     "low": "95% interval",
     "high": "",
@@ -77,6 +77,7 @@ def select(results: Results) -> pd.DataFrame:
     found = found.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable", ignore_index=True)
     ratio = found["dataset"].map(runs["dy"] / runs["dx"])
     imbalance = ratio.where(found["kind"] != "frequency", found["dataset"].map(runs["skew_alpha"]))
+    imbalance = imbalance.where(found["kind"].isin(IMBALANCES), 1.0)
     reason = pd.Series([_reason(row) for row in found.to_dict("records")], found.index, dtype="str")
     return found.assign(imbalance=imbalance.astype(float), reason=reason)[[*COLUMNS]]
 
@@ -87,7 +88,7 @@ def _reason(row: dict) -> str | None:
         return None
     if not isinstance(row["null_x"], str) or not isinstance(row["null_y"], str):
         return "no nulls"
-    if not isinstance(row["swapped"], str):
+    if not isinstance(row["swapped"], str) and row["kind"] in IMBALANCES:
         return "no swapped dataset"
     if row["runs"] == 0:
         return "not measured"
@@ -108,7 +109,8 @@ def draw(data: pd.DataFrame) -> Figure:
     names, note = rows.first(data["dataset"], LIMIT, "imbalanced datasets")
     shown = data[data["dataset"].isin(names)]
     measures = [measure for measure in MEASURES if (shown["measure"] == measure).any()]
-    kinds = [kind for kind in KINDS if (shown["kind"] == kind).any()]
+    others = [kind for kind in dict.fromkeys(shown["kind"]) if kind not in KINDS]
+    kinds = [*(kind for kind in KINDS if (shown["kind"] == kind).any()), *others]
     bands = [(kind, ends) for kind in kinds for ends in (INDEX, GAP)]
     figure = Figure(figsize=(WIDTH, 1.0 + 1.6 * len(bands)), layout="constrained")
     grid = figure.subplots(len(bands), len(measures), squeeze=False, sharey="row")
@@ -125,7 +127,9 @@ def draw(data: pd.DataFrame) -> Figure:
             _levels(panel, ends)
             _intervals(panel, own, ends, letters)
             _imbalance_axis(panel, np.unique(of_kind["imbalance"]), logarithmic=kind != "frequency")
-            title, label = KINDS[kind]
+            title, label = KINDS.get(kind, (_factors(kind), ""))
+            if kind in others:
+                panel.set_xticks([])
             panel.set_xlabel(label if ends is GAP else "")
             panel.set_title(f"{title}:\n{MEASURES[measure]}" if ends is INDEX else "")
         panels[0].set_ylabel("coupling index" if ends is INDEX else "gap of the pair, ln steps")
@@ -141,6 +145,11 @@ def draw(data: pd.DataFrame) -> Figure:
     marks.look_legend(figure, looks | more, ncols=4)
     style.heading(figure, note, "; ".join(f"{letter}: {name}" for name, letter in letters.items()))
     return figure
+
+
+def _factors(kind: str) -> str:
+    """Two factors that cannot be swapped, in words."""
+    return " and ".join(kind.split("_") if "_" in kind else kind)
 
 
 def _letters(data: pd.DataFrame) -> dict[str, str]:
@@ -179,7 +188,8 @@ def _intervals(axes: Axes, own: pd.DataFrame, ends: tuple[str, str, str], letter
                 steps = (row[IN_STEPS[0]], row[IN_STEPS[1]], row[IN_STEPS[2]])
                 plus = {**look, "marker": "+"}
                 marks.interval(axes, float(str(place)), steps, limits, plus, shift=shift + BESIDE)
-            missing = "not timed" if isinstance(row["swapped"], str) else "no swapped dataset"
+            timed = isinstance(row["swapped"], str) or row["kind"] not in IMBALANCES
+            missing = "not timed" if timed else "no swapped dataset"
             reason = row["reason"] if ends is INDEX else missing
             aside = {"xytext": (shift, 0), "textcoords": "offset points", "ha": "center", "color": look["color"]}
             aside |= {"fontsize": style.FONT_SIZE - 1.5, "zorder": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bumpscope.judge.controls import first_of_pairs, in_words, judged
+from bumpscope.judge.controls import IMBALANCES, first_of_pairs, in_words, judged
 from bumpscope.judge.learning_curves import half_time_in_words
 from bumpscope.judge.onsets import RESOLUTION, RESOLUTION_LEVEL
 from bumpscope.show import marks, rows, style
@@ -52,7 +52,7 @@ def select(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     known = known[known["step"] > 0].rename(columns={"factor": "axis"})
     compared = judged(first_of_pairs(results.table("coupling", measure=RESOLUTION))).dropna(subset="t")
-    compared = compared[compared["dataset"].isin(known["dataset"])]
+    compared = compared[compared["dataset"].isin(known["dataset"]) & compared["kind"].isin(IMBALANCES)]
     compared = compared.sort_values("reference", key=lambda kinds: kinds != "none", kind="stable")
     parts = [pd.DataFrame(columns=list(COLUMNS))]
     for row in compared.to_dict("records"):

@@ -104,7 +104,7 @@ def _in_order(results: Results, probed: set[str]) -> list[str]:
     kinds, references = about["skew_axis"].to_dict(), about["reference"].to_dict()
     if results.has("coupling"):
         table = results.coupling
-        compared = first_of_pairs(table[table["kind"] != "lattice"]).drop_duplicates("dataset")
+        compared = first_of_pairs(table[table["kind"].isin(("frequency", "both"))]).drop_duplicates("dataset")
         balanced = table[table["dataset"].isin(compared["dataset"]) & (table["nulls"] != ONE_DIMENSIONAL)]
         controls = [name for column in ("null_x", "null_y", "matched") for name in balanced[column].dropna()]
         controls += list(compared["matched"].dropna())

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bumpscope import __version__
 from bumpscope.judge.answers import answer
 from bumpscope.judge.claims import checks_of, modules, paragraph
-from bumpscope.judge.controls import in_words
+from bumpscope.judge.controls import IMBALANCES, in_words
 from bumpscope.judge.verdicts import CONTRADICTED, SUPPORTED, UNDETERMINED
 from bumpscope.judge.wording import number
 from bumpscope.show import gallery
@@ -146,7 +146,9 @@ def _coupling(table: pd.DataFrame | None) -> dict[str, list[dict[Any, Any]]] | N
     place = {name: place for place, name in enumerate(table["dataset"].unique())}
     ordered = table.sort_values("dataset", key=lambda names: names.map(place), kind="stable")
     own = ordered["reference"] == "none"
-    return {"own": ordered[own].to_dict("records"), "references": ordered[~own].to_dict("records")}
+    found: dict[str, list[dict[Any, Any]]] = {"own": ordered[own].to_dict("records")}
+    unlike = ordered[~ordered["kind"].isin(IMBALANCES)].to_dict("records")
+    return found | {"references": ordered[~own].to_dict("records"), "unlike": unlike}
 
 
 def _requested(runs: pd.DataFrame) -> str:
