@@ -106,14 +106,15 @@ def draw(data: pd.DataFrame) -> Figure:
         style.log_step_axis(below, own["step"].to_numpy())
         below.axhline(1.0, **style.LEVEL)
         above[0].set_title(f"{style.shortened(name, 16)} (n = {own['run'].nunique()})")
-    for panel, quantity in zip(panels[:-1, 0], distances, strict=True):
+    for row, quantity in zip(panels[:-1], distances, strict=True):
+        panel = next((one for one in row if one.axison), row[0])  # of a world that has this distance
         errors = data[data["quantity"] == quantity]
         errors = errors[errors["step"] > 0] if (errors["step"] > 0).any() else errors
         unit = errors["unit"].iloc[0]
         least, most = (0.4, 2.0) if unit == PIXELS else (np.nan, np.nan)
         # Of numbers alone, where no image has one bump.
         low, high = (
-            np.fmin(errors[["q10", "chance"]].min().min(), least),
+            np.fmin(_least(errors), least),
             np.fmax(errors[["q90", "chance"]].max().max(), most),
         )
         what = "distance from the request" if quantity == ERROR else f"distance in {_of(quantity)}"
@@ -132,6 +133,12 @@ def _is_distance(quantity: str) -> bool:
     return quantity.split("_")[0] == ERROR
 
 
+def _least(errors: pd.DataFrame) -> float:
+    """The least value that a logarithm can show; of a factor with one value chance is 0."""
+    values = errors[["q10", "chance"]]
+    return float(values.where(values > 0).min().min())
+
+
 def _of(quantity: str) -> str:
     """The factors of a distance."""
     return " and ".join(quantity.split("_")[1:])
@@ -145,7 +152,8 @@ def _distances(axes: Axes, own: pd.DataFrame) -> None:
     _bands(axes, own, LOOKS[ERROR])
     axes.set_yscale("log")
     tolerances = TOLERANCES if own["unit"].iloc[0] == PIXELS else ()
-    for level, text in [(own["chance"].iloc[0], "chance"), *((one, f"{one:g} px") for one in tolerances)]:
+    chance = [(own["chance"].iloc[0], "chance")] if own["chance"].iloc[0] > 0 else []
+    for level, text in [*chance, *((one, f"{one:g} px") for one in tolerances)]:
         axes.axhline(level, **style.LEVEL | ({"linestyle": ":"} if text == "chance" else {}))
         axes.annotate(
             text, (1, level), (0, 1), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
