@@ -277,10 +277,11 @@ def test_one_of_datasets_and_sweep_alone_has_nothing_of_the_default_of_the_other
     assert list(over_default.all_datasets()) == ["dx0p5_dy2"]
 
 
-def test_numbers_on_the_command_line_are_numbers():
+def test_numbers_and_truth_on_the_command_line_are_what_they_mean():
     given_ = {"sweep": {"spacings": {"dx": ["0.5"], "dy": ["2.0"]}, "controls": "false"}, "output": "7", "seeds": ["1"]}
     read = {"sweep": {"spacings": {"dx": [0.5], "dy": [2.0]}, "controls": False}, "output": "7", "seeds": [1]}
     assert from_command_line(given_) == read
+    assert from_command_line({"check_disk": "false", "output": "on"}) == {"check_disk": False, "output": "on"}
 
 
 def test_the_default_experiment_has_a_pair_with_one_dimensional_nulls():

@@ -42,7 +42,7 @@ def _laid_over(base: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, 
 
 
 def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--config key=value`` gives; Snakemake leaves numbers in lists and mappings as text."""
+    """What ``--config key=value`` gives; Snakemake leaves numbers in lists and mappings, true and false as text."""
 
     def read(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -56,7 +56,9 @@ def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
         except (yaml.YAMLError, ValueError):
             return value
 
-    return {key: value if isinstance(value, str) else read(value) for key, value in values.items()}
+    # Other text, which may name a folder, is taken as it is.
+    logical = {"true": True, "false": False}
+    return {key: logical.get(value, value) if isinstance(value, str) else read(value) for key, value in values.items()}
 
 
 def load(path: str | Path, *presets: str | Path | Mapping[str, Any]) -> Config:
