@@ -95,6 +95,7 @@ def test_runs_trained_one_a_job_have_the_same_bytes(trained):
     assert len(found) >= 2 * 3 and found.items() <= checksums(project / "results").items()
 
 
+@pytest.mark.slow  # test_sharing makes them without the workflow
 def test_on_one_gpu_the_probes_of_a_run_are_made_by_its_first_job(trained):
     project, _ = trained
     tables = [project / f"results/runs/small/seed=0/{name}.parquet" for name in ("latents", "effects")]

@@ -372,6 +372,7 @@ def test_a_shorter_training_leaves_no_checkpoint_of_the_longer_one(project: Path
         assert list(read_table("runs", project / "short/runs.parquet").training_steps) == [last]
 
 
+@pytest.mark.slow  # test_assignment compares the bytes without the workflow
 def test_a_run_alone_equals_the_same_run_in_a_grid(project: Path) -> None:
     def alone(preset: dict) -> None:
         del preset["datasets"]["plane"]

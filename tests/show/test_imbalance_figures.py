@@ -78,7 +78,7 @@ POOR: dict[str, dict] = {
 }  # fmt: skip
 
 
-SLOW = ("many, with long names", "no timestep of all datasets")
+SLOW = ("many, with long names", "no timestep of all datasets", "torus")
 CASES = [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in POOR]
 
 
