@@ -80,9 +80,13 @@ def project(experiment: tuple[Path, float]) -> Path:
 
 @pytest.hookimpl(trylast=True)  # after tests are left out by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that look at the tiny run come last, but for the first, so that no worker waits while another makes it."""
+    """Files that look at the tiny run come last, but for the first, so that no worker waits while another makes it.
+
+    Of these the last, on all pages, is the longest and begins, so that both workers end at about the same time.
+    """
     looking = list(dict.fromkeys(item.path for item in items if "experiment" in getattr(item, "fixturenames", ())))
-    items.sort(key=lambda item: item.path in looking[1:])
+    rank = {path: place for place, path in enumerate(reversed(looking[1:]), start=1)}
+    items.sort(key=lambda item: rank.get(item.path, 0))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

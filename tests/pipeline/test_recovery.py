@@ -102,6 +102,7 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other_and_the_workflow_fails_unt
     assert {rule for *_, rule in lines} == {"figure", "report", "all"} and "Reason" not in text
 
 
+@pytest.mark.slow  # test_broken_files has each table without the workflow
 def test_a_broken_table_is_told_by_the_workflow_and_made_again_once_it_is_deleted(project: Path) -> None:
     # Of a copy, whose figures need not be drawn again.
     results, command = project / "broken", ("--until", "coupling", "--config", "output=broken")

@@ -70,7 +70,11 @@ def test_faults_of_a_printed_figure_are_found():
     assert len(too_small(texts, style.SMALLEST)) == len(overlapping(texts)) == len(outside(texts, figure.bbox)) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Those of the appendix take twenty seconds.
+CASES = [name if name in gallery.MAIN else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_figure_is_legible_and_its_pdf_holds_text_and_lines_as_such_and_stays_small(name, usual, tmp_path):
     figure = printed(name, usual, tmp_path)
     check_legible(figure, name)
