@@ -64,7 +64,8 @@ NOISES = [
 ]
 
 
-# Sheets: positions in the unit square, shape (n, 2), to points, shape (n, k).
+# Sheets: positions in the unit square, shape (n, 2), to points, shape (n, k). Those without an underscore also take
+# positions in a cube, shape (n, 3), for :mod:`solid_clouds`.
 
 
 def _parallelogram(u: Points, rng: Rng) -> Points:
@@ -72,34 +73,35 @@ def _parallelogram(u: Points, rng: Rng) -> Points:
     return (2 * u - 1) @ np.array([[1.0, 0.0], [rng.uniform(-0.4, 0.4), rng.uniform(0.6, 1.0)]])
 
 
-def _quadric(u: Points, rng: Rng) -> Points:
+def quadric(u: Points, rng: Rng) -> Points:
     """A patch of a paraboloid or a saddle."""
     v = 2 * u - 1
-    return np.column_stack([v, v**2 @ (rng.uniform(0.3, 0.6, size=2) * rng.choice([-1, 1], size=2))])
+    return np.column_stack([v, v**2 @ (rng.uniform(0.3, 0.6, size=v.shape[1]) * rng.choice([-1, 1], size=v.shape[1]))])
 
 
-def _cylinder(u: Points, rng: Rng) -> Points:
-    """A patch of a cylinder, of 90 to 160 degrees, as long as it is wide."""
+def cylinder(u: Points, rng: Rng) -> Points:
+    """A patch of a cylinder, of 90 to 160 degrees, as long as it is wide. A third position is not told."""
     half = np.radians(rng.uniform(45, 80))
     angle = (2 * u[:, 0] - 1) * half
     return np.column_stack([np.sin(angle) / half, np.cos(angle) / half, 2 * u[:, 1] - 1])
 
 
-def _network(u: Points, rng: Rng) -> Points:
-    """What a random network of two inputs and two layers of tanh makes of a position; its weights are small enough
-    that it folds nothing over."""
-    hidden = np.tanh((2 * u - 1) @ rng.normal(scale=rng.uniform(0.5, 1.0), size=(2, 64)) + rng.normal(size=64))
+def network(u: Points, rng: Rng, largest: float = 1.0) -> Points:
+    """What a random network of two layers of tanh makes of a position; its weights, of this scale at most, are small
+    enough that it folds nothing over."""
+    weights = rng.normal(scale=rng.uniform(0.5, largest), size=(u.shape[1], 64))
+    hidden = np.tanh((2 * u - 1) @ weights + rng.normal(size=64))
     return np.tanh(hidden @ rng.normal(scale=1 / 8, size=(64, 40)) + 0.5 * rng.normal(size=40))
 
 
-def _fourier(u: Points, rng: Rng) -> Points:
+def fourier(u: Points, rng: Rng, features: int = 40) -> Points:
     """Random Fourier features of a Gaussian kernel half to the whole of the sheet wide (Rahimi and Recht 2007)."""
-    frequency = rng.normal(scale=1 / rng.uniform(1.0, 2.0), size=(2, 40))
-    return np.cos((2 * u - 1) @ frequency + rng.uniform(0, 2 * np.pi, size=40)) / np.sqrt(20)
+    frequency = rng.normal(scale=1 / rng.uniform(1.0, 2.0), size=(u.shape[1], features))
+    return np.cos((2 * u - 1) @ frequency + rng.uniform(0, 2 * np.pi, size=features)) / np.sqrt(features / 2)
 
 
-def _additive(u: Points, rng: Rng) -> Points:
-    """An additive code: a bent curve for x and another for y, in directions of their own."""
+def additive(u: Points, rng: Rng) -> Points:
+    """An additive code: a bent curve for each factor, in directions of its own."""
     curves = [
         np.tanh((2 * axis[:, None] - 1) * rng.normal(size=20) + 0.5 * rng.normal(size=20)) / np.sqrt(20) for axis in u.T
     ]
@@ -162,7 +164,7 @@ def _unit(distribution: str, shape: tuple[int, int], rng: Rng) -> Points:
     return rng.laplace(scale=np.sqrt(0.5), size=shape) if distribution == "Laplace" else rng.normal(size=shape)
 
 
-def _untrained_network(n: int, rng: Rng) -> Points:
+def untrained_network(n: int, rng: Rng) -> Points:
     """Activations of a random network of two rectified layers that sees an image of nothing but noise."""
     width = int(rng.integers(300, 1200))
     hidden = np.maximum(rng.normal(size=(n, 256)) @ rng.normal(scale=1 / 16, size=(256, 256)), 0)
@@ -203,8 +205,8 @@ def _three_gaussians(n: int, rng: Rng) -> Points:
 # Strays of a mixture: uniform in ten dimensions, or a random network's activations in many.
 
 
-def _strays(n: int, rng: Rng) -> Points:
-    return _ten("uniform")(n, rng) if rng.random() < 0.5 else _untrained_network(n, rng)
+def strays(n: int, rng: Rng) -> Points:
+    return _ten("uniform")(n, rng) if rng.random() < 0.5 else untrained_network(n, rng)
 
 
 # Disorder: positions in the unit square to other positions in it.
@@ -267,11 +269,11 @@ class Kind:
 
 FLAT = {"parallelogram": _parallelogram}
 CURVED = {
-    "quadric": _quadric,
-    "cylinder": _cylinder,
-    "tanh network": _network,
-    "Fourier features": _fourier,
-    "additive code": _additive,
+    "quadric": quadric,
+    "cylinder": cylinder,
+    "tanh network": network,
+    "Fourier features": fourier,
+    "additive code": additive,
 }
 PLACE = {"place code": _population}
 TORUS = {"harmonics": _harmonics, "periodic place code": _periodic_population}
@@ -290,7 +292,7 @@ KINDS = {
     "random, ten-dimensional": Kind(
         "A", "unrelated", 10.0, BLOB, {"uniform": _ten("uniform"), "Laplace": _ten("Laplace")}, rank=10
     ),
-    "untrained network": Kind("A", "unrelated", None, BLOB, {"rectified layers": _untrained_network}),
+    "untrained network": Kind("A", "unrelated", None, BLOB, {"rectified layers": untrained_network}),
     "shuffled flat sheet": Kind("B", "permuted", 2.0, SHEET, FLAT, permuted, rank=2),
     "shuffled curved sheet": Kind("B", "permuted", 2.0, SHEET, CURVED, permuted),
     "unrelated curved sheet": Kind("B", "unrelated", 2.0, SHEET, CURVED, anywhere),
@@ -345,7 +347,7 @@ def cloud(kind: str, noise: Noise, samples: int, seed: int, mixture: str = "") -
     of_positions = known.phase in "BC"
     points = known.shapes[shape](moved, rng) if of_positions else known.shapes[shape](samples, rng)
     if mixture:
-        points = mixed(points, mixture, rng, _strays)
+        points = mixed(points, mixture, rng, strays)
     filled = known.dimension is None
     d = points.shape[1] if filled else int(rng.integers(max(300, points.shape[1]), max(1200, points.shape[1] + 1)))
     size = radius(points)
@@ -389,7 +391,7 @@ def _participation_ratio(kind: str, shape: str, points: Points, noise: float, d:
 def untrained(like: Cloud, seed: int = 0) -> Cloud:
     """The control: an untrained network's activations at the same requests."""
     rng = np.random.default_rng([8, seed])
-    vectors = _untrained_network(len(like.vectors), rng).astype(np.float32)
+    vectors = untrained_network(len(like.vectors), rng).astype(np.float32)
     return replace(
         like,
         vectors=vectors,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -148,35 +148,6 @@ def _sheared(u: Points, rng: Rng) -> Points:
     return (2 * u - 1) * [1.0, *rng.uniform(0.6, 1.0, size=2)] @ shear
 
 
-def _quadric(u: Points, rng: Rng) -> Points:
-    """A patch of a paraboloid or a saddle in four dimensions."""
-    v = 2 * u - 1
-    return np.column_stack([v, v**2 @ (rng.uniform(0.3, 0.6, size=3) * rng.choice([-1, 1], size=3))])
-
-
-def _network(u: Points, rng: Rng) -> Points:
-    """What a random network of three inputs and two layers of tanh makes of a position."""
-    hidden = np.tanh((2 * u - 1) @ rng.normal(scale=rng.uniform(0.5, 0.8), size=(3, 64)) + rng.normal(size=64))
-    return np.tanh(hidden @ rng.normal(scale=1 / 8, size=(64, 40)) + 0.5 * rng.normal(size=40))
-
-
-def _fourier(u: Points, rng: Rng) -> Points:
-    """Random Fourier features of a Gaussian kernel half to the whole of the cube wide."""
-    frequency = rng.normal(scale=1 / rng.uniform(1.0, 2.0), size=(3, 60))
-    return np.cos((2 * u - 1) @ frequency + rng.uniform(0, 2 * np.pi, size=60)) / np.sqrt(30)
-
-
-def _additive(u: Points, rng: Rng) -> Points:
-    """An additive code: a bent curve for each factor, in directions of its own."""
-    return np.concatenate(
-        [
-            np.tanh((2 * axis[:, None] - 1) * rng.normal(size=20) + 0.5 * rng.normal(size=20)) / np.sqrt(20)
-            for axis in u.T
-        ],
-        axis=1,
-    )
-
-
 def _images(u: Points, rng: Rng) -> Points:
     """A place code: the images themselves, of bumps twice as wide, each pixel with a gain of its own."""
     world = _world(1.0, 12)
@@ -198,13 +169,6 @@ def _blocks(u: Points, rng: Rng) -> Points:
     number = np.ravel_multi_index(tuple(block.T), counts)
     inside = np.where(rng.random((24, 3))[number] < 0.5, 1 - inside, inside)
     return (to.T[number] + inside) / counts
-
-
-def _half_cylinder(u: Points, rng: Rng) -> Points:
-    """A surface: a patch of a cylinder, of 90 to 160 degrees. The third position is not told."""
-    half = np.radians(rng.uniform(45, 80))
-    angle = (2 * u[:, 0] - 1) * half
-    return np.column_stack([np.sin(angle) / half, np.cos(angle) / half, 2 * u[:, 1] - 1])
 
 
 def _four_box(n: int, rng: Rng) -> Points:
@@ -243,7 +207,12 @@ TUNED = {
     "ball of four dimensions": Kind("?", {"": _ball(4)}, of_positions=False),
     "three-dimensional random": Kind("?", {"": lambda n, rng: rng.normal(size=(n, 3))}, of_positions=False),
 }
-CURVED = {"quadric": _quadric, "tanh network": _network, "Fourier features": _fourier, "additive code": _additive}
+CURVED = {
+    "quadric": fresh_clouds.quadric,
+    "tanh network": partial(fresh_clouds.network, largest=0.8),
+    "Fourier features": partial(fresh_clouds.fourier, features=60),
+    "additive code": fresh_clouds.additive,
+}
 FLAT, IMAGES = {"sheared box": _sheared}, {"images": _images}
 FRESH = {
     "random, full-dimensional": Kind("A", {"": _without("random, full-dimensional")}, of_positions=False),
@@ -259,8 +228,8 @@ FRESH = {
     "ordered curved solid": Kind("C", CURVED),
     "ordered place code": Kind("C", IMAGES),
     "circle": Kind("?", fresh_clouds.KINDS["circle"].shapes, of_positions=False),
-    "ordered sheet": Kind("?", {"cylinder": _half_cylinder}),
-    "unrelated sheet": Kind("?", {"cylinder": _half_cylinder}, anywhere),
+    "ordered sheet": Kind("?", {"cylinder": fresh_clouds.cylinder}),
+    "unrelated sheet": Kind("?", {"cylinder": fresh_clouds.cylinder}, anywhere),
     "solid in order along one factor": Kind("?", CURVED, _one_in_order),
     "solid of four dimensions": Kind("?", {"box": _four_box}, of_positions=False),
 }
@@ -297,7 +266,7 @@ def cloud(family: str, kind: str, noise: Noise, samples: int, seed: int, mixture
     shape = str(rng.choice(list(known.shapes)))
     points = known.shapes[shape](moved if known.of_positions else samples, rng)
     if mixture:
-        points = mixed(points, mixture, rng, fresh_clouds._strays if family == "fresh" else _ten)
+        points = mixed(points, mixture, rng, fresh_clouds.strays if family == "fresh" else _ten)
     size = radius(points)
     if points.shape[1] < 300:
         d = int(rng.integers(400, 1200))
@@ -314,5 +283,5 @@ def _ten(n: int, rng: Rng) -> Points:
 
 def untrained(like: Cloud, seed: int = 0) -> Cloud:
     """The control: an untrained network's activations at the same requests."""
-    vectors = fresh_clouds._untrained_network(len(like.vectors), np.random.default_rng([12, seed]))
+    vectors = fresh_clouds.untrained_network(len(like.vectors), np.random.default_rng([12, seed]))
     return Cloud(vectors.astype(np.float32), like.centres, "A", "", "")
