@@ -153,7 +153,7 @@ def test_a_model_of_gpu_is_asked_for_by_jobs_that_use_one_and_by_no_other(elsewh
     profile.write_text(profile.read_text(encoding="utf-8") + textwrap.dedent(lines), encoding="utf-8")
     (programs := tmp_path / "bin").mkdir()
     answers = {"sbatch": f'echo "$@" >> {tmp_path}/log; exit 1', "sacctmgr": "exit 1"}
-    for name in ("sbatch", "squeue", "sinfo", "scontrol", "sacctmgr"):
+    for name in ("sbatch", "squeue", "sinfo", "scontrol", "sacct", "sacctmgr"):
         (programs / name).write_text(f"#!/bin/sh\n{answers.get(name, 'exit 0')}\n")
         (programs / name).chmod(0o755)
     run = "its results/runs/ring/seed=0"
@@ -164,7 +164,7 @@ def test_a_model_of_gpu_is_asked_for_by_jobs_that_use_one_and_by_no_other(elsewh
     subprocess.run(
         [sys.executable, "-m", "snakemake", *targets, *profiled, *TINY, "--config", "output=its results"],
         cwd=elsewhere, env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     asked = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
     gpus = {re.findall(r"--comment rule_([a-z]+)", line)[0]: re.findall(r"--gpus=(\S+)", line) for line in asked}

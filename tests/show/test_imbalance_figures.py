@@ -1,6 +1,7 @@
 """Figures of imbalanced data show what the tables have, also where something is missing or wild."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+import made_up_sizes
 from bumpscope.judge import controls
+from bumpscope.judge.coupling import coupling
 from bumpscope.show import gallery
 from bumpscope.show.figures import (
     coupling_index,
@@ -20,7 +23,7 @@ from bumpscope.show.figures import (
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
-from synthetic_results import BALANCED, COARSE, FINE, IMBALANCED, METADATA, write_results
+from synthetic_results import BALANCED, COARSE, FINE, IMBALANCED, MACHINE, METADATA, write_results
 
 NAMES = ("imbalance_curves", "coupling_index", "onset_map", "rare_common", "learning_and_geometry")
 STEPS = (0, 300, 450, 550, 650, 750, 850, 1000, 1200, 1500)
@@ -125,7 +128,7 @@ def test_half_times_follow_the_curves():
     own = pd.DataFrame(points, columns=["run", "step", "value"]).assign(role="own", axis="x", source="d")
     never = own.assign(axis="y", value=9.0)
     null = own.assign(role="nulls", step=own["step"] * 2, source="e")
-    data = pd.concat([own, never, null]).assign(dataset="d", reference="none")
+    data = pd.concat([own, never, null]).assign(dataset="d", reference="none", pair="x and y", compared_at=3.0)
     assert "d: x 400, y never (nulls: x 800)" in imbalance_curves.finding(data)
 
 
@@ -146,6 +149,27 @@ def test_a_dataset_with_other_timesteps_is_shown_at_its_own(tmp_path):
     assert found.loc["skew-x", "null_gap"] > 0 and pd.isna(found.loc["other", "null_x"])
     drawn = rare_common.draw(rare_common.select(results))
     assert any("t = 463" in axes.get_title("left").replace("\n", " ") for axes in drawn.axes)
+
+
+def test_factors_that_cannot_be_swapped_are_drawn_in_units_of_their_levels(tmp_path):
+    metrics, runs = made_up_sizes.tables(made_up_sizes.experiment(made_up_sizes.FAST, made_up_sizes.SLOW), noise=0.0)
+    found = {"metrics": metrics, "coupling": coupling(metrics, runs)}
+    found["runs"] = runs.assign(**MACHINE, tables=None)[TABLES["runs"].names]
+    for name, table in found.items():
+        write_table(name, tmp_path / TABLES[name].path, table, METADATA)
+    data = imbalance_curves.select(Results(tmp_path))
+    assert set(zip(data["axis"], data["role"], data["source"], strict=True)) == {
+        ("x", "own", "sized"), ("size", "own", "sized"), ("x", "nulls", "x alone"), ("size", "nulls", "size alone")
+    }  # fmt: skip
+    assert dict(zip(data["axis"], data["compared_at"], strict=True)) == made_up_sizes.LEVELS
+    told = imbalance_curves.finding(data)
+    for whose in (" (x and size): {}", "(nulls: {})"):
+        size, x = (re.search(rf"{name} (\d+)", told.split(whose.split("{")[0])[1]) for name in ("size", "x"))
+        assert int(size[1]) / int(x[1]) == pytest.approx(made_up_sizes.SLOW / made_up_sizes.FAST, rel=0.05)
+    panel, *rest = imbalance_curves.draw(data).axes
+    assert not rest and panel.get_ylabel().startswith("resolution, of its level")
+    (level,) = {line.get_ydata()[0] for line in panel.lines if line.get_xdata()[0] == 0 and len(line.get_xdata()) == 2}
+    assert level == 1
 
 
 # Coupling index

@@ -35,7 +35,7 @@ SMALLEST = 6.0  # points; nothing in a figure is set smaller
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILLION, SKY, GREY = "#CC79A7", "#D55E00", "#56B4E9", "#767676"
 BAND, RULE, SHADE = "#dddddd", "#d0d0d0", "#00000080"  # behind lines; between rows; around white lines
-PALE_BLUE, PALE_ORANGE = "#a9cbe3", "#f3d9a4"
+PALE_BLUE, PALE_ORANGE, PALE_GREEN = "#a9cbe3", "#f3d9a4", "#a6dcc9"
 # From light to dark as behaviour improves, so that they stay in order when printed in grey. The phases share the
 # colours of the behaviours that the paper pairs them with.
 OUTCOMES = {"none": "#e8e8e8", "multiple": "#f2c14e", "misplaced": "#c4602d", "correct": "#12305e"}

@@ -1,4 +1,4 @@
-"""C5, the stronger half: with imbalanced data, x and y are learnt at one pace."""
+"""C5, the stronger half: with imbalanced data, factors such as x and y are learnt at one pace."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
 from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-fully-coupled"
-QUESTION = "Where the data favour one coordinate, are both still learnt at one pace?"
-STATEMENT = "With imbalanced data x and y are learnt at one pace: learning is fully coupled"
-STATISTIC = "coupling index by resolution, pooled over pairs of swapped datasets: 0 factorised, 1 coupled"
+QUESTION = "Where the data favour one factor, are all still learnt at one pace?"
+STATEMENT = "With imbalanced data, factors are learnt at one pace: learning is fully coupled"
+STATISTIC = "coupling index by resolution, pooled over pairs: 0 factorised, 1 coupled"
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
 CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."

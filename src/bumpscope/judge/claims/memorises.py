@@ -26,7 +26,7 @@ ID = "F4"
 QUESTION = "Does the plain network memorise combinations, while some bias makes it learn two tasks?"
 STATEMENT = (
     "The plain network must be shown a share of all combinations (it memorises); with some bias a multiple of the "
-    "positions is enough (it learns x and y as two tasks)"
+    "values of a factor is enough (it learns each factor as a task of its own)"
 )
 STATISTIC = "exponent of the plain UNet's K* in N"
 READS: Reads = (("leaderboard", {}),)

@@ -1,4 +1,4 @@
-"""C6: new centres are drawn right."""
+"""C6: what was not trained, such as new centres, is drawn right."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from bumpscope.judge.verdicts import (
 from bumpscope.measure.lattice_scale import QUANTITIES, RIGHT, YARDSTICKS
 
 ID = "C6"
-QUESTION = "Are positions and combinations that were never trained drawn right?"
+QUESTION = "Are new combinations, and values between those trained, drawn right?"
 STATEMENT = (
-    "Combinations of x and y never seen together (composition), and positions between lattice points (interpolation), "
+    "Combinations of factors never seen together (composition), and values between lattice points (interpolation), "
     "are drawn right"
 )
 STATISTIC = "share right on new centres minus that on seen ones, at the last step, for the worst kind of new centre"

@@ -1,4 +1,4 @@
-"""C5, the weaker half: with imbalanced data, x and y are not learnt each at its own pace."""
+"""C5, the weaker half: with imbalanced data, factors such as x and y are not learnt each at its own pace."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
 from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-not-factorised"
-QUESTION = "Where the data favour one coordinate, does that change when the other is learnt?"
-STATEMENT = "With imbalanced data x and y are not learnt each at its own pace: learning is not factorised"
-STATISTIC = "coupling index by resolution, pooled over pairs of swapped datasets: 0 factorised, 1 coupled"
+QUESTION = "Where the data favour one factor, does that change when another is learnt?"
+STATEMENT = "With imbalanced data, factors are not learnt each at its own pace: learning is not factorised"
+STATISTIC = "coupling index by resolution, pooled over pairs: 0 factorised, 1 coupled"
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
 CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."

@@ -20,7 +20,7 @@ from bumpscope.measure.phases import BLIND
 
 ID = "C1"
 QUESTION = "Does training pass from no structure through a disordered sheet to an ordered one?"
-STATEMENT = "Training passes three latent phases in order: no structure, a 2D manifold in disorder, an ordered one"
+STATEMENT = "Training passes three latent phases in order: no structure, a manifold in disorder, an ordered one"
 STATISTIC = "share of seeds whose latents pass A, B, C in order"
 TELLS = {"quantity": "knn_r2_denoised", "space": "raw", "noise": "own"}
 READS: Reads = (("phases", {}), ("metrics", TELLS))
