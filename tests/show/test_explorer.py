@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import re
+import shutil
 import sys
 import tracemalloc
 from importlib import resources
@@ -18,17 +19,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from bumpscope.config.lattice import Lattice
+from bumpscope.judge.controls import lattice_of
 from bumpscope.measure.metrics import OUTCOMES
 from bumpscope.show.explorer import page, payload, selection, sprites
 from bumpscope.show.explorer.payload import NOTHING, quantised
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
 from bumpscope.store.tables import write_table
-from explorer_results import FEW_STEPS, write_explored
+from bumpscope.worlds.named import world_of
+from bumpscope.worlds.position import Bumps
+from explorer_results import FEW_STEPS, WORLDS, add_worlds, write_explored
 from synthetic_results import BALANCED, METADATA
 
 ROOT = Path(__file__).parents[2]
 PLANE = {"balanced": BALANCED}
+CENTRE = Bumps(Lattice()).factors
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +103,74 @@ def test_a_run_is_shown_as_its_tables_have_it(results):
             rows = behaviour[behaviour["step"] == step].sort_values("sample")
             codes = np.frombuffer(base64.b64decode(found["outcome"]), np.uint8)
             assert [OUTCOMES[code] for code in codes] == rows["outcome"].tolist()
-            np.testing.assert_allclose(unpacked(found["x"]), rows["x"], atol=1e-3)
+            for axis, values in zip("xy", found["values"], strict=True):
+                np.testing.assert_allclose(unpacked(values), rows[axis], atol=1e-3)
+            np.testing.assert_allclose(unpacked(found["distances"][0]), rows["error"], atol=1e-3)
             seen = rows[rows["split"] == "seen"]
             at = shown["mix"]["steps"].index(step)
             for outcome in OUTCOMES:
                 share = (seen["outcome"] == outcome).mean()
                 assert shown["mix"]["shares"][outcome][at] == pytest.approx(share, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def mixed(results, tmp_path_factory) -> Results:
+    """Bumps and other worlds in one experiment."""
+    return add_worlds(shutil.copytree(results.folder, tmp_path_factory.mktemp("mixed") / "results"))
+
+
+def test_runs_of_other_worlds_are_shown_as_their_tables_have_them(mixed):
+    _, said, data = whole_page(mixed)
+    assert [entry["factors"] for entry in said["runs"]] == ["x+y", "x+y", "x size", "x+y size"]
+    for name, groups in (("sized", ("x", "size")), ("solid", ("x,y", "size"))):
+        run, shown = mixed[f"{name}-seed0"], data[f"{name}-seed0"]
+        table = run.table("behaviour")
+        asked = table[table["step"] == 0].sort_values("sample")
+        np.testing.assert_allclose(np.transpose(shown["requests"]), asked[run.names.asked], rtol=1e-5)
+        for step, found in zip(shown["steps"], shown["found"], strict=True):
+            rows = table[table["step"] == step].sort_values("sample")
+            np.testing.assert_allclose(np.transpose([*map(unpacked, found["values"])]), rows[[*run.names]], atol=1e-3)
+            first, size = map(unpacked, found["distances"])
+            np.testing.assert_allclose(first, rows["error"], atol=1e-3)
+            np.testing.assert_allclose(size, np.abs(np.log(rows["size"] / rows["mu_size"])), atol=1e-3)
+            bits = np.frombuffer(base64.b64decode(found["misses"]), np.uint8)
+            misses = [",".join(group for k, group in enumerate(groups) if code >> k & 1) for code in bits]
+            assert misses == rows["misses"].tolist()
+            assert step or len(set(misses)) > 1
+        of_size = shown["factors"][-1]
+        assert (of_size["name"], of_size["unit_of_distance"], of_size["logarithmic"]) == ("size", "ln", True)
+        effects = run.table("effects", weights="raw", t=shown["effects"]["t"]).sort_values("step")
+        assert [*shown["effects"]["looks"]] == [*run.names, *run.names.pairs]
+        for column in ("effect_size", "effect_x_low", *(f"effect_{pair}" for pair in run.names.pairs)):
+            np.testing.assert_allclose(shown["effects"][column], effects[column], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_images_and_samples_are_chosen_on_the_scales_of_their_factors(mixed, name):
+    """Sizes differ by a factor of three, and places by many pixels."""
+    world = world_of(lattice_of(mixed[f"{name}-seed0"].info))
+    labels = world.points.labels
+    requests = pd.DataFrame(labels, columns=world.names.asked).assign(sample=range(len(labels)), split="seen")
+    places = selection.positions(requests, world)
+    grid = np.array(selection.image_grid(requests, places))
+    assert grid.shape == (selection.GRID, selection.GRID)
+    across, down, *middle = labels[grid].transpose(2, 0, 1)
+    assert (np.diff(across, axis=1) > 0).all() and np.ptp(across, axis=0).max() == 0
+    assert (np.diff(down, axis=0) > 0).all() and np.ptp(down, axis=1).max() == 0
+    sizes = world.factors[-1].grid
+    if middle:
+        assert np.unique(middle) == pytest.approx(sizes[3])
+    else:
+        third = np.log(sizes[-1] / sizes[0]) / 3
+        assert np.diff(np.log(down), axis=0) == pytest.approx(third, abs=world.factors[1].spacing)
+    taken = selection.spread(requests, places, [0], 24)
+    assert {sizes[0], sizes[-1]} < set(labels[taken, -1])
+    assert len(set(labels[taken, -1])) >= 4
+
+
+def test_a_single_factor_has_one_row_of_images():
+    requests = pd.DataFrame({"sample": range(9), "split": "seen"})
+    assert selection.image_grid(requests, np.arange(9.0)[:, None]) == [[0, 3, 5, 8]]
 
 
 def test_points_keep_their_shape_in_one_basis(results):
@@ -128,7 +196,7 @@ def test_umap_does_not_flip_between_steps(tmp_path):
     requests = results["balanced-seed0"].table("samples").drop_duplicates("sample")
     rows = table[(table["layer"] == "down3") & (table["t"] == 239)].copy()
     rows.loc[rows["step"] == 1200, "umap_1"] *= -1
-    made = payload.embedding(rows, payload.UMAP, [1200, 1500], requests)
+    made = payload.embedding(rows, payload.UMAP, [1200, 1500], requests, CENTRE)
     first, last = (unpacked(points).reshape(-1, 3) for points in made["points"])
     assert np.corrcoef(first[:, 0], last[:, 0])[0, 1] > 0.8
 
@@ -140,10 +208,10 @@ def test_a_step_without_coordinates_is_left_blank_and_no_other_turns_onto_it():
     parts = [pd.DataFrame(c, columns=payload.UMAP).assign(step=step, sample=range(12)) for step, c in clouds.items()]
     points = pd.concat(parts, ignore_index=True)
     requests = pd.DataFrame({"sample": range(12), "mu_x": cloud[:, 0], "mu_y": cloud[:, 1]})
-    first, nothing, last = payload.embedding(points, payload.UMAP, [0, 1, 2], requests)["points"]
+    first, nothing, last = payload.embedding(points, payload.UMAP, [0, 1, 2], requests, CENTRE)["points"]
     assert nothing is None
     np.testing.assert_allclose(unpacked(first), unpacked(last), atol=1e-3)
-    assert payload.embedding(points[points["step"] == 1], payload.UMAP, [1], requests) is None
+    assert payload.embedding(points[points["step"] == 1], payload.UMAP, [1], requests, CENTRE) is None
 
 
 def test_a_diverged_run_is_shown_without_points(tmp_path):
@@ -287,8 +355,8 @@ def test_a_thousand_runs_are_measured_only_as_far_as_they_fit():
 def test_shown_centres_are_spread_over_the_lattice():
     centres = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), -1).reshape(-1, 2)
     requests = pd.DataFrame({"sample": np.arange(144), "mu_x": centres[:, 0], "mu_y": centres[:, 1], "split": "seen"})
-    grid = selection.image_grid(requests)
-    taken = selection.spread(requests, [sample for row in grid for sample in row], 72)
+    grid = selection.image_grid(requests, centres)
+    taken = selection.spread(requests, centres, [sample for row in grid for sample in row], 72)
     assert len(taken) == len(set(taken)) == 72
     assert taken == sorted(taken)
     gaps = np.linalg.norm(centres[:, None] - centres[taken][None], axis=2).min(axis=1)
@@ -298,7 +366,7 @@ def test_shown_centres_are_spread_over_the_lattice():
 def test_the_grid_goes_from_edge_to_edge(results):
     requests = results["balanced-seed0"].table("samples").drop_duplicates("sample")
     seen = requests[requests["split"] == "seen"].set_index("sample")
-    grid = selection.image_grid(requests)
+    grid = selection.image_grid(requests, requests[["mu_x", "mu_y"]].to_numpy())
     assert 1 < len(grid) <= selection.GRID
     first, last = seen.loc[grid[0][0]], seen.loc[grid[-1][-1]]
     assert first["mu_x"] < last["mu_x"]

@@ -13,7 +13,7 @@ from bumpscope.show.explorer import page
 from bumpscope.show.manifold_view import manifold_view
 from bumpscope.store.results import Results
 from bumpscope.store.tables import write_table
-from explorer_results import FEW_STEPS, write_explored
+from explorer_results import FEW_STEPS, add_worlds, write_explored
 from synthetic_results import BALANCED, METADATA, TIMES
 
 # Those that look at one control each are slow; the others see that the page works.
@@ -39,7 +39,7 @@ def file(results):
 
 @pytest.fixture(scope="module")
 def partly(tmp_path_factory):
-    """A page of two runs: one embedded at its first two checkpoints alone, one not at all."""
+    """A page of two runs, one embedded at its first two checkpoints alone, one not at all, and two of other worlds."""
     results = write_explored(tmp_path_factory.mktemp("partly"), datasets={"balanced": BALANCED}, seeds=(0, 1))
     results["balanced-seed1"].path("embedding").unlink()
     table = results["balanced-seed0"].table("embedding")
@@ -47,7 +47,7 @@ def partly(tmp_path_factory):
     write_table("embedding", results["balanced-seed0"].path("embedding"), some, METADATA)
     path = results.folder / "explorer.html"
     with path.open("w", encoding="utf-8") as file:
-        page.write(results, file)
+        page.write(add_worlds(results.folder), file)
     return path
 
 
@@ -192,7 +192,7 @@ def test_the_slider_moves_everything_together(visit, file, results, how):
     assert seen.readout()["behaviour"] == phases.loc[400, "behaviour_phase"]
     effects = results["balanced-seed0"].table("effects")
     effects = effects[(effects["weights"] == "raw") & (effects["t"] == 450)].set_index("step")
-    assert seen.readout()["effect x"] == f"{effects.loc[400, 'effect_x']:.2f}"
+    assert seen.readout()["effect of x"] == f"{effects.loc[400, 'effect_x']:.2f}"
     # The cursor stands where the step is on the curves' own axis.
     place = seen.page.evaluate(
         """() => { const curves = document.getElementById('curves'); const axis = curves._fullLayout.xaxis;
@@ -245,6 +245,34 @@ def test_every_selector_changes_what_is_shown(visit, file, results):
     seen.select("dataset", "torus & <co>")
     assert seen.state["dataset"] == "torus & <co>"
     assert {outcome: seen.readout()[outcome] for outcome in OUTCOMES} == shares(results, "torus & <co>-seed1", 0)
+
+
+def test_choices_and_words_are_those_of_the_factors(visit, partly):
+    seen = Explorer(visit, partly, "#dataset=sized&step=0&sample=7&colour=distance_size")
+    assert seen.page.is_hidden("#note") and seen.page.is_hidden("#drawn .ring")
+    assert seen.state["colour"] == "distance_size"
+    options = "[...document.querySelector('select[name=colour]').options].map((one) => one.value)"
+    assert seen.page.evaluate(options) == ["x", "size", "outcome", "distance", "distance_size"]
+    rows = Results(partly.parent)["sized-seed0"].table("behaviour", step=0).sort_values("sample", ignore_index=True)
+    row, said = rows.loc[7], seen.page.inner_text("#sample")
+    away = abs(np.log(row["size"] / row["mu_size"]))
+    assert f"x {row['mu_x']:.1f} px, size {row['mu_size']:.3g} px" in said
+    assert f"x {row['x']:.1f} px, {row['error']:.2f} px away; size {row['size']:.3g} px, {away:.2f} ln away" in said
+    assert f"misplaced in {row['misses'].replace(',', ' and ')}" in said
+    # Nine sizes are evenly spaced in their logarithms, and so are their colours.
+    palette = json.loads(seen.page.inner_html("#index"))["scales"]["place"]
+    shares = np.log(rows["mu_size"] / rows["mu_size"].min()) / np.log(3) * 9 / 8
+    stops = [palette[round(32 * share)] for share in shares]
+    colours = [f"rgb({int(stop[1:3], 16)},{int(stop[3:5], 16)},{int(stop[5:], 16)})" for stop in stops]
+    assert seen.select("colour", "size").marks("color") == colours
+    assert "logarithmic scale" in seen.page.inner_text("#legend")
+    seen.select("dataset", "solid")
+    assert seen.state["colour"] == "size"
+    assert seen.page.is_visible("#drawn .ring")
+    assert seen.readout()["effect of x and size"] == "0.00"
+    seen.select("dataset", "balanced")
+    assert seen.state["colour"] == "x"
+    assert seen.page.evaluate(options) == ["x", "y", "outcome", "distance"]
 
 
 @pytest.mark.slow

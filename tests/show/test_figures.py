@@ -287,17 +287,17 @@ def test_the_viewpoint_turns_a_tilted_sheet_to_the_reader():
     turn = np.linalg.qr(random.normal(size=(3, 3)))[0]
     place = np.column_stack([requests, np.zeros(200)]) @ turn
     points = pd.DataFrame(np.hstack([place, requests]), columns=[*manifold_view.COORDINATES, "mu_x", "mu_y"])
-    seen = place @ manifold_view.viewpoint(points)
+    seen = place @ manifold_view.viewpoint(points, (X, Y))
     assert seen - seen.mean(axis=0) == pytest.approx((requests - requests.mean(axis=0)) * [1, -1])
 
 
 def test_the_viewpoint_makes_no_order_where_there_is_none():
     random = np.random.default_rng(5)
     points = pd.DataFrame(random.normal(size=(500, 5)), columns=[*manifold_view.COORDINATES, "mu_x", "mu_y"])
-    points[manifold_view.VIEW] = points[manifold_view.COORDINATES].to_numpy() @ manifold_view.viewpoint(points)
+    points[manifold_view.VIEW] = points[manifold_view.COORDINATES].to_numpy() @ manifold_view.viewpoint(points, (X, Y))
     assert manifold_view.explained_variance(points, X) < 0.05
     points["mu_y"] = 1.0
-    assert manifold_view.viewpoint(points) == pytest.approx(np.eye(3)[:, :2])
+    assert manifold_view.viewpoint(points, (X, Y)) == pytest.approx(np.eye(3)[:, :2])
 
 
 def test_images_are_those_of_the_same_requests_at_every_checkpoint(full, selected):

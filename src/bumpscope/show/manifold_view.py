@@ -139,24 +139,19 @@ def _told(view: ManifoldView) -> tuple[int, float]:
     return int(view.steps[-1]), weaker if np.isfinite(weaker) else -np.inf
 
 
-def viewpoint(points: pd.DataFrame, factors: Sequence[Factor] | None = None) -> np.ndarray:
+def viewpoint(points: pd.DataFrame, factors: Sequence[Factor]) -> np.ndarray:
     """Two perpendicular directions in the space of the three coordinates: the right and the top of the picture.
 
-    Right is the direction of the least-squares fit of requested x, down as much of that of requested y as is
-    perpendicular to it. One view for all checkpoints cannot make order where there is none: it has three free angles.
-
-    Args:
-        factors: of which the first two stand for x and y; by default these.
+    Right is the direction of the least-squares fit of the first requested factor, such as x, down as much of that of
+    the second as is perpendicular to it. One view for all checkpoints cannot make order where there is none: it has
+    three free angles.
 
     Returns:
         Shape (3, 2), orthonormal; the first two coordinates where the fits have no two directions.
     """
     place = points[COORDINATES].to_numpy(dtype=float)
-    if factors is None:
-        request = points[["mu_x", "mu_y"]].to_numpy(dtype=float)
-    else:
-        each = [factor.targets(points[f"mu_{factor.name}"].to_numpy(dtype=float)) for factor in factors[:2]]
-        request = np.concatenate(each, axis=1)
+    each = [factor.coordinate(points[f"mu_{factor.name}"].to_numpy(dtype=float)) for factor in factors[:2]]
+    request = np.stack(each, axis=1)
     slopes = np.linalg.lstsq(place - place.mean(axis=0), request - request.mean(axis=0), rcond=None)[0]
     if np.linalg.matrix_rank(slopes) < 2:
         return np.eye(3)[:, :2]

@@ -9,8 +9,8 @@ function paragraph(text) {
 }
 
 export function about(box, index, entry) {
-  const { runs, left_out: left, without, other_worlds: others, limits } = index;
-  const all = runs.length + left.length + without.length + others.length;
+  const { runs, left_out: left, without, limits } = index;
+  const all = runs.length + left.length + without.length;
   const whole = runs.every((run) => run.samples === run.all_samples && run.steps.length === run.all_steps);
   const lines = [`${runs.length} of ${many(all, "run")}${whole ? ", each of them whole" : ""}.`];
   if (left.length) {
@@ -20,7 +20,6 @@ export function about(box, index, entry) {
     );
   }
   if (without.length) lines.push(`Without generated images: ${without.join(", ")}.`);
-  if (others.length) lines.push(`Of worlds whose labels are not x and y, which this page cannot show: ${others.join(", ")}.`);
   const parts = [];
   if (entry) {
     parts.push(
@@ -28,7 +27,7 @@ export function about(box, index, entry) {
         `${many(entry.all_steps, "checkpoint")}.`,
     );
     if (entry.samples < entry.all_samples) {
-      parts.push("The images are those whose requested centres are spread most evenly; as many as the page has room for.");
+      parts.push("The images are those whose requests are spread most evenly; as many as the page has room for.");
     }
     if (entry.steps.length < entry.all_steps) {
       parts.push("The checkpoints lie close together where the mix of outcomes changes.");

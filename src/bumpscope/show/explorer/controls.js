@@ -1,6 +1,6 @@
 // What the reader sets: selectors, the slider over steps, and playing.
 
-import { AXES, COLOURS, EMBEDDINGS } from "./state.js";
+import { AXES, EMBEDDINGS, colourings } from "./state.js";
 import { reducedMotion } from "./looks.js";
 
 const PAUSE = 450; // ms a step while playing; twice that where less motion is wished for
@@ -45,7 +45,7 @@ export class Controls {
       layer: same(layers).map(([name, text]) => [name, text === "image" ? "image (control)" : text]),
       t: same(times),
       embedding: Object.entries(EMBEDDINGS),
-      colour: Object.entries(COLOURS),
+      colour: Object.entries(colourings(entry)),
       axes: Object.entries(AXES),
     };
     for (const [name, list] of Object.entries(options)) fill(this.form.elements[name], list, state[name]);

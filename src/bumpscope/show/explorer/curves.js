@@ -1,7 +1,5 @@
 // What happened over all steps: mix of outcomes, label effects, phase verdicts; and a cursor at the step shown.
 
-import { DASHES } from "./looks.js";
-
 const FAINTEST = "rgba(0,0,0,0)";
 
 // Steps along the axis: even, or logarithmic beyond the first where most checkpoints would crowd near the left end.
@@ -111,7 +109,7 @@ export class Curves {
       yaxis2: { ...axis, domain: [0.34, 0.6], range: [-0.3, 1.3], tickvals: [0, 0.5, 1] },
       yaxis3: { ...axis, domain: [0, 0.25], autorange: "reversed", showgrid: false, type: "category" },
       annotations: [
-        text(`Outcomes, share of ${run.mix.images} images at ${run.mix.of === "seen" ? "seen" : "all"} centres`, 1, 3),
+        text(`Outcomes, share of ${run.mix.images} images for ${run.mix.of === "seen" ? "seen" : "all"} requests`, 1, 3),
         text(run.effects ? `Label effects at t = ${run.effects.t} (0: none, 1: optimal)` : "No label effects were measured", 0.6),
         text(run.phases ? "Phase verdicts" : "No phases were judged", 0.25),
       ],
@@ -154,15 +152,15 @@ export class Curves {
   effects(run, theme) {
     if (!run.effects) return [];
     const { effects } = run;
-    return Object.keys(DASHES).map((label) => {
+    return Object.entries(effects.looks).map(([label, { colour, dark, dash }]) => {
       const low = effects[`effect_${label}_low`];
       return {
         x: effects.steps.map(this.scale.to),
         y: effects[`effect_${label}`],
         yaxis: "y2",
-        name: label,
+        name: label.replace("_", " and "),
         mode: "lines+markers",
-        line: { width: 2, dash: DASHES[label], color: theme.dark ? this.index.effects_dark[label] : this.index.effects[label] },
+        line: { width: 2, dash, color: theme.dark ? dark : colour },
         marker: { size: 4 },
         customdata: effects.steps.map((step, k) => [step, low ? `[${fixed(low[k])}, ${fixed(effects[`effect_${label}_high`][k])}]` : ""]),
         hovertemplate: "%{y:.2f} %{customdata[1]} at step %{customdata[0]}",

@@ -1,4 +1,4 @@
-// Generated images: the grid of requested centres, and one sample looked at closely.
+// Generated images: the grid of requests, and one sample looked at closely.
 
 const RING = "#E69F00"; // the figures' orange, told apart on black, grey and white
 
@@ -12,16 +12,20 @@ function sharp(canvas, width, height) {
   return context;
 }
 
-// A ring where the bump was requested and, if asked for, a cross where it was found.
+// A ring where the bump was requested and, if asked for, a cross where it was found; neither without a centre.
 function mark(context, run, sample, left, top, width, found) {
+  if (!run.centre) return;
   const at = (place) => ((place + 0.5) / run.image_size) * width; // pixel 0 reaches from -0.5 to 0.5
+  const centre = (values) => run.centre.map((factor) => at(values[factor]));
   context.lineWidth = Math.max(1.2, width / 60);
   context.strokeStyle = RING;
   context.beginPath();
-  context.arc(left + at(sample.request[0]), top + at(sample.request[1]), Math.max(5, width / 6), 0, 2 * Math.PI);
+  const [column, row] = centre(sample.request);
+  context.arc(left + column, top + row, Math.max(5, width / 6), 0, 2 * Math.PI);
   context.stroke();
   if (!found || !sample.found) return;
-  const [x, y] = [left + at(sample.found[0]), top + at(sample.found[1])];
+  const [across, down] = centre(sample.found);
+  const [x, y] = [left + across, top + down];
   const arm = Math.max(3, width / 20);
   context.strokeStyle = "#56B4E9";
   context.beginPath();
@@ -39,11 +43,27 @@ export function drawSample(canvas, run, k, i, sample) {
   mark(context, run, sample, 0, 0, width, true);
 }
 
-const place = (pair) => `(${pair.map((value) => value.toFixed(1)).join(", ")})`;
+// ["x", "y", "size"] -> x, y and size
+export const listed = (names, word) => names.join(", ").replace(/, ([^,]+)$/, ` ${word} $1`);
 
-export function describe(sample) {
-  const found = sample.found ? `${place(sample.found)}, ${sample.distance.toFixed(2)} px away` : "no bump";
-  return { request: place(sample.request), found, outcome: sample.outcome ?? "unknown" };
+// A centre needs no names of its coordinates.
+export const isPlace = (group) => group.join() === "x,y";
+
+// Values of all factors as text, one for each group: (3.0, 5.0) px, or size 1.42 px.
+function told(run, values) {
+  return run.groups.map((group) => {
+    const own = group.map((name) => run.names.indexOf(name));
+    if (isPlace(group)) return `(${own.map((at) => run.written(at, values[at])).join(", ")}) ${run.factors[own[0]].unit}`;
+    return own.map((at) => `${run.names[at]} ${run.written(at, values[at])} ${run.factors[at].unit}`).join(", ");
+  });
+}
+
+export function describe(run, sample) {
+  const away = (group) => `${sample.distances[group].toFixed(2)} ${run.unitOfDistance(group)} away`;
+  const found = sample.found && told(run, sample.found).map((text, group) => `${text}, ${away(group)}`).join("; ");
+  const misses = sample.misses.length ? ` in ${sample.misses.join(" and ")}` : "";
+  const outcome = sample.outcome ? sample.outcome + misses : "unknown";
+  return { request: told(run, sample.request).join(", "), found: found ?? "no bump", outcome };
 }
 
 export class Grid {
@@ -77,7 +97,7 @@ export class Grid {
       const [left, top] = [(cell % columns) * (side + gap), Math.floor(cell / columns) * (side + gap)];
       run.draw(context, k, i, left, top, side);
       mark(context, run, sample, left, top, side, false);
-      const words = describe(sample);
+      const words = describe(run, sample);
       const button = this.buttons[cell];
       button.setAttribute("aria-label", `requested ${words.request}: ${words.outcome}, found ${words.found}`);
       button.setAttribute("aria-pressed", String(sample.sample === state.sample));
@@ -87,6 +107,12 @@ export class Grid {
 
   lay(run) {
     this.run = run;
+    const [across, down, ...others] = run.names;
+    const rows = down ? `rows by requested ${down}, ` : "";
+    this.cells.setAttribute("aria-label", `Generated images, ${rows}columns by requested ${across}; arrow keys move`);
+    const parts = [`${across} (across)`, ...(down ? [`${down} (down)`] : []), ...others.map((name) => `middle ${name}`)];
+    document.getElementById("grid-title").textContent = `Images for requested ${listed(parts, "and")}`;
+    document.querySelector("#drawn .ring").hidden = !run.centre;
     this.buttons = run.grid.flat().map((i, cell) => {
       const button = document.createElement("button");
       Object.assign(button, { type: "button", tabIndex: cell ? -1 : 0 });

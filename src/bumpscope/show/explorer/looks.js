@@ -1,15 +1,12 @@
 // Colours and marks: those of the report's figures, on the paper of the reader's colour scheme.
 
+import { distances } from "./state.js";
+
 // Shapes tell outcomes apart where colour is lost. Plotly writes them as letters; these are the ones that every font has.
 export const SYMBOLS = { none: "circle-open", multiple: "square", misplaced: "diamond", correct: "circle" };
 export const SIGNS = { none: "○", multiple: "■", misplaced: "◆", correct: "●" };
-export const SENTENCES = {
-  none: "no bump",
-  multiple: "several bumps",
-  misplaced: "one bump, wrong place",
-  correct: "one bump, right place",
-};
-export const DASHES = { x: "solid", y: "dash", xy: "dot" };
+// Lengths of the strokes and gaps of plotly's lines, for the same lines elsewhere.
+export const STROKES = { solid: "", dash: "6 3", dot: "2 2", dashdot: "7 2 2 2" };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -38,36 +35,57 @@ export function onScale(scale, fraction) {
   return mixed(scale[below], scale[below + 1], place - below);
 }
 
-// Which scale a colouring has and what its ends stand for, px; null for outcomes, which have none.
+// Which scale a colouring has: its colours, the share of it that a value is at, its ends as text, and the values of all
+// points at checkpoint number k; null for outcomes, which have none.
 export function scaleOf(index, run, colour) {
   if (colour === "outcome") return null;
-  if (colour === "distance") {
-    // Most bumps end up near, and there the differences matter.
-    const root = { power: 0.5, note: "square-root scale", missing: "no bump" };
-    return { colours: index.scales.distance, low: 0, high: run.farthest() || 1, ...root };
-  }
-  const values = colour === "x" ? run.mu_x : run.mu_y;
-  const round = run.boundary === "torus";
-  const [low, high] = round ? [0, run.image_size] : [Math.min(...values), Math.max(...values)];
-  return { colours: index.scales[round ? "periodic" : "place"], low, high, power: 1, note: "", missing: null };
+  const at = run.names.indexOf(colour);
+  return at < 0 ? ofDistance(index, run, distances(run.groups).indexOf(colour)) : ofRequest(index, run, at);
+}
+
+function ofDistance(index, run, group) {
+  const high = run.farthest(group) || 1;
+  const unit = run.unitOfDistance(group);
+  return {
+    colours: index.scales.distance,
+    share: (value) => Math.sqrt(value / high), // most bumps end up near, and there the differences matter
+    ends: [`0 ${unit}`, `${high < 1 ? Number(high.toPrecision(2)) : Number(high.toFixed(1))} ${unit}`],
+    values: (k) => run.findings(k).distances[group],
+    note: "square-root scale",
+    missing: "no bump",
+  };
+}
+
+function ofRequest(index, run, at) {
+  const { unit, logarithmic, period } = run.factors[at];
+  const values = run.requests[at];
+  const [low, high] = period === null ? [Math.min(...values), Math.max(...values)] : [0, period];
+  const to = logarithmic ? Math.log : (value) => value;
+  const width = to(high) - to(low) || 1;
+  const turn = (value) => (((value % period) + period) % period) / period;
+  return {
+    colours: index.scales[period === null ? "place" : "periodic"],
+    share: period === null ? (value) => (to(value) - to(low)) / width : turn,
+    ends: [low, high].map((value) => `${Number(run.written(at, value))} ${unit}`),
+    values: () => values,
+    note: logarithmic ? "logarithmic scale" : "",
+    missing: null,
+  };
 }
 
 // Colour and symbol of every point at checkpoint number k.
 export function marks(index, run, colour, k, missing) {
-  const found = run.findings(k);
   const names = Object.keys(index.outcomes);
   if (colour === "outcome") {
-    const known = Array.from(found.outcome, (code) => names[code]);
+    const known = Array.from(run.findings(k).outcome, (code) => names[code]);
     return {
       colours: known.map((name) => index.outcomes[name] ?? missing),
       symbols: known.map((name) => SYMBOLS[name] ?? "square-open"),
     };
   }
   const scale = scaleOf(index, run, colour);
-  const values = { x: run.mu_x, y: run.mu_y, distance: found.error }[colour];
-  const width = scale.high - scale.low || 1;
-  const colours = Array.from(values, (value) =>
-    Number.isFinite(value) ? onScale(scale.colours, ((value - scale.low) / width) ** scale.power) : missing,
+  const colours = Array.from(scale.values(k), (value) =>
+    Number.isFinite(value) ? onScale(scale.colours, scale.share(value)) : missing,
   );
   return { colours, symbols: "circle" };
 }

@@ -66,7 +66,8 @@ export class Manifold {
     return (largest || 1) * ROOM;
   }
 
-  // The camera of the address, or the first view: requested x to the right and y down at the last checkpoint.
+  // The camera of the address, or the first view: the first requested factor to the right and the second down at the last
+  // checkpoint.
   camera(state) {
     const given = state.camera && readCamera(state.camera);
     if (given) return view(given.eye, given.up);

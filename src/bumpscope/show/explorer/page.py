@@ -19,7 +19,6 @@ from bumpscope.show import style
 from bumpscope.show.explorer import payload, selection
 from bumpscope.show.explorer.selection import Extent
 from bumpscope.show.explorer.sprites import LEVELS, SIDE
-from bumpscope.store.names import XY
 from bumpscope.store.results import Results
 
 # A page beyond 15 MB is slow to send and to open; the rest is left for a plotly that grows.
@@ -38,17 +37,15 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
     """Write the page, a run at a time.
 
     Args:
-        results: tables of the experiment. Runs without generated images' behaviour, and of worlds whose factors are
-            not x and y, are not shown, and the page says so; of the others any table may be missing.
+        results: tables of the experiment. Runs without generated images' behaviour are not shown, and the page says so;
+            of the others any table may be missing.
         limit: largest size of the page, bytes. It holds unless a single run with the fewest samples is beyond it.
 
     Returns:
         What the page says of itself: ``runs`` (what is shown of each), ``left_out`` (runs), ``without`` (runs).
     """
-    images = [run for run in results if run.has("behaviour")]
-    shown = [run for run in images if run.names == XY]
-    without = sorted(set(results.names) - {run.name for run in images})
-    other_worlds = [run.name for run in images if run.names != XY]
+    shown = [run for run in results if run.has("behaviour")]
+    without = sorted(set(results.names) - {run.name for run in shown})
     plotly, script, css = get_plotlyjs(), javascript(), _text(STYLE)
     fixed = sum(len(text.encode()) for text in (plotly, script, css, _text(TEMPLATE))) + _index_size(len(results))
     turns = selection.in_turn(shown)
@@ -56,7 +53,7 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
     kept = selection.affordable(map(selection.extent, turns), budget)
     kept_names = {one.run.name for one in kept}
     left_out = [run.name for run in shown if run.name not in kept_names]
-    index: dict[str, Any] = {"runs": [], "left_out": left_out, "without": without, "other_worlds": other_worlds}
+    index: dict[str, Any] = {"runs": [], "left_out": left_out, "without": without}
     index |= _looks() | {"opening": selection.opening(results)}
 
     def blocks() -> Iterator[Markup]:
@@ -81,7 +78,7 @@ def write(results: Results, file: TextIO, limit: int = LIMIT) -> dict[str, Any]:
         side=SIDE,
     ):
         file.write(chunk)
-    return {name: index[name] for name in ("runs", "left_out", "without", "other_worlds")}
+    return {name: index[name] for name in ("runs", "left_out", "without")}
 
 
 def packed(results: Results, extents: Sequence[Extent], budget: float) -> Iterator[tuple[dict[str, Any], str]]:
@@ -146,6 +143,7 @@ def _entry(name: str, one: Extent, data: dict[str, Any]) -> dict[str, Any]:
         "run": one.run.name,
         "dataset": one.run.dataset,
         "seed": one.run.seed,
+        "factors": str(one.run.names),
         "places": places,
         "judged": judged if judged in places else None,
         "steps": data["steps"],
@@ -161,13 +159,9 @@ def _looks() -> dict[str, Any]:
         name: [to_hex(colour) for colour in matplotlib.colormaps[scale](np.linspace(0, 1, STOPS))]
         for name, scale in SCALES.items()
     }
-    effects = {name: look["color"] for name, look in style.EFFECTS.items()}
     return {
         "outcomes": {outcome: style.OUTCOMES[outcome] for outcome in OUTCOMES},
         "phases": style.PHASES,
-        "effects": effects,
-        # Blue is too dark for dark paper.
-        "effects_dark": effects | {"x": style.SKY},
         "scales": scales,
         "limits": {"steps": selection.STEPS, "samples": selection.SAMPLES, "fewest": selection.FEWEST},
     }

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.learning_curves import middle
 from bumpscope.measure.alignment import align
 from bumpscope.measure.metrics import OUTCOMES, PHASES
-from bumpscope.show.explorer.selection import Extent, chosen_steps, image_grid, spread
+from bumpscope.show import style
+from bumpscope.show.explorer.selection import Extent, chosen_steps, image_grid, positions, spread
 from bumpscope.show.explorer.sprites import COLUMNS, sheet, thumbnail_size
+from bumpscope.show.figures.label_effects import looks_of
 from bumpscope.show.manifold_view import COORDINATES, viewpoint
+from bumpscope.show.rows import columns_of
 from bumpscope.store.results import Results, in_network_order
 from bumpscope.store.run import Run
+from bumpscope.worlds.factor import Factor
+from bumpscope.worlds.named import world_of
+from bumpscope.worlds.world import World
 
 NOTHING = -32768  # stands for NaN
 LARGEST = 32767
 UNKNOWN = 255  # an outcome or a number of bumps that no table has
 UMAP = ["umap_1", "umap_2", "umap_3"]
 EFFECTS = ["effect_x", "effect_x_low", "effect_x_high", "effect_y", "effect_y_low", "effect_y_high", "effect_xy"]
+# As plotly names the lines of the figures.
+DASHES: dict[Any, str] = {"-": "solid", "--": "dash", ":": "dot", (0, (5, 1, 1, 1)): "dashdot"}
 
 
 def quantised(values: np.ndarray) -> dict[str, Any]:
@@ -63,13 +73,16 @@ def run_payload(extent: Extent, count: int, verdicts: pd.DataFrame | None = None
         verdicts: columns run, layer, t, step, value, as :func:`latent_verdicts` gives them; None where unknown.
     """
     run = extent.run
+    world = world_of(lattice_of(run.info))
+    factors = sorted(world.factors, key=lambda factor: run.names.factors.index(factor.name))
     size = int(run.info["image_size"])
     behaviour = run.table("behaviour")
     mix = outcome_mix(behaviour)
     steps = chosen_steps(extent.steps, np.array([mix["shares"][outcome] for outcome in OUTCOMES]).T)
     requests = behaviour.drop_duplicates("sample").sort_values("sample")
-    grid = image_grid(requests)
-    samples = spread(requests, [sample for row in grid for sample in row], count)
+    where = positions(requests, world)
+    grid = image_grid(requests, where)
+    samples = spread(requests, where, [sample for row in grid for sample in row], count)
     shown = requests[requests["sample"].isin(samples)]
     place = {sample: k for k, sample in enumerate(samples)}
     found = behaviour.set_index("sample")
@@ -77,26 +90,37 @@ def run_payload(extent: Extent, count: int, verdicts: pd.DataFrame | None = None
     return {
         "run": run.name,
         "image_size": size,
-        "boundary": run.info["boundary"],
+        "factors": [described(factor) for factor in factors],
         "steps": steps,
         "samples": samples,
-        "mu_x": numbers(shown["mu_x"]),
-        "mu_y": numbers(shown["mu_y"]),
+        "requests": [numbers(shown[name]) for name in run.names.asked],
         "split": shown["split"].tolist(),
         "grid": [[place[sample] for sample in row] for row in grid],
         "sheets": sheets(run, steps, samples, size),
         "columns": min(COLUMNS, len(samples)),
         "side": thumbnail_size(size),
-        "found": [_found(found[found["step"] == step].reindex(samples)) for step in steps],
-        "places": places(run, steps, shown, own),
+        "found": [_found(found[found["step"] == step].reindex(samples), world) for step in steps],
+        "places": places(run, steps, shown, factors, own),
         "mix": mix,
         "effects": effects(run),
         "phases": phases(run),
     }
 
 
+def described(factor: Factor) -> dict[str, Any]:
+    """What the page tells of a factor; ``decimals`` tell the values of its grid apart, and are no fewer than one."""
+    return {
+        "name": factor.name,
+        "unit": factor.unit,
+        "unit_of_distance": factor.unit_of_distance,
+        "logarithmic": factor.logarithmic,
+        "period": factor.period,
+        "decimals": max(1, 1 - math.ceil(math.log10(factor.spacing))),
+    }
+
+
 def outcome_mix(behaviour: pd.DataFrame) -> dict[str, Any]:
-    """Shares of the outcomes at all checkpoints: of all images at seen centres, or of all where no centre was seen."""
+    """Shares of the outcomes at all checkpoints: of all images for seen requests, or of all where none was seen."""
     seen = behaviour[behaviour["split"] == "seen"]
     rows, of = (behaviour, "all") if seen.empty else (seen, "seen")
     counts = rows.groupby(["step", "outcome"]).size().unstack(fill_value=0).reindex(columns=OUTCOMES, fill_value=0)
@@ -125,19 +149,32 @@ def sheets(run: Run, steps: Sequence[int], samples: list[int], size: int) -> lis
     return made
 
 
-def _found(rows: pd.DataFrame) -> dict[str, Any]:
+def _found(rows: pd.DataFrame, world: World) -> dict[str, Any]:
+    """What was found in images: the factors, the distance from the request in each group of them, and the outcome."""
     code = {outcome: k for k, outcome in enumerate(OUTCOMES)}
-    return {
-        "x": quantised(rows["x"].to_numpy()),
-        "y": quantised(rows["y"].to_numpy()),
-        "error": quantised(rows["error"].to_numpy()),
+    names, groups = [factor.name for factor in world.factors], world.names.groups
+    away = world.distances(rows[names].to_numpy(), rows[[f"mu_{name}" for name in names]].to_numpy())
+    found = {
+        "values": [quantised(rows[name].to_numpy()) for name in world.names],
+        # That in the first group is in the table.
+        "distances": [quantised(values) for values in (rows["error"].to_numpy(), *away[1:])],
         "bumps": small(rows["bumps"]),
         "outcome": small(rows["outcome"].map(code)),
     }
+    if len(groups) > 1:
+        missed = rows["misses"].fillna("").str.split(",")
+        # A bit for each group.
+        bits = {group[0]: 2**k for k, group in enumerate(groups)}
+        found["misses"] = small(missed.map(lambda names: sum(bits.get(name, 0) for name in names)))
+    return found
 
 
 def places(
-    run: Run, steps: Sequence[int], requests: pd.DataFrame, verdicts: pd.DataFrame | None
+    run: Run,
+    steps: Sequence[int],
+    requests: pd.DataFrame,
+    factors: Sequence[Factor],
+    verdicts: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
     """The embeddings of a run, a layer and t each, in the network's order; none where there is no such table."""
     if not run.has("embedding"):
@@ -153,8 +190,8 @@ def places(
                 {
                     "layer": layer,
                     "t": int(t),
-                    "pca": embedding(points, COORDINATES, steps, requests),
-                    "umap": embedding(points, UMAP, steps, requests),
+                    "pca": embedding(points, COORDINATES, steps, requests, factors),
+                    "umap": embedding(points, UMAP, steps, requests, factors),
                     "verdicts": None if own is None or own.empty else _letters(own.sort_values("step")),
                 }
             )
@@ -162,7 +199,11 @@ def places(
 
 
 def embedding(
-    points: pd.DataFrame, coordinates: list[str], steps: Sequence[int], requests: pd.DataFrame
+    points: pd.DataFrame,
+    coordinates: list[str],
+    steps: Sequence[int],
+    requests: pd.DataFrame,
+    factors: Sequence[Factor],
 ) -> dict[str, Any] | None:
     """Points of one embedding at all checkpoints, in one basis, and the view from which they are looked at first.
 
@@ -190,7 +231,7 @@ def embedding(
     samples = requests["sample"].to_numpy()
     centred = {step: (cloud - cloud.mean()).reindex(samples).to_numpy() for step, cloud in clouds.items()}
     last = requests.assign(**dict(zip(COORDINATES, centred[max(centred)].T, strict=True))).dropna(subset=COORDINATES)
-    view = viewpoint(last) if len(last) else np.eye(3)[:, :2]
+    view = viewpoint(last, factors) if len(last) else np.eye(3)[:, :2]
     return {
         "points": [quantised(centred[step]) if step in centred else None for step in steps],
         "right": numbers(view[:, 0]),
@@ -224,7 +265,17 @@ def effects(run: Run) -> dict[str, Any] | None:
         return None
     t = middle(rows["t"])
     rows = rows[rows["t"] == t].sort_values("step")
-    return {"t": t, "steps": rows["step"].tolist()} | {name: numbers(rows[name]) for name in EFFECTS}
+    looks = {
+        name: {
+            "colour": look["color"],
+            # Blue is too dark for dark paper.
+            "dark": style.SKY if look["color"] == style.BLUE else look["color"],
+            "dash": DASHES[look["linestyle"]],
+        }
+        for name, look in looks_of([*run.names, *run.names.pairs]).items()
+    }
+    found = {name: numbers(rows[name]) for name in columns_of(EFFECTS, run.names)}
+    return {"t": t, "steps": rows["step"].tolist(), "looks": looks} | found
 
 
 def phases(run: Run) -> dict[str, Any] | None:

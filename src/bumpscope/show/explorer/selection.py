@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,11 +13,12 @@ from bumpscope.show.explorer.sprites import thumbnail_size
 from bumpscope.show.manifold_view import NothingToSee, manifold_view, outcome_shares, spaced_by_change
 from bumpscope.store.results import Results
 from bumpscope.store.run import Run
+from bumpscope.worlds.world import World
 
 STEPS = 24  # checkpoints of a run at most; more are closer together than a hand can tell on the slider
 SAMPLES = 512  # images of a checkpoint at most; a cloud of more points looks the same and is drawn more slowly
 FEWEST = 64  # samples below which a cloud says little: rather fewer runs than fewer samples
-GRID = 4  # requested centres a side of the grid of images, each large enough to be looked at
+GRID = 4  # requests a side of the grid of images, each large enough to be looked at
 # What a run takes beside its samples, bytes: its curves, its verdicts with their reasons, the names of its samples.
 OVERHEAD = 30_000
 TEXT = 4 / 3  # characters that base64 takes for a byte
@@ -42,10 +44,12 @@ def bytes_a_sample(extent: Extent) -> float:
     """The most that one sample takes at all checkpoints shown, bytes of the page.
 
     Per checkpoint: its image, which hardly any picture exceeds once compressed; three coordinates of two bytes in each
-    of two embeddings per place; and what was found in the image.
+    of two embeddings per place; and what was found in the image: factors and distances of two bytes, and two numbers.
     """
     pixels = thumbnail_size(int(extent.run.info["image_size"])) ** 2
-    return TEXT * min(len(extent.steps), STEPS) * (1.05 * pixels + 12 * extent.places + 8)
+    names = extent.run.names
+    found = 2 * (len(names.factors) + len(names.groups)) + (3 if len(names.groups) > 1 else 2)
+    return TEXT * min(len(extent.steps), STEPS) * (1.05 * pixels + 12 * extent.places + found)
 
 
 def least(extent: Extent) -> float:
@@ -115,48 +119,72 @@ def opening(results: Results) -> dict[str, Any] | None:
     return {"dataset": run.dataset, "seed": int(run.seed), "layer": view.layer, "t": view.t, "step": step}
 
 
-def image_grid(requests: pd.DataFrame) -> list[list[int]]:
-    """Samples whose requests lie on an even grid of centres; rows by y, columns by x.
+def positions(requests: pd.DataFrame, world: World) -> np.ndarray:
+    """Requests as points, on scales that compare although units differ, shape (n, F).
+
+    A logarithmic factor is at its logarithm. Factors that are judged together share a scale, on which their range is
+    that of the first ones, whose scale is their unit.
 
     Args:
-        requests: columns sample, mu_x, mu_y, split; a row per sample. Seen centres are preferred to others.
+        requests: a column named after each factor, such as mu_x; a row per sample.
+    """
+    factors = {factor.name: factor for factor in world.factors}
+    groups = [
+        np.stack([factors[name].coordinate(requests[f"mu_{name}"].to_numpy(dtype=float)) for name in group], axis=1)
+        for group in world.names.groups
+    ]
+    ranges = [float(np.ptp(group, axis=0).max()) or 1.0 for group in groups]
+    return np.concatenate([group * (ranges[0] / own) for group, own in zip(groups, ranges, strict=True)], axis=1)
+
+
+def image_grid(requests: pd.DataFrame, places: np.ndarray) -> list[list[int]]:
+    """Samples whose requests lie on an even grid; rows by the second factor, columns by the first.
+
+    Of further factors those near the middle are preferred. With a single factor there is one row.
+
+    Args:
+        requests: columns sample, split; a row per sample. What training has seen is preferred.
+        places: of the requests, as from :func:`positions`.
 
     Returns:
-        At most ``GRID`` rows and columns, no more than there are positions on an axis.
+        At most ``GRID`` rows and columns, no more than there are values of the factor.
     """
-    seen = requests[requests["split"] == "seen"]
-    candidates = requests if seen.empty else seen
-    wanted = {}
-    for axis in ("mu_x", "mu_y"):
-        count = min(GRID, candidates[axis].nunique())
-        low, high = candidates[axis].min(), candidates[axis].max()
-        # From edge to edge, since the edges are where a bump is most easily cut off.
-        wanted[axis] = np.linspace(low, high, count) if count > 1 else np.array([low])
-    x, y, names = (candidates[name].to_numpy() for name in ("mu_x", "mu_y", "sample"))
-    return [
-        [int(names[np.argmin((x - at_x) ** 2 + (y - at_y) ** 2)]) for at_x in wanted["mu_x"]] for at_y in wanted["mu_y"]
-    ]
+    seen = (requests["split"] == "seen").to_numpy()
+    candidates = seen if seen.any() else ~seen
+    # Rows and columns are what is looked for first.
+    weights = np.where(np.arange(places.shape[1]) < 2, 1.0, 0.5)
+    points, names = weights * places[candidates], requests["sample"].to_numpy()[candidates]
+    # From edge to edge, since the edges are where an object is most easily cut off.
+    low, high = points.min(axis=0), points.max(axis=0)
+    counts = [min(GRID, len(np.unique(values))) for values in points.T[:2]]
+    columns, *rows = (np.linspace(low[axis], high[axis], count) for axis, count in enumerate(counts))
+    middle = (low[2:] + high[2:]) / 2
+
+    def nearest(*wanted: float) -> int:
+        return int(names[np.argmin(((points - [*wanted, *middle]) ** 2).sum(axis=1))])
+
+    return [[nearest(at, *row) for at in columns] for row in itertools.product(*rows)]
 
 
-def spread(requests: pd.DataFrame, first: Sequence[int], count: int) -> list[int]:
-    """``count`` samples whose requested centres are spread as evenly as can be: each next one is the farthest from all
-    before it (Gonzalez 1985).
+def spread(requests: pd.DataFrame, places: np.ndarray, first: Sequence[int], count: int) -> list[int]:
+    """``count`` samples whose requests are spread as evenly as can be: each next one is the farthest from all before it
+    (Gonzalez 1985).
 
     Args:
-        requests: columns sample, mu_x, mu_y; a row per sample.
+        requests: column sample; a row per sample.
+        places: of the requests, as from :func:`positions`.
         first: samples that are taken before all others, not empty.
 
     Returns:
         Samples in the order of ``requests``; ``first`` is among them whatever ``count`` is.
     """
-    points = requests[["mu_x", "mu_y"]].to_numpy(dtype=float)
     taken = requests["sample"].isin(first).to_numpy(copy=True)
-    distance = np.full(len(points), np.inf)
+    distance = np.full(len(places), np.inf)
     for place in map(int, np.flatnonzero(taken)):
-        distance = np.minimum(distance, ((points - points[place]) ** 2).sum(axis=1))
-    for _ in range(min(count, len(points)) - int(taken.sum())):
-        # Where all centres are taken, samples that repeat a centre follow in their order.
+        distance = np.minimum(distance, ((places - places[place]) ** 2).sum(axis=1))
+    for _ in range(min(count, len(places)) - int(taken.sum())):
+        # Where all requests are taken, samples that repeat one follow in their order.
         place = int(np.argmax(np.where(taken, -1.0, distance)))
         taken[place] = True
-        distance = np.minimum(distance, ((points - points[place]) ** 2).sum(axis=1))
+        distance = np.minimum(distance, ((places - places[place]) ** 2).sum(axis=1))
     return [int(sample) for sample in requests["sample"].to_numpy()[taken]]

@@ -1,18 +1,32 @@
 // What the reader looks at, as the address has it: #dataset=...&seed=...
 
 export const EMBEDDINGS = { pca: "PCA", umap: "UMAP" };
-export const COLOURS = {
-  x: "requested x",
-  y: "requested y",
-  outcome: "outcome",
-  distance: "distance to request",
-};
 export const AXES = { fixed: "same at all steps", fitted: "fitted to each step" };
 const KEYS = ["dataset", "seed", "layer", "t", "step", "embedding", "colour", "axes", "sample", "camera"];
 
 export function toHash(state) {
   const parts = KEYS.filter((key) => state[key] !== null && state[key] !== undefined);
   return "#" + parts.map((key) => `${key}=${encodeURIComponent(state[key])}`).join("&");
+}
+
+// Names of a run's factors, in the groups that are judged together: "x+y size" -> [["x", "y"], ["size"]].
+export const grouped = (factors) => factors.split(" ").map((group) => group.split("+"));
+
+// How the address has the distance in each group. No factor is named so, since their names have no underscore.
+export function distances(groups) {
+  const plain = !groups.flat().includes("distance");
+  return groups.map((group, k) => (plain && k === 0 ? "distance" : `distance_${group.join("_")}`));
+}
+
+// What the points of a run can be coloured by: as the address has it -> in words.
+export function colourings({ factors }) {
+  const groups = grouped(factors);
+  const to = (group) => (groups.length > 1 ? `distance in ${group.join(" and ")}` : "distance to request");
+  return Object.fromEntries([
+    ...groups.flat().map((name) => [name, `requested ${name}`]),
+    ["outcome", "outcome"],
+    ...distances(groups).map((key, k) => [key, to(groups[k])]),
+  ]);
 }
 
 // The text of an address -> {wanted, faults}: what it asks for, as text, and what cannot be read.
@@ -68,7 +82,8 @@ export function settle(index, wanted, open) {
   const t = choose("t", times, times.includes(first[1]) ? first[1] : (times[0] ?? null));
   const step = choose("step", entry.steps, nearest(entry.steps, wanted.step ?? (opens ? opening.step : undefined)));
   const embedding = choose("embedding", Object.keys(EMBEDDINGS), "pca");
-  const colour = choose("colour", Object.keys(COLOURS), "x");
+  const colours = Object.keys(colourings(entry));
+  const colour = choose("colour", colours, colours[0]);
   const axes = choose("axes", Object.keys(AXES), "fixed");
   const sample = wanted.sample === undefined ? null : choose("sample", open(entry).samples, null);
   let view = null;

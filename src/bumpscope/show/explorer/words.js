@@ -1,11 +1,11 @@
 // The step shown, in words: for the eye at once, for a screen reader when the slider has come to rest.
 
-import { describe, drawSample } from "./images.js";
-import { DASHES, SENTENCES, SIGNS, scaleOf } from "./looks.js";
+import { describe, drawSample, isPlace, listed } from "./images.js";
+import { SIGNS, STROKES, scaleOf } from "./looks.js";
 import { rows } from "./curves.js";
 
 const REST = 250; // ms
-const SPLITS = { seen: "a centre of the training", between: "between centres", heldout: "a withheld centre" };
+const SPLITS = { seen: "seen in training", between: "between those seen in training", heldout: "withheld from training" };
 const percent = (share) => (share === null ? "?" : `${Math.round(100 * share)}%`);
 
 function element(name, text, attributes = {}) {
@@ -13,6 +13,28 @@ function element(name, text, attributes = {}) {
   made.textContent = text;
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
+}
+
+// A piece of a line as in the curves.
+function line(colour, dash) {
+  const [svg, stroke] = ["svg", "line"].map((name) => document.createElementNS("http://www.w3.org/2000/svg", name));
+  svg.setAttribute("class", "line");
+  const looks = { x2: "100%", y1: 2, y2: 2, stroke: colour, "stroke-width": 3, "stroke-dasharray": STROKES[dash] };
+  for (const [key, value] of Object.entries(looks)) stroke.setAttribute(key, value);
+  svg.append(stroke);
+  return svg;
+}
+
+// What outcomes mean. Where labels are a place alone, a bump is wrong in nothing else.
+function sentences({ groups, names }) {
+  const place = groups.length === 1 && isPlace(groups[0]);
+  const told = (word) => (place ? "place" : listed(names, word));
+  return {
+    none: "no bump",
+    multiple: "several bumps",
+    misplaced: `one bump, wrong ${told("or")}`,
+    correct: `one bump, right ${told("and")}`,
+  };
 }
 
 // Outcome -> share at a step, or null where the step was not probed.
@@ -27,7 +49,7 @@ export function verdictsAt(run, state) {
 
 export function effectsAt(run, step) {
   const at = run.effects ? run.effects.steps.indexOf(step) : -1;
-  return at < 0 ? [] : Object.keys(DASHES).map((label) => [label, run.effects[`effect_${label}`][at]]);
+  return at < 0 ? [] : Object.keys(run.effects.looks).map((label) => [label, run.effects[`effect_${label}`][at]]);
 }
 
 // A table of what the curves have at the step shown; it is their legend too.
@@ -35,16 +57,16 @@ export function readout(table, index, { run, state, theme }) {
   const shares = sharesAt(run, state.step);
   const cell = (value) => element("td", value);
   const outcomes = Object.keys(index.outcomes).reverse();
+  const meaning = sentences(run);
   const mix = outcomes.map((outcome) => {
-    const name = element("th", ` ${outcome}`, { scope: "row", title: SENTENCES[outcome] });
+    const name = element("th", ` ${outcome}`, { scope: "row", title: meaning[outcome] });
     name.prepend(element("span", "", { class: "swatch", style: `background:${index.outcomes[outcome]}` }));
     return [name, cell(shares ? percent(shares[outcome]) : "–")];
   });
   const effects = effectsAt(run, state.step).map(([label, value]) => {
-    const name = element("th", ` effect ${label}`, { scope: "row" });
-    const colour = (theme.dark ? index.effects_dark : index.effects)[label];
-    const dash = { solid: "solid", dash: "dashed", dot: "dotted" }[DASHES[label]];
-    name.prepend(element("span", "", { class: "line", style: `border-top:3px ${dash} ${colour}` }));
+    const name = element("th", ` effect of ${label.replace("_", " and ")}`, { scope: "row" });
+    const { colour, dark, dash } = run.effects.looks[label];
+    name.prepend(line(theme.dark ? dark : colour, dash));
     return [name, cell(value === null ? "?" : value.toFixed(2))];
   });
   const phases = verdictsAt(run, state).map(([name, phase]) => [element("th", name, { scope: "row" }), cell(phase)]);
@@ -61,8 +83,9 @@ export function readout(table, index, { run, state, theme }) {
 export function legend(box, index, { run, state, theme }) {
   const scale = scaleOf(index, run, state.colour);
   if (!scale) {
+    const meaning = sentences(run);
     const entries = Object.entries(index.outcomes).map(([outcome, colour]) => {
-      const entry = element("span", ` ${SENTENCES[outcome]}`);
+      const entry = element("span", ` ${meaning[outcome]}`);
       entry.prepend(element("span", SIGNS[outcome], { class: "sign", style: `color:${colour}`, "aria-hidden": "true" }));
       return entry;
     });
@@ -70,7 +93,7 @@ export function legend(box, index, { run, state, theme }) {
     return;
   }
   const bar = element("span", "", { class: "bar", style: `background:linear-gradient(90deg,${scale.colours.join(",")})` });
-  const [low, high] = [scale.low, scale.high].map((value) => `${Number(value.toFixed(1))} px`);
+  const [low, high] = scale.ends;
   box.replaceChildren(element("span", low), bar, element("span", high), element("span", scale.note));
   if (scale.missing) {
     const entry = element("span", ` ${scale.missing}`);
@@ -84,9 +107,9 @@ export function card(box, run, k, i, outcomes) {
   box.hidden = i < 0;
   if (i < 0) return;
   const sample = run.sample(k, i, outcomes);
-  const words = describe(sample);
+  const words = describe(run, sample);
   const said = {
-    requested: `${words.request} px`,
+    requested: words.request,
     found: words.found,
     outcome: words.outcome,
     bumps: sample.bumps === null ? "?" : String(sample.bumps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -66,13 +67,16 @@ def _is_effect(quantity: str) -> bool:
     return quantity.startswith("effect_")
 
 
+def looks_of(names: Iterable[str]) -> dict[str, style.Look]:
+    """Looks of the effects of factors and of pairs of factors, such as x and x_size."""
+    alone, pairs = rows.alone_and_paired(names)
+    return dict(zip(alone, itertools.cycle(MAIN), strict=False)) | dict(zip(pairs, itertools.cycle(PAIR), strict=False))
+
+
 def _looks(data: pd.DataFrame) -> dict[str, style.Look]:
     """Looks of the effects, which are named after the factors of a world, and of the correct images."""
     named = [str(quantity) for quantity in data["quantity"].unique() if _is_effect(str(quantity))]
-    alone, pairs = rows.alone_and_paired(name.removeprefix("effect_") for name in named)
-    looks = dict(zip(alone, itertools.cycle(MAIN), strict=False)) | dict(
-        zip(pairs, itertools.cycle(PAIR), strict=False)
-    )
+    looks = looks_of(name.removeprefix("effect_") for name in named)
     return {f"effect_{name}": look for name, look in looks.items()} | {CORRECT: EFFECTS[CORRECT]}
 
 
