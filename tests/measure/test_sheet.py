@@ -55,6 +55,12 @@ def test_what_has_too_few_points_or_is_not_finite_has_no_shape(rng):
     assert local_shape(np.zeros((100, 5))) == (0, 0)
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("points", [60, 64, 80])
+def test_noise_of_few_points_is_no_sheet(rng, points, dimension):
+    assert min(local_shape(rng.normal(size=(points, 20)), dimension)) > THRESHOLDS.unstructured_thickness
+
+
 def test_a_planted_sheet_is_as_large_as_asked_and_leaves_the_cloud_as_it_is(rng):
     components = decompose(rng.normal(size=(300, 8)) @ rng.normal(size=(8, 200)) + 0.1 * rng.normal(size=(300, 200)))
     both = planted(components, 2.0, rng)

@@ -21,7 +21,7 @@ from bumpscope.measure.phases import is_sheet
 # Shares of the cloud that make a neighbourhood. The whole cloud is one, since a sheet in noise as broad as itself shows
 # only there.
 SCALES = (1 / 20, 1 / 10, 1 / 5, 1.0)
-FEWEST = 60  # points, so that the smallest neighbourhood spans more than a plane
+FEWEST = 60  # points; below, few scales are left
 AROUND = 32  # points whose neighbourhoods are looked at
 # Radii of planted sheets, in units of the cloud's own.
 PLANTED = (0.5, 1.0, 2.0)
@@ -32,9 +32,9 @@ def local_shape(points: np.ndarray, dimension: int = 2) -> tuple[float, float]:
 
     The breadth of a sheet of dimension d is the least ratio of neighbours among the first d, its thickness the next
     over the d-th: with two dimensions second over first and third over second. Each is the smallest over the scales,
-    of the median over neighbourhoods; the breadth without that of the whole cloud, since a sheet may be long. What has
-    fewer dimensions has breadth 0, a sheet thickness 0, and a cloud without structure has both near 1. NaN for fewer
-    than 60 points.
+    of the median over neighbourhoods; the breadth without that of the whole cloud, since a sheet may be long. Scales
+    whose neighbourhoods have too few points to leave a sheet are left out. What has fewer dimensions has breadth 0, a
+    sheet thickness 0, and a cloud without structure has both near 1. NaN for fewer than 60 points.
     """
     n, width = points.shape
     if n < FEWEST or width == 0 or not np.isfinite(points).all():
@@ -45,6 +45,9 @@ def local_shape(points: np.ndarray, dimension: int = 2) -> tuple[float, float]:
     nearest = np.argsort(euclidean_distances(points[around], points, squared=True), axis=1)
     shapes = []
     for share in SCALES:
+        # Fewer points, centred, lie in a sheet whatever the cloud is.
+        if round(share * n) < dimension + 2:
+            continue
         # The whole cloud is everyone's neighbourhood.
         near = points[nearest[: None if share < 1 else 1, : round(share * n)]]
         near = near - near.mean(axis=1, keepdims=True)
