@@ -479,6 +479,7 @@ def digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 
 
+@pytest.mark.slow  # test_assignment kills a job of several runs
 def test_a_training_killed_for_real_and_run_again_leaves_the_same_bytes(run, dataset, tmp_path):
     from bumpscope.commands.train import train as train_command
 

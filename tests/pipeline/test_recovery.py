@@ -74,6 +74,7 @@ def test_a_file_that_was_cut_off_is_made_again_without_being_deleted(project: Pa
     assert planned(project) == {}
 
 
+@pytest.mark.slow  # half a minute; test_report has what the page tells of it
 def test_a_figure_that_cannot_be_drawn_costs_no_other_and_the_workflow_fails_until_it_can(project: Path) -> None:
     code, page = project / "src/bumpscope/show/figures/loss.py", project / "results/report.html"
     right = code.read_text(encoding="utf-8")

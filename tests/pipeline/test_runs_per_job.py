@@ -108,7 +108,7 @@ def test_on_one_gpu_the_probes_of_a_run_are_made_by_its_first_job(trained):
     assert not [*(project / "results/.state").glob("*/generate"), *(project / "results/.state").glob("*/effects")]
 
 
-@pytest.mark.parametrize("number", ["auto", "1", "8"])
+@pytest.mark.parametrize("number", ["8", *(pytest.param(number, marks=pytest.mark.slow) for number in ("auto", "1"))])
 def test_another_number_of_runs_a_job_reruns_nothing(trained, number):
     project, _ = trained
     assert planned(project, *targets(), "--config", f"runs_per_job={number}", preset="grid.yaml") == {}

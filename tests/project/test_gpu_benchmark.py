@@ -36,6 +36,7 @@ def table(made, name):
     return frame
 
 
+@pytest.mark.slow  # half a minute for all that look at one run
 def test_every_part_writes_its_table_and_a_summary_is_kept(made):
     folder, told = made
     names = {f"gpu-{part}-cpu" for part in PARTS} | {f"gpu-set-{name}" for name in SET}
@@ -44,6 +45,7 @@ def test_every_part_writes_its_table_and_a_summary_is_kept(made):
     assert all(f"{part}: " in told for part in [*PARTS, "set"])
 
 
+@pytest.mark.slow  # half a minute for all that look at one run
 def test_on_a_cpu_nothing_is_recorded_and_everything_is_the_same(made):
     frame = table(made, "gpu-equality-cpu")
     assert set(frame.reference) == set(gpu.REFERENCES) and set(frame.precision) == {"float32", "bfloat16"}
@@ -51,6 +53,7 @@ def test_on_a_cpu_nothing_is_recorded_and_everything_is_the_same(made):
     assert frame.same.all() and not frame.recorded.any()
 
 
+@pytest.mark.slow  # half a minute for all that look at one run
 def test_loops_are_timed_alone_and_with_others(made):
     frame = table(made, "gpu-training-cpu")
     assert {"bumpscope, one by one", "bumpscope", "diffusers"} <= set(frame["loop"])
@@ -60,6 +63,7 @@ def test_loops_are_timed_alone_and_with_others(made):
     assert (frame.run_steps_a_second * frame.milliseconds / frame.runs).tolist() == pytest.approx([1e3] * len(frame))
 
 
+@pytest.mark.slow  # half a minute for all that look at one run
 def test_cpu_and_device_agree_where_they_are_the_same(made):
     frame = table(made, "gpu-cpu-cpu")
     found = frame[frame.what.str.contains("relative difference")].groupby("precision").value.max()
@@ -67,6 +71,7 @@ def test_cpu_and_device_agree_where_they_are_the_same(made):
     assert frame[frame.what.str.contains("seed 0")].value.nunique() == 1
 
 
+@pytest.mark.slow  # half a minute for all that look at one run
 def test_images_of_the_set_are_judged(made):
     frame = table(made, "gpu-set-behaviour")
     assert set(frame.run) == {"balanced-seed0", "balanced-seed1"} and len(frame) == 2 * 16

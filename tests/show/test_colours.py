@@ -34,8 +34,8 @@ LINES = {
     "label effects": label_effects.EFFECTS,
     "timesteps": {str(number): look for number, look in enumerate(label_effects.TIMES)},
     "axes and their nulls": {
-        **imbalance_curves.OWN,
-        **{f"{a} null": look for a, look in imbalance_curves.NULL.items()},
+        **{f"{number}": look for number, look in enumerate(imbalance_curves.OWN)},
+        **{f"{number} null": look for number, look in enumerate(imbalance_curves.NULL)},
     },
     "predictions": prediction.LOOKS,
     "weights": weights.LOOKS,
