@@ -102,7 +102,8 @@ export class Curves {
         ...axis,
         range: [ends[0] - room, ends[1] + room],
         title: { text: title, font: { size: 11 }, standoff: 4 },
-        anchor: "y3",
+        anchor: "free", // at the bottom, also where the lowest panel is empty
+        position: 0,
         ...(ticks && { tickvals: ticks.map(to), ticktext: ticks.map(String) }),
       },
       yaxis: { ...axis, domain: [0.69, 1], range: [0, 1], nticks: 3, tickformat: ".0%" },
