@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,8 +14,23 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
+from bumpscope.show import rows as tables
 from bumpscope.show import style
 from bumpscope.show.style import Look
+
+# Of effects: of factors, and of pairs of factors.
+MAIN: list[Look] = [style.EFFECTS["x"], style.EFFECTS["y"], {"color": style.GREEN, "linestyle": (0, (5, 1, 1, 1))}]
+PAIR: list[Look] = [
+    style.EFFECTS["xy"],
+    {"color": style.VERMILLION, "linestyle": ":"},
+    {"color": style.SKY, "linestyle": ":"},
+]
+
+
+def effect_looks(names: Iterable[str]) -> dict[str, Look]:
+    """Looks of the effects of factors and of pairs of factors, such as x and x_size."""
+    alone, pairs = tables.alone_and_paired(names)
+    return dict(zip(alone, itertools.cycle(MAIN), strict=False)) | dict(zip(pairs, itertools.cycle(PAIR), strict=False))
 
 
 def curves(

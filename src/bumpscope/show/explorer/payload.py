@@ -17,8 +17,8 @@ from bumpscope.measure.metrics import OUTCOMES, PHASES
 from bumpscope.show import style
 from bumpscope.show.explorer.selection import Extent, chosen_steps, image_grid, positions, spread
 from bumpscope.show.explorer.sprites import COLUMNS, sheet, thumbnail_size
-from bumpscope.show.figures.label_effects import looks_of
 from bumpscope.show.manifold_view import COORDINATES, viewpoint
+from bumpscope.show.marks import effect_looks
 from bumpscope.show.rows import columns_of
 from bumpscope.store.results import Results, in_network_order
 from bumpscope.store.run import Run
@@ -272,7 +272,7 @@ def effects(run: Run) -> dict[str, Any] | None:
             "dark": style.SKY if look["color"] == style.BLUE else look["color"],
             "dash": DASHES[look["linestyle"]],
         }
-        for name, look in looks_of([*run.names, *run.names.pairs]).items()
+        for name, look in effect_looks([*run.names, *run.names.pairs]).items()
     }
     found = {name: numbers(rows[name]) for name in columns_of(EFFECTS, run.names)}
     return {"t": t, "steps": rows["step"].tolist(), "looks": looks} | found

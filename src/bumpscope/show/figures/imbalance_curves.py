@@ -1,4 +1,4 @@
-"""How two factors, such as x and y, are learnt where the data favour one of them."""
+"""How two factors, such as x and y, are learnt where the data favour one."""
 
 from __future__ import annotations
 

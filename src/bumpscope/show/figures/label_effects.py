@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -28,9 +27,6 @@ EFFECTS: dict[str, style.Look] = {
     **{f"effect_{name}": look for name, look in style.EFFECTS.items()},
     CORRECT: {"color": style.BLACK, "linestyle": "-."},
 }
-# The looks of factors and of pairs of factors, as far as there are others than x and y.
-MAIN = [style.EFFECTS["x"], style.EFFECTS["y"], {"color": style.GREEN, "linestyle": (0, (5, 1, 1, 1))}]
-PAIR = [style.EFFECTS["xy"], {"color": style.VERMILLION, "linestyle": ":"}, {"color": style.SKY, "linestyle": ":"}]
 ERRORS = {"residual": "residual error", "excess": "excess error"}
 COLUMNS = rows.CHECKPOINT | {
     "t": "−1 for the share of correct images",
@@ -67,16 +63,10 @@ def _is_effect(quantity: str) -> bool:
     return quantity.startswith("effect_")
 
 
-def looks_of(names: Iterable[str]) -> dict[str, style.Look]:
-    """Looks of the effects of factors and of pairs of factors, such as x and x_size."""
-    alone, pairs = rows.alone_and_paired(names)
-    return dict(zip(alone, itertools.cycle(MAIN), strict=False)) | dict(zip(pairs, itertools.cycle(PAIR), strict=False))
-
-
 def _looks(data: pd.DataFrame) -> dict[str, style.Look]:
     """Looks of the effects, which are named after the factors of a world, and of the correct images."""
     named = [str(quantity) for quantity in data["quantity"].unique() if _is_effect(str(quantity))]
-    looks = looks_of(name.removeprefix("effect_") for name in named)
+    looks = marks.effect_looks(name.removeprefix("effect_") for name in named)
     return {f"effect_{name}": look for name, look in looks.items()} | {CORRECT: EFFECTS[CORRECT]}
 
 
