@@ -106,6 +106,7 @@ def test_of_the_weights_a_part_is_kept_and_compared(tmp_path):
     assert told["digest"] != determinism.compared(whole, kept)["digest"]
 
 
+@pytest.mark.slow
 def test_a_training_is_measured(monkeypatch):
     short = determinism.TRAINING.model_copy(update={"steps": 30})
     monkeypatch.setattr(determinism, "TRAINING", short)

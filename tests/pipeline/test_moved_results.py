@@ -67,6 +67,7 @@ def test_stale_files_are_named_with_the_key_a_line_a_kind(project: Path) -> None
     assert len([line for line in told if line.startswith("  ")]) <= 4
 
 
+@pytest.mark.slow
 def test_a_target_makes_again_only_what_it_needs(project: Path) -> None:
     plain = BASE | {"probe": BASE["probe"] | {"effect_samples": 64, "samples": 48}}
     file = preset(project, plain)

@@ -11,6 +11,9 @@ import yaml
 from interrupted_runs import checksums
 from workflow import command, copy_project, jobs, planned, snakemake
 
+# test_assignment and test_sharing have what jobs do without the workflow.
+pytestmark = pytest.mark.slow
+
 FAKE_GPUS = Path(__file__).parents[1] / "support" / "fake_gpus"
 # Four runs of two shapes, trained in moments.
 GRID = {
@@ -85,7 +88,6 @@ def test_no_two_jobs_hold_one_gpu_at_a_time(trained):
     assert set(re.findall(r"holds fake GPU (\d)", told)) <= {"0", "1"}
 
 
-@pytest.mark.slow  # test_assignment compares the bytes without the workflow
 def test_runs_trained_one_a_job_have_the_same_bytes(trained):
     project, _ = trained
     words = [target.replace("results/", "alone/") for target in targets(SEEDS[1:])]
@@ -95,7 +97,6 @@ def test_runs_trained_one_a_job_have_the_same_bytes(trained):
     assert len(found) >= 2 * 3 and found.items() <= checksums(project / "results").items()
 
 
-@pytest.mark.slow  # test_sharing makes them without the workflow
 def test_on_one_gpu_the_probes_of_a_run_are_made_by_its_first_job(trained):
     project, _ = trained
     tables = [project / f"results/runs/small/seed=0/{name}.parquet" for name in ("latents", "effects")]
@@ -108,13 +109,12 @@ def test_on_one_gpu_the_probes_of_a_run_are_made_by_its_first_job(trained):
     assert not [*(project / "results/.state").glob("*/generate"), *(project / "results/.state").glob("*/effects")]
 
 
-@pytest.mark.parametrize("number", ["8", *(pytest.param(number, marks=pytest.mark.slow) for number in ("auto", "1"))])
+@pytest.mark.parametrize("number", ["auto", "1", "8"])
 def test_another_number_of_runs_a_job_reruns_nothing(trained, number):
     project, _ = trained
     assert planned(project, *targets(), "--config", f"runs_per_job={number}", preset="grid.yaml") == {}
 
 
-@pytest.mark.slow
 def test_a_new_seed_trains_just_itself(trained):
     project, _ = trained
     (project / "more.yaml").write_text(yaml.safe_dump(GRID | {"seeds": [*SEEDS, 7]}), encoding="utf-8")

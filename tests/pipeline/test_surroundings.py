@@ -82,6 +82,7 @@ pwd.getpwuid = unknown
 """
 
 
+@pytest.mark.slow
 def test_a_user_without_a_name_or_a_home_needs_only_the_variables_that_the_page_names(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     (tmp_path / "sitecustomize.py").write_text(NAMELESS)
@@ -118,6 +119,7 @@ PATH={inside}:/usr/bin:/bin exec "$@"
 """
 
 
+@pytest.mark.slow
 def test_jobs_run_in_the_image_that_the_recipe_makes(tmp_path: Path) -> None:
     project, log = copy_project(tmp_path / "a project"), tmp_path / "log"
     inside, programs = tmp_path / "inside", tmp_path / "programs"
@@ -146,6 +148,7 @@ def test_jobs_run_in_the_image_that_the_recipe_makes(tmp_path: Path) -> None:
     assert "--nv" in told and told.endswith("ran\n") and (project / "results/datasets/ring.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_model_of_gpu_is_asked_for_by_jobs_that_use_one_and_by_no_other(elsewhere: Path, tmp_path: Path) -> None:
     page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```yaml\n(  set-resources:\n.*?)  ```", page, re.S)

@@ -111,7 +111,7 @@ def test_the_same_tables_give_the_same_bytes(usual, gif):
     assert animation.animate(Results(usual)) == gif
 
 
-@pytest.mark.parametrize("steps", [(0,), (0, 600), (0, 50, 100, 150)])
+@pytest.mark.parametrize("steps", [(0,), (0, 600), pytest.param((0, 50, 100, 150), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dataset", ["balanced", "torus"])
 def test_few_checkpoints_are_shown_as_well(dataset, steps, tmp_path):
     root = write_results(tmp_path, {dataset: DATASETS[dataset]}, seeds=(0,), steps=steps, samples=16)

@@ -443,6 +443,7 @@ def test_coming_nearer_makes_the_cloud_larger_and_is_kept_in_the_address(visit, 
     assert size(again.settle()) == pytest.approx(first, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_run_without_latents_shows_the_rest(visit, partly):
     seen = Explorer(visit, partly, "#seed=1&step=800")
     assert "No latents" in seen.page.inner_text("#missing")

@@ -147,7 +147,9 @@ POOR: dict[str, dict] = {
 
 
 # These take half a minute together, those with many panels as long again.
-SLOW = ("many datasets and layers", "step 0 alone", "a long training", "every number undefined")
+SLOW = (
+    "many datasets and layers", "one run, one checkpoint", "step 0 alone", "a long training", "every number undefined"
+)  # fmt: skip
 CASES = [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in POOR]
 
 

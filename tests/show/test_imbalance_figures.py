@@ -81,7 +81,7 @@ POOR: dict[str, dict] = {
 }  # fmt: skip
 
 
-SLOW = ("many, with long names", "no timestep of all datasets", "torus")
+SLOW = ("many, with long names", "no timestep of all datasets", "no timestep with its null", "torus")
 CASES = [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in POOR]
 
 
