@@ -21,7 +21,7 @@ from bumpscope.show import gallery, style
 from bumpscope.store.results import Results
 
 DOCS = Path(__file__).parents[1] / "docs"
-FIGURES = ("event_order", "decodability")
+FIGURES = ("event_order", "decodability", "imbalance_curves")
 KEYS = ["dataset", "step", "quantity", "factor", "layer", "t"]
 # What the page says of checkpoints, as columns of table ``metrics``.
 CURVES: tuple[dict[str, Any], ...] = (
