@@ -1,6 +1,7 @@
 """Figures are the same bytes for every user."""
 
 import matplotlib
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from bumpscope.show import style
@@ -19,6 +20,13 @@ def test_a_users_own_settings_of_matplotlib_change_no_figure(tmp_path):
     own = {"axes.grid": True, "lines.dashed_pattern": (1, 9), "axes.labelpad": 30, "savefig.pad_inches": 2}
     with matplotlib.rc_context(own | {"savefig.bbox": "tight", "xtick.direction": "in", "axes.facecolor": "red"}):
         assert drawn(tmp_path) == usual
+
+
+def test_the_style_is_that_of_seaborn():
+    usual = matplotlib.rcParamsDefault
+    changed = {key: value for key, value in sns.axes_style("ticks").items() if usual[key] != value}
+    assert changed.pop("image.cmap") == "rocket"  # figures name their colours
+    assert changed == style.TICKS
 
 
 def test_cells_of_the_sweep_are_named_by_their_spacing():

@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score
 
 from bumpscope.judge.onsets import Onset, onset
 from bumpscope.measure.phases import BLIND, FULL, PARTIAL
@@ -94,6 +93,8 @@ class History:
     @property
     def kappa(self) -> float:
         """Cohen's kappa of the two verdicts where both are decided; NaN where only one phase occurs."""
+        from sklearn.metrics import cohen_kappa_score  # takes as long to import as most figures to draw
+
         decided = ~(np.isnan(self.latent) | np.isnan(self.behaviour))
         latent, behaviour = self.latent[decided].astype(int), self.behaviour[decided].astype(int)
         if len(np.union1d(latent, behaviour)) < 2:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy  # its stats take a second to import, and come when they are used
 
 
 def t_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -17,7 +17,7 @@ def t_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -
     mean = float(sample.mean())
     if len(sample) == 1:
         return mean, math.nan, math.nan
-    half = float(stats.t.ppf((1 + confidence) / 2, len(sample) - 1) * stats.sem(sample))
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(sample) - 1) * scipy.stats.sem(sample))
     return mean, mean - half, mean + half
 
 
@@ -36,7 +36,7 @@ def fieller_interval(
         return math.nan, math.nan, math.nan
     top, bottom = pairs.mean(axis=1)
     # All ratios r with |top - r bottom| <= t * (standard error of numerator - r denominator): a quadratic in r.
-    spread = stats.t.ppf((1 + confidence) / 2, n - 1) ** 2 * np.cov(pairs) / n
+    spread = scipy.stats.t.ppf((1 + confidence) / 2, n - 1) ** 2 * np.cov(pairs) / n
     a, b, c = bottom**2 - spread[1, 1], top * bottom - spread[0, 1], top**2 - spread[0, 0]
     if a <= 0:
         return math.nan, math.nan, math.nan
@@ -48,7 +48,7 @@ def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -
     """Share of successes and its Clopper-Pearson interval; NaN without trials."""
     if trials == 0:
         return math.nan, math.nan, math.nan
-    result = stats.binomtest(successes, trials)
+    result = scipy.stats.binomtest(successes, trials)
     ends = result.proportion_ci(confidence, method="exact")
     return successes / trials, float(ends.low), float(ends.high)
 
@@ -81,9 +81,9 @@ def clustered_share_interval(
     variance = float(sample.var(ddof=1)) / clusters if clusters > 1 else 0.0
     effective = float(trials)
     if variance > 0 and trials > 1:
-        degrees = stats.t.ppf((1 + confidence) / 2, np.array([trials - 1, clusters - 1]))
+        degrees = scipy.stats.t.ppf((1 + confidence) / 2, np.array([trials - 1, clusters - 1]))
         effective = min(effective, mean * (1 - mean) / variance * float(degrees[0] / degrees[1]) ** 2)
     hits, tail = mean * effective, (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, hits, effective - hits + 1)) if mean > 0 else 0.0
-    high = float(stats.beta.isf(tail, hits + 1, effective - hits)) if mean < 1 else 1.0
+    low = float(scipy.stats.beta.ppf(tail, hits, effective - hits + 1)) if mean > 0 else 0.0
+    high = float(scipy.stats.beta.isf(tail, hits + 1, effective - hits)) if mean < 1 else 1.0
     return mean, low, high

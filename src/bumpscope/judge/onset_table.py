@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # its stats take a second to import, and come when they are used
 
 from bumpscope.judge.controls import has_centres
 from bumpscope.judge.coupling import MEASURES, at_timesteps, crossings, rows_of, usual_timesteps
@@ -65,7 +65,7 @@ def _row(known: list[dict[str, Onset]]) -> dict[str, float]:
         gap = t_interval(timed[:, 0] - timed[:, 1], 0.90)
         row |= dict(zip(("own_gap", "own_gap_low", "own_gap_high"), gap, strict=True))
         if len(timed) >= FEWEST_PAIRS and timed.std(axis=0).min() > 0:
-            result = stats.pearsonr(*timed.T)
+            result = scipy.stats.pearsonr(*timed.T)
             correlation, (low, high) = float(result.statistic), result.confidence_interval()
     row |= {"correlation": correlation, "correlation_low": low, "correlation_high": high}
     never = sum(any(one.censored for one in of_seed) for of_seed in each)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.isotonic import IsotonicRegression
 
 LEVEL = 0.5
 # The measure that coupling is judged by: how well a label is known, in px. Half an effect is another skill on every
@@ -84,6 +83,8 @@ def fitted_onset(
     Returns:
         None when no positive step has a value.
     """
+    from sklearn.isotonic import IsotonicRegression  # takes as long to import as most figures to draw
+
     step, value = _in_order(steps, values)
     return onset(step, IsotonicRegression().fit_transform(step, value), level) if len(step) else None
 

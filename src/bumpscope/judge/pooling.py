@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+import scipy  # its stats take a second to import, and come when they are used
 
 from bumpscope.config.controls import ONE_DIMENSIONAL
 from bumpscope.judge.coupling import CLOCKS, LATER, Clock, Pair, index, pairs
@@ -176,4 +176,4 @@ def _p_of(pair: Pair, level: float, alternative: str, clock: Clock) -> float:
     short = short if alternative == "above" else -short
     if short.std() == 0:
         return float(short.mean() <= 0)
-    return float(stats.ttest_1samp(short, 0.0, alternative="greater").pvalue)
+    return float(scipy.stats.ttest_1samp(short, 0.0, alternative="greater").pvalue)
