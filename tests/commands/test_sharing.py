@@ -129,6 +129,7 @@ def test_the_probes_of_the_same_run_come_first_and_no_more_runs_than_asked_for(p
     assert order[5:] == ["other1", "other2"]
 
 
+@pytest.mark.slow
 def test_runs_that_are_trained_again_first_are_left_until_they_are(plan, tmp_path):
     after = tmp_path / "training"
     entries = [entry | {"after": str(after)} for entry in plan]
@@ -155,6 +156,7 @@ def test_what_others_are_making_and_what_cannot_be_made_is_left_to_their_jobs(pl
     assert len(failed) == 3 and "small-seed1, effects" in failed[1] and "is missing" in failed[1]
 
 
+@pytest.mark.slow
 def test_what_was_made_of_other_settings_is_made_again(plan, tmp_path):
     job(tmp_path, plan[0], "2", tmp_path / "probes.json")
     other = json.loads(json.dumps(plan[2]))

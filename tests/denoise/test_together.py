@@ -201,6 +201,7 @@ def test_a_run_that_ends_earlier_makes_the_others_recorded_anew():
     assert_same(plain.state(), other.state())
 
 
+@pytest.mark.slow
 def test_runs_of_one_shape_are_compiled_once():
     seen = []
 

@@ -217,6 +217,7 @@ def test_following_what_is_drawn_needs_a_margin_and_a_level():
     assert follows_the_drawn(drawn, requested).tolist() == [True, False, False, False]
 
 
+@pytest.mark.slow
 def test_the_printed_table_marks_and_counts_what_changes(made_up, probings):
     changes = [
         {},

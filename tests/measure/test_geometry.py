@@ -280,6 +280,7 @@ def test_synthetic_clouds_have_the_dimension_they_claim():
         assert least * one.dimension < found["dimension_mada_denoised"] < 1.2 * one.dimension, kind
 
 
+@pytest.mark.slow
 def test_what_umap_compiles_is_kept_for_the_next_process():
     code = (
         "import numpy; from bumpscope.measure.components import decompose, embed; from umap import umap_\n"

@@ -143,6 +143,7 @@ def test_bars_are_those_of_the_full_filtration(rng):
             assert np.allclose(np.sort(found[:, column]), np.sort(expected[:, column]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bars_do_not_depend_on_scale_and_repeat_with_the_seed(rng):
     vectors = cloud("ordered torus", 0.05, "whole", seed=1).vectors
     bars = persistence(vectors, seed=3)

@@ -155,6 +155,7 @@ def test_where_there_is_no_sbatch_that_is_told_before_any_job(tmp_path) -> None:
     assert "Error in rule" not in told and "Error in group" not in told
 
 
+@pytest.mark.slow
 def test_asking_sacct_where_there_is_no_accounting_is_told_instead_of_waiting_for_ever(tmp_path) -> None:
     told = workflow_with(
         tmp_path, "--slurm-status-command", "sacct",

@@ -174,6 +174,7 @@ def test_a_model_of_gpu_is_asked_for_by_jobs_that_use_one_and_by_no_other(elsewh
     assert gpus == {"train": ["a100:1"], "summary": []}, asked
 
 
+@pytest.mark.slow
 def test_layers_that_a_denoiser_does_not_have_are_told_before_sensitivity_judges_them(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     write_blocks(project, "my_package/net.py")

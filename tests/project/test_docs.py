@@ -192,7 +192,10 @@ RUN_HERE = {
 # Dry runs of many runs; that of one's own arm, which lays two presets over each other, stays. Others plan what a
 # command that stays plans.
 MANY_RUNS = tuple(f"{name}.yaml --config" for name in ("imbalance", "factorise", "sized_arms", "factorised", "gated"))
-PLANNED_ALIKE = ("resources gpu=1", "output=DIR", "training={steps: 1500}", "sensitivity --cores 2", "paper.yaml")
+PLANNED_ALIKE = (
+    "resources gpu=1", "output=DIR", "training={steps: 1500}", "sensitivity --cores 2", "paper.yaml",
+    "snakemake figures", "--forcerun figure", '-c "import torch; print(torch.__version__, torch.cuda',
+)  # fmt: skip
 LEFT_OUT = MANY_RUNS + PLANNED_ALIKE
 CASES = [
     pytest.param(command, marks=pytest.mark.slow, id=str(command)) if any(one in command.text for one in LEFT_OUT)

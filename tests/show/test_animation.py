@@ -107,6 +107,7 @@ def test_points_at_a_checkpoint_are_those_of_the_table(usual):
     assert np.asarray(stage.clouds[1]["points"].get_array()) == pytest.approx(points["mu_y"].to_numpy())
 
 
+@pytest.mark.slow
 def test_the_same_tables_give_the_same_bytes(usual, gif):
     assert animation.animate(Results(usual)) == gif
 

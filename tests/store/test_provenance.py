@@ -402,7 +402,7 @@ def test_modules_that_move_change_nothing(copy):
     assert copy.changed() == set()
 
 
-@pytest.mark.parametrize("name", FIGURES[::8])
+@pytest.mark.parametrize("name", FIGURES[:1] + [pytest.param(name, marks=pytest.mark.slow) for name in FIGURES[8::8]])
 def test_an_edit_of_a_figure_changes_that_figure_only(copy, name):
     copy.edit(f"show/figures/{name}.py", lambda text: f"{text}\nEDITED = True\n")
     assert copy.changed() == {f"show.figures.{name}"}
