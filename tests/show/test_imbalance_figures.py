@@ -170,6 +170,9 @@ def test_factors_that_cannot_be_swapped_are_drawn_in_units_of_their_levels(tmp_p
     assert not rest and panel.get_ylabel().startswith("resolution, of its level")
     (level,) = {line.get_ydata()[0] for line in panel.lines if line.get_xdata()[0] == 0 and len(line.get_xdata()) == 2}
     assert level == 1
+    other = data.assign(pair="x and y", axis=data["axis"].replace("size", "y"))
+    titles = [axes.get_title("left") for axes in imbalance_curves.draw(pd.concat([data, other])).axes]
+    assert [title.split("\n")[0] for title in titles] == ["sized, x and size", "sized, x and y"]
 
 
 # Coupling index

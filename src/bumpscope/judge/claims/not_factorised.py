@@ -14,7 +14,7 @@ STATEMENT = "With imbalanced data, factors are not learnt each at its own pace: 
 STATISTIC = "coupling index by resolution, pooled over pairs: 0 factorised, 1 coupled"
 READS = pooling.READS
 FIGURES = ("coupling_index", "imbalance_curves", "onset_map", "rare_common", "learning_and_geometry")
-CAVEAT = "Only datasets whose nulls differ can tell, and of the lattices tried few do."
+CAVEAT = "Only datasets whose nulls differ can tell."
 MORE = pooling.MORE
 
 

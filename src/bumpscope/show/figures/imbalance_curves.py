@@ -19,9 +19,9 @@ from bumpscope.store.results import Results
 from bumpscope.worlds.named import world_of
 
 CAPTION = (
-    "How well two labels, such as x and y, are known in imbalanced datasets, at one timestep t; up is better. Pale: "
-    "the same of their nulls, each factor's pace if learnt alone. Thick: mean over seeds; thin: each seed. Dashed: "
-    "the level at which times are compared. Reference models come last; of swapped pairs the first is shown."
+    "How well two labels, such as x and y, are known where coupling is judged, at one timestep t; up is better. "
+    "Pale: the same of their nulls, each one's pace if learnt alone. Thick: mean over seeds; thin: each seed. "
+    "Dashed: the level at which times are compared. Reference models come last; of swapped pairs the first is shown."
 )
 TOPIC = "Imbalance"
 WIDTH = style.DOUBLE
@@ -90,14 +90,15 @@ def _compared(kind: str, run: Mapping[Any, Any]) -> tuple[tuple[str, str], dict[
 
 @style.apply()
 def draw(data: pd.DataFrame) -> Figure:
-    """Learning curves of two factors over those of their nulls, a panel an imbalanced dataset and pair of factors.
+    """Learning curves of two factors over those of their nulls, a panel a dataset and pair of factors.
 
     Where levels differ, curves are drawn in units of their level.
     """
     if data.empty:
         return style.without_data(NOTHING)
     data = data.assign(panel=data["dataset"] + "\n" + data["pair"])
-    panels, note = rows.first(data["panel"], LIMIT, "imbalanced datasets")
+    one_pair = data["pair"].nunique() == 1
+    panels, note = rows.first(data["panel"], LIMIT, "imbalanced datasets" if one_pair else "pairs of factors")
     alike = data["compared_at"].nunique() == 1
     data = data if alike else data.assign(value=data["value"] / data["compared_at"])
     figure, axes = style.panels(len(panels), 3, 1.75, WIDTH, sharex=True, sharey=True)
@@ -114,8 +115,9 @@ def draw(data: pd.DataFrame) -> Figure:
         if missing:
             marks.note(panel, f"no null for {' and '.join(missing)}", 0.98, 0.04, ha="right", va="bottom", fontsize=7)
         reference, lattice, dataset = own[["reference", "lattice", "dataset"]].iloc[0]
+        about = style.shortened(dataset, 30) + ("" if one_pair else f", {' and '.join(pair)}")
         kind = "" if reference == "none" else f"{reference} reference\n"
-        panel.set_title(f"{style.shortened(dataset, 30)}\n{kind}{lattice}")
+        panel.set_title(f"{about}\n{kind}{lattice}")
         below = number + min(len(panels), 3) >= len(panels)  # nothing beneath it
         style.log_step_axis(panel, data["step"].to_numpy(), label=below)
         panel.tick_params(labelbottom=below)
