@@ -192,10 +192,7 @@ def _box(n: int, rng: Rng) -> Points:
 
 
 def _three_inputs(n: int, rng: Rng) -> Points:
-    """What a random network of two layers of tanh makes of positions in a cube."""
-    inside = rng.uniform(-1, 1, size=(n, 3))
-    hidden = np.tanh(inside @ rng.normal(scale=rng.uniform(0.5, 0.8), size=(3, 64)) + rng.normal(size=64))
-    return np.tanh(hidden @ rng.normal(scale=1 / 8, size=(64, 40)) + 0.5 * rng.normal(size=40))
+    return network(rng.uniform(size=(n, 3)), rng, 0.8)
 
 
 def _three_gaussians(n: int, rng: Rng) -> Points:

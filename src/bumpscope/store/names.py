@@ -55,6 +55,12 @@ def pair_name(a: str, b: str) -> str:
     return a + b if len(a) == len(b) == 1 else f"{a}_{b}"
 
 
+def two_of(pair: str) -> tuple[str, str]:
+    """The inverse of :func:`pair_name`."""
+    a, b = pair.split("_") if "_" in pair else list(pair)
+    return a, b
+
+
 @cache
 def _parse(text: str) -> Names:
     return Names(tuple(tuple(group.split("+")) for group in text.split()))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from bumpscope.judge.controls import IMBALANCES, first_of_pairs, judged
 from bumpscope.judge.coupling import COUPLED, SIMULTANEOUS
 from bumpscope.show import marks, rows, style
+from bumpscope.store.names import two_of
 from bumpscope.store.results import Results
 
 CAPTION = (
@@ -127,7 +128,7 @@ def draw(data: pd.DataFrame) -> Figure:
             _levels(panel, ends)
             _intervals(panel, own, ends, letters)
             _imbalance_axis(panel, np.unique(of_kind["imbalance"]), logarithmic=kind != "frequency")
-            title, label = KINDS.get(kind, (_factors(kind), ""))
+            title, label = KINDS[kind] if kind in KINDS else (" and ".join(two_of(kind)), "")
             if kind in others:
                 panel.set_xticks([])
             panel.set_xlabel(label if ends is GAP else "")
@@ -145,11 +146,6 @@ def draw(data: pd.DataFrame) -> Figure:
     marks.look_legend(figure, looks | more, ncols=4)
     style.heading(figure, note, "; ".join(f"{letter}: {name}" for name, letter in letters.items()))
     return figure
-
-
-def _factors(kind: str) -> str:
-    """Two factors that cannot be swapped, in words."""
-    return " and ".join(kind.split("_") if "_" in kind else kind)
 
 
 def _letters(data: pd.DataFrame) -> dict[str, str]:

@@ -14,6 +14,7 @@ from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import onset
 from bumpscope.show import rows, style
+from bumpscope.store.names import two_of
 from bumpscope.store.results import Results
 
 CAPTION = (
@@ -57,7 +58,9 @@ def _curves(results: Results) -> pd.DataFrame:
     effects = rows.measured(results, "effect", "factor", "t", bin=None)
     times = {name: middle(own) for name, own in effects.groupby("dataset")["t"]}
     effects = effects[effects["t"] == effects["dataset"].map(times)]
-    parts = [effects.assign(event=EFFECT + effects["factor"].map(_in_words))]
+    _, pairs = rows.alone_and_paired(effects["factor"])
+    words = {pair: f"{' and '.join(two_of(pair))} together" for pair in pairs}
+    parts = [effects.assign(event=EFFECT + effects["factor"].replace(words))]
     for name, quantity, space in (("R²", "r2", "pca3"), ("order", "trustworthiness_denoised", "raw")):
         where = {"space": space, "label": "requested", "noise": "own", "factor": None}
         found = rows.measured(results, quantity, *rows.PLACE, **where)
@@ -65,12 +68,6 @@ def _curves(results: Results) -> pd.DataFrame:
         parts.append(found.assign(event=name + " at " + found["layer"] + " (t = " + found["t"].astype(str) + ")"))
     parts.append(rows.correct_images(results).assign(event=BEHAVIOUR))
     return pd.concat([part[[*rows.CHECKPOINT, "value", "event"]] for part in parts], ignore_index=True)
-
-
-def _in_words(factor: str) -> str:
-    """A factor, or two at once."""
-    both = factor.split("_") if "_" in factor else list(factor) if factor == "xy" else [factor]
-    return factor if len(both) == 1 else f"{' and '.join(both)} together"
 
 
 def halfway(steps: np.ndarray, values: np.ndarray) -> float:

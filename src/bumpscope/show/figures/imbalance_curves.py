@@ -14,7 +14,7 @@ from bumpscope.judge.learning_curves import half_time_in_words
 from bumpscope.judge.onsets import RESOLUTION, RESOLUTION_LEVEL
 from bumpscope.judge.unlike import levels
 from bumpscope.show import marks, rows, style
-from bumpscope.store.names import Names, pair_name
+from bumpscope.store.names import two_of
 from bumpscope.store.results import Results
 from bumpscope.worlds.named import world_of
 
@@ -84,8 +84,7 @@ def _compared(kind: str, run: Mapping[Any, Any]) -> tuple[tuple[str, str], dict[
     """The two factors of a kind of imbalance, and the level of each."""
     if kind in IMBALANCES:
         return ("x", "y"), dict.fromkeys("xy", RESOLUTION_LEVEL)
-    pair = next(two for two in itertools.combinations(Names.parse(str(run["factors"])), 2) if pair_name(*two) == kind)
-    return pair, levels(world_of(lattice_of(run)))
+    return two_of(kind), levels(world_of(lattice_of(run)))
 
 
 @style.apply()
