@@ -23,13 +23,12 @@ from record import RESULTS, save
 
 ROOT = Path(__file__).parent.parent
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+# All other commands analyse.
 KINDS = {
-    "training": {"train"},
-    "probing": {"generate", "effects"},
-    "analysis": {"behaviour", "geometry", "topology", "phases", "metrics", "coupling", "claims", "figure", "report"},
-    "preparation": {"dataset", "runs"},
+    "train": "training",
+    **dict.fromkeys(["generate", "effects", "interventions"], "probing"),
+    **dict.fromkeys(["configuration", "dataset", "runs"], "preparation"),
 }
-KIND_OF = {command: kind for kind, commands in KINDS.items() for command in commands}
 WORKED = re.compile(r"DEBUG (\w+): worked ([\d.]+) s after ([\d.]+) s of starting")
 COMPILATION = """
 import time, numpy
@@ -45,12 +44,16 @@ print(times[0] - times[1])
 
 
 def worked(folder: Path) -> pd.DataFrame:
-    """A row for each job: command, name of its log, seconds of work and of starting, from the log's last such line."""
+    """A row for each job: command, kind of work, name of its log, seconds of work and of starting, from the log's last
+    such line."""
     rows = []
     for path in sorted(folder.glob("logs/**/*.log")):
         found = WORKED.findall(path.read_text(encoding="utf-8"))
-        rows += [(name, path.stem, float(work), float(start)) for name, work, start in found[-1:]]
-    return pd.DataFrame(rows, columns=["command", "log", "work", "starting"])
+        rows += [
+            (name, KINDS.get(name, "analysis"), path.stem, float(work), float(start))
+            for name, work, start in found[-1:]
+        ]
+    return pd.DataFrame(rows, columns=["command", "kind", "log", "work", "starting"])
 
 
 def account(jobs: pd.DataFrame, wall: float, cores: int, dag: float, compilation: float) -> pd.DataFrame:
@@ -64,7 +67,7 @@ def account(jobs: pd.DataFrame, wall: float, cores: int, dag: float, compilation
     """
     spent: dict[str, float] = defaultdict(float)
     for job in jobs.itertuples():
-        spent[KIND_OF[job.command]] += job.work
+        spent[job.kind] += job.work
     compiled = compilation * int((jobs.command == "geometry").sum())
     spent["analysis"] -= compiled
     spent |= {"imports": float(jobs.starting.sum()), "compilation": compiled, "building the DAG": dag}
@@ -106,7 +109,7 @@ def runs(folder: Path) -> pd.DataFrame:
     """A row for each dataset: its runs, and mean seconds of training, probing and analysis in one of them."""
     jobs = worked(folder)
     names = jobs.log.str.extract(r"^(?P<dataset>.+)-seed(?P<seed>\d+)$")
-    jobs = jobs.assign(kind=jobs.command.map(KIND_OF), **names).dropna(subset=["dataset"])
+    jobs = jobs.assign(**names).dropna(subset=["dataset"])
     count = jobs.groupby("dataset", sort=False).seed.nunique()
     work = jobs.pivot_table(index="dataset", columns="kind", values="work", aggfunc="sum").reindex(count.index)
     return work.div(count, axis=0).assign(runs=count).reset_index()

@@ -106,6 +106,7 @@ def test_core_seconds_add_up_to_wall_time_times_cores(tmp_path):
     logs = {
         "train/a-seed0": "train: worked 60.00 s after 2.00 s of starting",
         "geometry/a-seed0": "geometry: worked 20.00 s after 3.00 s of starting",
+        "interventions/a-seed0": "interventions: worked 7.00 s after 1.00 s of starting",
         "figures/loss": "figure: worked 5.00 s after 1.00 s of starting",
     }
     for name, line in logs.items():
@@ -116,12 +117,13 @@ def test_core_seconds_add_up_to_wall_time_times_cores(tmp_path):
     frame = workflow.account(workflow.worked(tmp_path), wall=60, cores=2, dag=4, compilation=8).set_index("what")
     assert frame.core_seconds["training"] == 60
     assert frame.core_seconds["analysis"] == 20 + 5 - 8
-    assert frame.core_seconds["imports"] == 6
+    assert frame.core_seconds["imports"] == 7
+    assert frame.core_seconds["probing"] == 7
     assert frame.core_seconds.sum() == pytest.approx(120) and frame.share.sum() == pytest.approx(1)
-    assert frame.core_seconds["scheduling, starting processes, idle cores"] == 120 - 60 - 25 - 6 - 4
-    assert set(frame.index[~frame.overhead]) == {"training", "analysis"}
+    assert frame.core_seconds["scheduling, starting processes, idle cores"] == 120 - 60 - 7 - 25 - 7 - 4
+    assert set(frame.index[~frame.overhead]) == {"training", "probing", "analysis"}
     of_a = workflow.runs(tmp_path).set_index("dataset").loc["a"]
-    assert (of_a.training, of_a.analysis, of_a.runs) == (60, 20, 1)
+    assert (of_a.training, of_a.probing, of_a.analysis, of_a.runs) == (60, 7, 20, 1)
 
 
 def test_the_slope_of_a_power_law_is_its_exponent():
