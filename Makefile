@@ -47,7 +47,7 @@ ground-truth: environment
 benchmarks: environment
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target benchmarks/.packages \
 		--requirement benchmarks/requirements.lock
-	for name in engine training sampling limit growth dry_run; do $(BIN)/python benchmarks/$$name.py; done
+	for name in engine training sampling limit growth dry_run; do $(BIN)/python benchmarks/$$name.py || exit; done
 	$(BIN)/python benchmarks/aggregation.py --results results
 	$(BIN)/python benchmarks/page.py
 

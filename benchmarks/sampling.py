@@ -178,17 +178,25 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--run", type=Path, default=Path("results/runs/balanced/seed=0"), help="a finished run")
-    parser.add_argument("--steps", type=int, nargs="+", default=[800, 1600], help="its checkpoints to compare at")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", help="its checkpoints to compare at: by default half-way and last"
+    )
     parser.add_argument("--ddpm-images", type=int, default=250)
     parser.add_argument("--folder", type=Path, default=RESULTS)
     chosen = parser.parse_args()
-    for step in chosen.steps:
-        if not (chosen.run / "checkpoints" / f"step={step}.safetensors").exists():
-            parser.error(f"--run: {chosen.run} holds no checkpoint of step {step}; run the workflow first")
+    kept = sorted(int(path.stem.removeprefix("step=")) for path in chosen.run.glob("checkpoints/step=*.safetensors"))
+    if not kept or not set(kept).issuperset(chosen.steps or ()):
+        parser.error(f"--run: {chosen.run} holds the checkpoints {kept}; run the workflow first, or choose of these")
+    halfway = min(kept, key=lambda step: abs(2 * step - kept[-1]))
     torch.set_num_threads(chosen.threads)
     device = torch.device(chosen.device)
     save("sampling", speed(device, chosen.rounds), device, chosen.folder)
-    save("agreement", agreement(chosen.run, chosen.steps, chosen.ddpm_images), torch.device("cpu"), chosen.folder)
+    save(
+        "agreement",
+        agreement(chosen.run, chosen.steps or [halfway, kept[-1]], chosen.ddpm_images),
+        torch.device("cpu"),
+        chosen.folder,
+    )
 
 
 if __name__ == "__main__":
