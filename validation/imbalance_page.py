@@ -6,7 +6,9 @@ python validation/imbalance_page.py
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,9 @@ import pandas as pd
 from bumpscope.judge.intervals import t_interval
 from truth_tables import RESULTS, frames, link, load, markdown, write
 
-TABLES = ("search", "runs", "coupling", "onsets", "factorisation", "claims", "bins", "accuracy")
+TABLES = ("search", "runs", "coupling", "onsets", "factorisation", "claims", "bins", "accuracy", "network")
 KNOWN = "coupling-index"
-STUDY, REFERENCES = "study", ("factorised", "gated")
+STUDY, REFERENCES, NETWORK = "study", ("factorised", "gated"), ("default", "skew")
 PLACES = ("down3, t = 239", "up2, t = 239", "images")
 INTRODUCTION = """\
 Is x learnt at the pace of y where the data show the two unequally? The
@@ -39,10 +41,14 @@ MODELS_OF = {
     "gated": "gated",
     "factorised": "product of stripes",
 }
+UNDER_STUDY = """\
+By resolution, with one-dimensional nulls: the pair of unequal spacing of the [default experiment](findings.md), and the
+pair with x or y skewed by 3. At that skew neither the nulls nor the axes of the pair plainly differ, so that there is
+no index."""
 ALIKE = """\
 Where the nulls have the same pace, a factorised learner would look coupled too. So it is for spacings from 0.5 to 2 px,
-at which balanced lattices differ less than seeds do (see the search below). “Learnt together” can be shown only where
-one axis is very coarse or strongly skewed."""
+at which balanced lattices differ less than seeds do (see the search below), and by resolution for a skew of 3. “Learnt
+together” can be shown only where one axis is very coarse."""
 COUNTS = """\
 A balanced null of 1/6 px has 5,184 images and one of 6 px has 4, the pair 144. If fewer images are learnt faster, that
 alone moves each axis of the pair towards the other, and the index towards 1. One-dimensional nulls have 72 and 2: their
@@ -71,13 +77,16 @@ any imbalanced run. The table has the step at which label effects reach one half
 def page(folder: Path = RESULTS) -> str:
     """The page's text."""
     kept = {name.removeprefix("imbalance-"): table for name, table in _frames(folder).items()}
-    study = {name: of(table, STUDY) for name, table in kept.items() if name not in ("search", KNOWN)}
+    study = {name: of(table, STUDY) for name, table in kept.items() if name not in ("search", "network", KNOWN)}
     parts = [
         "# Imbalanced data: coupled or factorised?",
         INTRODUCTION,
         "## Models of known coupling",
         MODELS,
         known(kept[KNOWN]),
+        "## The network under study",
+        UNDER_STUDY,
+        under_study(kept["network"]),
         "## Nulls that do not differ",
         ALIKE,
         "## Number of images",
@@ -109,24 +118,37 @@ def page(folder: Path = RESULTS) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def under_study(table: pd.DataFrame) -> str:
+    """A row for each pair of datasets, of the first of them."""
+    rows = [
+        {"dataset": row["dataset"], **_read(row)}
+        for name in NETWORK
+        for row in of(table, name).drop_duplicates(["kind", "nulls"]).to_dict("records")
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
 def known(table: pd.DataFrame) -> str:
     """A row for each model and measure, of the first dataset of the pair."""
     shown = table[table["measure"].isin(["resolution", "effects"]) & table["dataset"].str.startswith("72x2")]
     rows = [
-        {
-            "model": MODELS_OF[row["reference"]],
-            "measure": row["measure"],
-            "index": interval(row["coupling"], row["low"], row["high"]),
-            "in steps": interval(row["in_steps"], row["in_steps_low"], row["in_steps_high"]),
-            "gap of the pair": interval(row["gap"], row["gap_low"], row["gap_high"]),
-            "nulls' gap": interval(row["null_gap"], row["null_low"], row["null_high"]),
-            "seeds": row["runs"],
-            "verdict": row["verdict"],
-        }
+        {"model": MODELS_OF[row["reference"]], "measure": row["measure"], **_read(row)}
         for name in MODELS_OF
         for row in shown[shown["reference"] == name].to_dict("records")
     ]
     return markdown(pd.DataFrame(rows))
+
+
+def _read(row: Mapping[Hashable, Any]) -> dict[str, object]:
+    """A row of the table ``coupling`` for the page."""
+    return {
+        "index": interval(row["coupling"], row["low"], row["high"]),
+        "in steps": interval(row["in_steps"], row["in_steps_low"], row["in_steps_high"]),
+        "gap of the pair": interval(row["gap"], row["gap_low"], row["gap_high"]),
+        "nulls' gap": interval(row["null_gap"], row["null_low"], row["null_high"]),
+        "seeds": row["runs"],
+        "verdict": row["verdict"],
+    }
 
 
 def tables(folder: Path = RESULTS) -> dict[str, pd.DataFrame]:
@@ -247,19 +269,27 @@ def search(table: pd.DataFrame) -> str:
 
 def again(runs: pd.DataFrame, folder: Path) -> str:
     names = (STUDY, *REFERENCES)
-    presets = {STUDY: "imbalance"} | {name: name for name in REFERENCES}
+    outputs = {STUDY: "imbalance"} | {name: name for name in (*REFERENCES, "skew")}
+    presets = {name: f"workflow/presets/{output}.yaml" for name, output in outputs.items()}
+    presets["skew"] = f"{presets[STUDY]} {presets['skew']}"
     lines = ["```bash", "python validation/measure_coupling.py own_resolution equal_resolution gated factorised none"]
-    lines += ["python validation/search_imbalance.py --processes 2"]
+    lines += ["python validation/search_imbalance.py --processes 2", "snakemake --cores 8"]
     lines += [
-        f"snakemake --cores 8 --configfile workflow/presets/{presets[name]}.yaml --config output={presets[name]}"
-        for name in names
+        f"snakemake --cores 8 --configfile {presets[name]} --config output={output}" for name, output in outputs.items()
     ]
-    lines += [f"python validation/keep_imbalance.py {presets[name]} {name}" for name in names]
+    outputs["default"] = "results"
+    lines += [f"python validation/keep_imbalance.py {output} {name}" for name, output in outputs.items()]
     lines += ["python validation/imbalance_page.py", "```"]
     counts = ", ".join(f"{len(of(runs, name))} runs ({name})" for name in names)
-    facts = load("imbalance-coupling", folder)
+    machines = [_machine(name, folder) for name in ("coupling", "network")]
     links = ", ".join(link(name, name.removeprefix("imbalance-")) for name in tables(folder))
-    return "\n".join(lines) + f"\n\nKept: {counts}; {facts[1]['processor']}, {facts[1]['date']}. Full tables: {links}."
+    kept = f"Kept: {counts}; {machines[0]}. The network under study: {machines[1]}. Full tables: {links}."
+    return "\n".join(lines) + "\n\n" + kept
+
+
+def _machine(name: str, folder: Path) -> str:
+    facts = load(f"imbalance-{name}", folder)[1]
+    return f"{facts['processor']}, {facts['date']}"
 
 
 if __name__ == "__main__":

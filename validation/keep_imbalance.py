@@ -2,6 +2,8 @@
 
 python validation/keep_imbalance.py results study
 python validation/keep_imbalance.py elsewhere factorised
+
+Of the default experiment and the skewed pair, only what the coupling claims are judged by is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import pandas as pd
 
 from bumpscope.judge.coupling import at_timesteps, usual_timesteps
 from bumpscope.judge.intervals import t_interval
-from bumpscope.judge.onsets import onset
+from bumpscope.judge.onsets import RESOLUTION, onset
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.results import Results
 from bumpscope.worlds.bumps import BINS
@@ -23,6 +25,7 @@ from truth_tables import DOCS, RESULTS, load, save
 
 FIGURES = ("imbalance_curves", "coupling_index", "rare_common", "learning_and_geometry")
 EXPERIMENTS = ("study", "factorised", "gated")
+NETWORK = ("default", "skew")
 OTHERS = (ALL, "common", "rare")
 
 
@@ -81,22 +84,29 @@ def accuracy(correct: pd.DataFrame) -> pd.DataFrame:
 def keep(folder: Path, experiment: str, target: Path = RESULTS) -> None:
     """Put an experiment's tables beside those that are kept, in place of an earlier one of this name."""
     results = Results(folder)
+    if experiment in NETWORK:
+        _put("network", results.table("coupling", measure=RESOLUTION), experiment, target)
+        return
     use = results.table("metrics", quantity="use", weights="raw")
     tables = {name: results.table(name) for name in ("runs", "coupling", "onsets", "factorisation", "claims")}
     tables["bins"] = by_bin(at_timesteps(use, usual_timesteps(use)))
     seen = results.table("metrics", quantity="share_correct", split="seen")
     tables["accuracy"] = accuracy(seen[seen["bin"].notna()])
     for name, table in tables.items():
-        kept = load(f"imbalance-{name}", target)
-        before = [] if kept is None else [kept[0][kept[0]["experiment"] != experiment]]
-        both = pd.concat([*before, table.assign(experiment=experiment)], ignore_index=True)
-        save(f"imbalance-{name}", both, target)
+        _put(name, table, experiment, target)
+
+
+def _put(name: str, table: pd.DataFrame, experiment: str, target: Path) -> None:
+    kept = load(f"imbalance-{name}", target)
+    before = [] if kept is None else [kept[0][kept[0]["experiment"] != experiment]]
+    both = pd.concat([*before, table.assign(experiment=experiment)], ignore_index=True)
+    save(f"imbalance-{name}", both, target)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="output folder of the experiment")
-    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("experiment", choices=[*EXPERIMENTS, *NETWORK])
     chosen = parser.parse_args()
     keep(chosen.folder, chosen.experiment)
     if chosen.experiment == "study":
