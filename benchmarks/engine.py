@@ -1,6 +1,6 @@
 """Time of the training step with each change made to it, and with those that were rejected.
 
-    python benchmarks/engine.py [--compile]
+    python benchmarks/engine.py
 
 All variants take the same step up to rounding (test_training.py, test_flat.py in tests/denoise/). Enlarging before
 convolving is another network of the same size; the choice was made for speed.
@@ -9,8 +9,12 @@ convolving is another network of the same size; the choice was made for speed.
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 import pandas as pd
@@ -28,6 +32,7 @@ from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import lattice_points
 
 Step = Callable[[], None]
+COMPILED = "and torch.compile"
 DEFAULT = Size("default", Lattice(margin=2.0), Model(), 0, 0, 64)
 enlarge = functional.interpolate
 
@@ -136,7 +141,28 @@ def profile(steps: int = 20) -> pd.DataFrame:
     return pd.concat(frames, axis=1).rename_axis("operations").reset_index()
 
 
-def measure(rounds: int, compiled: bool) -> pd.DataFrame:
+FIRST_STEP = """
+import time, torch
+from engine import DEFAULT
+from peers import our_trainer
+torch.set_num_threads(1)
+trainer = our_trainer(DEFAULT, torch.device("cpu"), compile=True)
+started = time.perf_counter()
+trainer.advance()
+print(time.perf_counter() - started)
+"""
+
+
+def first_steps() -> list[float]:
+    """Seconds of the first compiled step on a machine, and in a later process, which finds what was compiled."""
+    with TemporaryDirectory() as folder:
+        surroundings = os.environ | {"TORCHINDUCTOR_CACHE_DIR": folder}
+        command = [sys.executable, "-c", FIRST_STEP]
+        told = [subprocess.check_output(command, cwd=Path(__file__).parent, env=surroundings) for _ in range(2)]
+    return [float(text) for text in told]
+
+
+def measure(rounds: int) -> pd.DataFrame:
     """A row for each variant: its seconds, and their ratio to the plain step's."""
     cpu = torch.device("cpu")
     variants: dict[str, tuple[str, Step]] = {
@@ -145,11 +171,12 @@ def measure(rounds: int, compiled: bool) -> pd.DataFrame:
         "+ all parameters in one tensor": ("kept", channels_first(DEFAULT)),
         "+ channels last": ("kept", our_trainer(DEFAULT, cpu).advance),
         "and bfloat16": ("option", our_trainer(DEFAULT, cpu, precision="bfloat16").advance),
+        COMPILED: ("option", our_trainer(DEFAULT, cpu, compile=True).advance),
     }
-    if compiled:
-        variants["and torch.compile"] = ("option", our_trainer(DEFAULT, cpu, compile=True).advance)
     frame = paired_seconds({name: step for name, (_, step) in variants.items()}, rounds)
     frame = frame.assign(verdict=[verdict for verdict, _ in variants.values()])
+    compiled = frame.index[frame["name"] == COMPILED]
+    frame.loc[compiled, ["first_step", "first_step_later"]] = first_steps()
     fetch, draw = stored_or_drawn(DEFAULT)
     batch = paired_seconds({"a batch fetched from memory": fetch, "a batch drawn from its centres": draw}, rounds)
     return pd.concat([frame, batch.assign(verdict=["kept", "rejected"])], ignore_index=True)
@@ -158,12 +185,11 @@ def measure(rounds: int, compiled: bool) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes two minutes")
     parser.add_argument("--folder", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     save("profile", profile(), torch.device("cpu"), chosen.folder)
-    save("engine", measure(chosen.rounds, chosen.compile), torch.device("cpu"), chosen.folder)
+    save("engine", measure(chosen.rounds), torch.device("cpu"), chosen.folder)
 
 
 if __name__ == "__main__":

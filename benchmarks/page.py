@@ -11,8 +11,10 @@ from pathlib import Path
 
 import gpu_page
 import pandas as pd
-from record import RESULTS, load
+from record import RESULTS, ROOT, load
 from writing import NOT_MEASURED, link, markdown, significant, write
+
+from bumpscope.config.loading import load as load_config
 
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 TARGET_SECONDS, TARGET_GIB = 60, 2  # of planning a thousand runs
@@ -109,7 +111,22 @@ def engine(frame: pd.DataFrame) -> str:
     table = pd.DataFrame({"variant": frame.name, "ms": (1e3 * frame.seconds).map(significant)})
     table["over plain"] = frame.ratio.map("{:.2f}".format)
     table[""] = frame.verdict
-    return markdown(table)
+    return "\n\n".join([markdown(table), *_compiling(frame.set_index("name").seconds, frame)])
+
+
+def _compiling(seconds: pd.Series, frame: pd.DataFrame) -> list[str]:
+    """Where compiling was timed, the steps after which it pays."""
+    if "first_step" not in frame or frame.first_step.isna().all():
+        return []
+    first, later = frame[["first_step", "first_step_later"]].max()
+    saved = seconds["+ channels last"] - seconds["and torch.compile"]
+    earned = f"{significant(later / saved)} steps earn back" if saved > 0 else "no number of steps earns back"
+    steps = [run.training.steps for run in load_config(ROOT / "config.yaml").runs()]
+    return [
+        f"The first compiled step takes {significant(first)} s on a machine and {significant(later)} s in each later "
+        f"process, which {earned}. The default experiment has {len(steps)} runs of "
+        f"{significant(sum(steps) / len(steps))} steps on average, of a smaller network."
+    ]
 
 
 def workflow(frame: pd.DataFrame) -> str:
@@ -197,7 +214,7 @@ SECTIONS: list[tuple[str, str, Callable[[pd.DataFrame], str], str, str]] = [
         "engine",
         engine,
         "The default network, each row with the changes before it; options come on top of what was kept.",
-        "engine.py --compile",
+        "engine.py",
     ),
     (
         "Where the time of the default experiment goes",

@@ -206,6 +206,14 @@ def test_memory_of_a_command_is_shown_with_its_growth_a_run():
     assert lines[1] == "| steady | 1.00 | 100 | 0 |"
 
 
+@pytest.mark.parametrize(("compiled", "told"), [(0.040, "1,000 steps earn back"), (0.052, "no number of steps earns")])
+def test_compiling_pays_once_faster_steps_have_made_up_for_its_start(compiled, told):
+    frame = pd.DataFrame({"name": ["+ channels last", "and torch.compile"], "seconds": [0.050, compiled], "ratio": 1.0})
+    assert "earn" not in page.engine(frame.assign(verdict=""))
+    frame = frame.assign(verdict="", first_step=[np.nan, 80], first_step_later=[np.nan, 10])
+    assert told in page.engine(frame)
+
+
 def test_a_command_that_fails_is_told_with_what_it_printed():
     with pytest.raises(RuntimeError, match="no such thing"):
         record.watched([sys.executable, "-c", "raise SystemExit('no such thing')"])
