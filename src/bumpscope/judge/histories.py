@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.judge.onsets import Onset, onset
-from bumpscope.measure.phases import BLIND, FULL, PARTIAL
+from bumpscope.measure.phases import BLIND, FULL, NONE, PARTIAL
 
 PHASES = {"A": 0.0, "B": 1.0, "C": 2.0}
 # A cloud tells the drawn centre and not the requested one from this kNN R2, and this far above the requested one's.
@@ -27,14 +27,15 @@ class History:
     """The phases of a run: ``latent`` and ``behaviour`` are 0, 1, 2 for A, B, C, else NaN; shape (steps,).
 
     ``partly_ordered`` says which latents are ordered at least in part, so that they are not in disorder, even where the
-    verdict is ?; ``blind`` at which checkpoints a manifold in disorder would not have been seen. The latent verdicts
-    were read at ``layer`` and timestep ``t``.
+    verdict is ?; ``not_ordered`` which are not ordered in full; ``blind`` at which checkpoints a manifold in disorder
+    would not have been seen. The latent verdicts were read at ``layer`` and timestep ``t``.
     """
 
     steps: np.ndarray
     latent: np.ndarray
     behaviour: np.ndarray
     partly_ordered: np.ndarray
+    not_ordered: np.ndarray
     blind: np.ndarray
     layer: str
     t: int
@@ -47,8 +48,11 @@ class History:
     @property
     def window(self) -> slice:
         """The checkpoints at which a B would stand: after the last A that precedes the first C, and before that C."""
-        ordered = np.flatnonzero(self.latent == PHASES["C"])
-        end = int(ordered[0]) if len(ordered) else len(self.latent)
+        return self._between_a_and(self.latent == PHASES["C"])
+
+    def _between_a_and(self, later: np.ndarray) -> slice:
+        """The checkpoints after the last A that precedes the first of these, and before that one."""
+        end = int(later.argmax()) if later.any() else len(self.latent)
         before = np.flatnonzero(self.latent[:end] == PHASES["A"])
         return slice(int(before[-1]) + 1 if len(before) else 0, end)
 
@@ -83,11 +87,20 @@ class History:
         return bool(self.partly_ordered[first:].all()) and begin is not None and begin.timed
 
     def latent_onset(self, phase: str) -> Onset | None:
-        """When the latents first were in ``phase`` or a later one: in log step the middle of its bracket."""
+        """When the latents first were in ``phase``, B or C, or a later one: in log step the middle of its bracket.
+
+        What is blind, or ``?`` and not ordered in full, is not C, though it may be B. None where a B may have gone
+        unseen before the onset of B.
+        """
+        if phase == "C":
+            maybe = np.isnan(self.latent) & ~self.blind & ~self.not_ordered
+            return onset(self.steps, np.where(maybe, np.nan, self.latent == PHASES["C"]))
+        if self.blind[self._between_a_and(self.latent >= PHASES["B"])].any():
+            return None
         return _first_in(phase, self.steps, self.latent)
 
     def behaviour_onset(self, phase: str) -> Onset | None:
-        """The same for behaviour."""
+        """When the images first showed the behaviour of ``phase`` or of a later one."""
         return _first_in(phase, self.steps, self.behaviour)
 
     @property
@@ -147,9 +160,9 @@ def histories(phases: pd.DataFrame, datasets: Container[str]) -> dict[RunKey, Hi
         if run[0] in datasets:
             latent, behaviour = (part[name].map(PHASES).to_numpy(float) for name in ("latent_phase", "behaviour_phase"))
             layer, t = part["layer"].iloc[0], part["t"].iloc[0]
-            ordered = part["order"].isin([PARTIAL, FULL]).to_numpy()
+            ordered = (part["order"].isin(kinds).to_numpy() for kinds in ([PARTIAL, FULL], [NONE, PARTIAL]))
             blind = (part["latent_phase"] == BLIND).to_numpy()
-            found[run] = History(part["step"].to_numpy(), latent, behaviour, ordered, blind, str(layer), int(t))
+            found[run] = History(part["step"].to_numpy(), latent, behaviour, *ordered, blind, str(layer), int(t))
     return found
 
 
@@ -163,18 +176,21 @@ class Boundary:
         spacing: mean over runs of the distance in ln steps of the checkpoints around the onsets; infinite where a
             phase was there at the first trained checkpoint.
         bounds: number of differences that are bounds.
+        unseen: number of runs left out because the latents do not tell when the phase began.
     """
 
     differences: dict[RunKey, float]
     spacing: float
     bounds: int
+    unseen: int
 
 
 def boundary(runs: Mapping[RunKey, History], phase: str) -> Boundary:
     """Compare the onsets of ``phase`` (B or C) in latents and behaviour, run by run."""
-    differences, spacings, bounds = {}, [], 0
+    differences, spacings, bounds, unseen = {}, [], 0, 0
     for key, history in runs.items():
         both = history.latent_onset(phase), history.behaviour_onset(phase)
+        unseen += both[0] is None
         known = [found for found in both if found is not None]
         if len(known) < 2 or all(found.censored for found in known):
             continue
@@ -182,7 +198,7 @@ def boundary(runs: Mapping[RunKey, History], phase: str) -> Boundary:
         differences[key] = latent - behaviour
         spacings.append(max(math.log(found.by / found.after) if found.after > 0 else math.inf for found in known))
         bounds += any(found.censored for found in known)
-    return Boundary(differences, float(np.mean(spacings)) if spacings else math.nan, bounds)
+    return Boundary(differences, float(np.mean(spacings)) if spacings else math.nan, bounds, unseen)
 
 
 def by_seed(values: Mapping[RunKey, float]) -> list[float]:

@@ -49,3 +49,24 @@ def test_c2_one_boundary_alone_is_not_enough():
 def test_c2_below_five_seeds_it_is_descriptive():
     row = every(4, latent=letters(200, 400), behaviour=letters(200, 1200)).judge("C2")
     assert row.verdict == "undetermined" and row.estimate < -1
+
+
+def blind_before_order(c):
+    """Blind from step 100 on, then C."""
+    return letters(100, c).replace("B", "x")
+
+
+def test_c2_where_a_b_may_go_unseen_it_is_judged_by_c_alone():
+    experiment = every(5, latent=blind_before_order(400), behaviour=letters(200, 1200))
+    row = experiment.judge("C2")
+    assert row.verdict == "contradicted" and row.runs == 5
+    assert row.estimate == pytest.approx(0.5 * math.log(350 * 400 / (1150 * 1200)))
+    assert number(experiment.checks("C2"), "runs in which a B may hide", "B") == 5
+    assert every(5, latent=blind_before_order(800), behaviour=letters(200, 800)).judge("C2").verdict == "undetermined"
+
+
+def test_c2_a_cloud_that_is_ordered_in_part_is_not_c_and_an_undecided_one_may_be():
+    for letter, close in (("p", True), ("?", False)):
+        latent = letters(200, 800).replace("B", letter)
+        checks = every(5, latent=latent, behaviour=letters(200, 800)).checks("C2")
+        assert (number(checks, "ln distance of checkpoints", "C") < 0.1) == close

@@ -39,7 +39,8 @@ TOGETHER = math.log(1.5)
 def judge(data: Data) -> Judged:
     """Difference of ln onset, latent minus behaviour, at both boundaries (into B, into C).
 
-    A phase that only one of the two reached counts as reached at the last step: a bound on the difference. Supported
+    A phase that only one of the two reached counts as reached at the last step: a bound on the difference. Runs whose
+    latents may have been in B unseen before the first B or C are left out of the boundary into B. Supported
     when at both boundaries the interval lies within a ratio of 1.5, no difference is a bound, and the checkpoints
     around the onsets are no further apart than that. Contradicted when at either boundary the interval lies outside by
     more than the distance of the checkpoints, so that it cannot be what parts the onsets. The estimate is that of the
@@ -60,6 +61,8 @@ def judge(data: Data) -> Judged:
 
 def _checks(phase: str, found: Boundary) -> Iterator[Check]:
     seeds = by_seed(found.differences)
+    if phase == "B":
+        yield count("runs in which a B may hide", found.unseen, subject=phase)
     yield count("seeds", len(seeds), NEEDED, Bound(least=FEWEST_SEEDS), phase)
     if not seeds:
         return
