@@ -8,7 +8,7 @@ from bumpscope.commands.interface import CommandError
 from bumpscope.commands.sensitivity import sensitivity
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.readings import Reading
-from bumpscope.judge.claims import claims, modules
+from bumpscope.judge.claims import claims
 from bumpscope.judge.histories import follows_the_drawn
 from bumpscope.judge.sensitivity import (
     QUALIFIERS,
@@ -217,6 +217,23 @@ def test_following_what_is_drawn_needs_a_margin_and_a_level():
     assert follows_the_drawn(drawn, requested).tolist() == [True, False, False, False]
 
 
+def test_verdicts_whose_numbers_no_choice_changes_are_not_counted():
+    rows = [
+        ("configured", "as configured", "C1", np.nan, 0, "undetermined", False),
+        ("configured", "as configured", "C3", 0.9, 5, "contradicted", False),
+        ("place", "up1", "C1", 0.5, 5, "contradicted", True),
+        ("place", "up1", "C3", np.nan, 0, "undetermined", True),  # nobody intervened there
+        ("place", "up2", "C1", np.nan, 0, "undetermined", False),
+        ("place", "up2", "C3", 0.8, 5, "contradicted", False),
+        ("samples", "32", "C1", np.nan, 0, "undetermined", False),
+        ("samples", "32", "C3", 0.9, 5, "contradicted", False),  # not measured again
+    ]
+    names = ["factor", "level", "claim", "estimate", "runs", "verdict", "changed"]
+    text = verdicts_text(pd.DataFrame(rows, columns=names).assign(low=np.nan, high=np.nan))
+    assert "1 of the 2 verdicts whose numbers a choice changes are others: C1 at up1 (contradicted)." in text
+    assert "1 cannot be judged there" in text
+
+
 @pytest.mark.slow
 def test_the_printed_table_marks_and_counts_what_changes(made_up, probings):
     changes = [
@@ -231,13 +248,13 @@ def test_the_printed_table_marks_and_counts_what_changes(made_up, probings):
     row = next(line for line in lines if "up1 t=239" in line)
     assert row.split()[3:5] == ["contradicted", "*"]
     marked = table[table.changed]
-    start = next(k for k, line in enumerate(lines) if "verdicts change" in line)
+    start = next(k for k, line in enumerate(lines) if "whose numbers a choice changes" in line)
     assert sum(line.count(" *") for line in lines[3:start]) == len(marked) > 1
-    assert lines[start].startswith(f"{len(marked)} of {3 * len(modules())} verdicts change: ")
+    assert lines[start].startswith(f"{len(marked)} of the ")
     for changed in marked.itertuples():
         assert f"{changed.level} ({changed.verdict})" in " ".join(lines[start:])
     unchanged = verdicts_text(table[table.level.isin(["as configured", "up3 t=39"])])
-    assert unchanged.endswith(f"0 of {len(modules())} verdicts change.")
+    assert "\n0 of the " in unchanged
     # A configured reading that comes out otherwise was made elsewhere, and the text warns.
     assert "As configured" not in text
     elsewhere = table.assign(changed=table.factor == "configured")

@@ -160,9 +160,10 @@ def histories(phases: pd.DataFrame, datasets: Container[str]) -> dict[RunKey, Hi
         if run[0] in datasets:
             latent, behaviour = (part[name].map(PHASES).to_numpy(float) for name in ("latent_phase", "behaviour_phase"))
             layer, t = part["layer"].iloc[0], part["t"].iloc[0]
-            ordered = (part["order"].isin(kinds).to_numpy() for kinds in ([PARTIAL, FULL], [NONE, PARTIAL]))
+            partly, short = (part["order"].isin(kinds).to_numpy() for kinds in ([PARTIAL, FULL], [NONE, PARTIAL]))
             blind = (part["latent_phase"] == BLIND).to_numpy()
-            found[run] = History(part["step"].to_numpy(), latent, behaviour, *ordered, blind, str(layer), int(t))
+            steps = part["step"].to_numpy()
+            found[run] = History(steps, latent, behaviour, partly, short, blind, str(layer), int(t))
     return found
 
 

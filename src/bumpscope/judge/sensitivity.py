@@ -188,6 +188,20 @@ def where_disorder_lives(places: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _read_again(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The verdicts that rest on other numbers than as configured, and those that rest on none there.
+
+    The rest are repeated: what they rest on is not measured again.
+    """
+    told = ["estimate", "low", "high", "runs"]
+    configured = table[table["factor"] == "configured"].set_index("claim")
+    others = table[table["factor"] != "configured"]
+    own = configured.loc[others["claim"], told].set_index(others.index)
+    alike = ((others[told] == own) | (others[told].isna() & own.isna())).all(axis=1)
+    gone = (others["runs"] == 0) & (own["runs"] > 0)
+    return others[~alike & ~gone], others[gone]
+
+
 def verdicts_text(table: pd.DataFrame) -> str:
     """Table ``sensitivity`` for the terminal: levels down, claims across, what changes marked; then in a sentence."""
     names = list(dict.fromkeys(table["claim"]))
@@ -206,14 +220,15 @@ def verdicts_text(table: pd.DataFrame) -> str:
         lines.append(f"{label:<12}{level:<{width}}" + "".join(f"  {cell:<{VERDICT_WIDTH}}" for cell in cells).rstrip())
         factor = of
     configured = table[table["factor"] == "configured"]
-    others = table[table["factor"] != "configured"]
-    changed = others[others["changed"]]
+    read, gone = _read_again(table)
+    changed = read[read["changed"]]
     each = [
         f"{claim} at {', '.join(f'{row.level} ({row.verdict})' for row in rows.itertuples())}"
         for claim, rows in changed.groupby("claim", sort=False)
     ]
-    sentence = f"{len(changed)} of {len(others)} verdicts change"
+    sentence = f"{len(changed)} of the {len(read)} verdicts whose numbers a choice changes are others"
     lines += ["", *textwrap.wrap(f"{sentence}: {'; '.join(each)}." if each else f"{sentence}.", LINE_WIDTH)]
+    lines += [f"{len(gone)} cannot be judged there: no run has what they rest on."] if len(gone) else []
     if configured["changed"].any():
         claim = ", ".join(configured.loc[configured["changed"], "claim"])
         warning = (
