@@ -42,6 +42,8 @@ class ProductOfStripes(Denoiser):
     gets the sum over the columns and mu_y. Each has its own loss, and no gradient passes between them. The model's
     estimate of the clean image is the product of both estimated profiles.
 
+    Told: the generative form, so that it is a ceiling of the factorisation benchmark. Ours.
+
     On a plane the constant falls by up to 2% where a bump 2 sigma from the edge is cut; nothing else about one axis is
     visible in the other's stripe. Bright bumps only.
 

@@ -126,6 +126,8 @@ class Stage(nn.Module):
 class UNet(Denoiser):
     """A denoiser of ``image_size`` x ``image_size`` images with the sizes of ``model``.
 
+    Told: that labels come in two parts, by an encoding of each.
+
     Args:
         factors: what the labels are of; by default two in px.
 

@@ -74,8 +74,8 @@ class CoInD(Dropout):
     """Dropped labels, with a penalty on what both labels together say beyond what each says alone.
 
     Told: independence, also of pairs that were never shown. The penalty is the squared difference between the
-    prediction with both labels and the composed one, as in CoInD (ICLR 2025), here for images with the y of another.
-    It doubles the operations of a training step.
+    prediction with both labels and the composed one, as in CoInD (Gaudi et al. 2025, arXiv 2503.01145), here for
+    images with the y of another. It doubles the operations of a training step.
 
     Args:
         weight: of the penalty.

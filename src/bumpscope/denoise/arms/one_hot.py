@@ -13,7 +13,7 @@ class OneHot(UNet):
     """The UNet with one-hot labels in place of sinusoidal encodings.
 
     Told: nothing of which positions are neighbours. A control: it cannot interpolate between positions, only compose
-    them. A request between two positions is taken for the nearest.
+    them. A request between two positions is taken for the nearest. Ours.
     """
 
     x: Tensor

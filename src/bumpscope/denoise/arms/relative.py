@@ -12,8 +12,9 @@ from bumpscope.denoise.unet import UNet
 class Relative(Denoiser):
     """The UNet with the channels j - mu_x and i - mu_y, in halves of the image, and labels nowhere else.
 
-    Told: the metric. Where the bump belongs is where both channels are 0, so this is an upper bound and no bias that a
-    network could find by itself. On a torus the difference is the shorter way round; a hidden label has a channel of 0.
+    Told: the metric. Ours. Where the bump belongs is where both channels are 0, so this is an upper bound and no bias
+    that a network could find by itself. On a torus the difference is the shorter way round; a hidden label has a
+    channel of 0.
     """
 
     layers = UNet.layers
