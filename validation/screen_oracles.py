@@ -1,8 +1,9 @@
 """Which exact denoisers draw combinations that were never shown? A screen that trains nothing.
 
-Each oracle knows the training images of a design exactly and draws as a network would, by DDIM. What it can and cannot
-draw follows from how it uses its labels, and not from how well it has learnt. Writes ``oracle-screen.parquet``, a row
-for each design, oracle and split, and the table of docs/factorise.md; takes a minute.
+Each oracle knows the training images of a design exactly. What it can and cannot draw follows from how it uses its
+labels, and not from how well it has learnt. Only composed scores are sampled, by DDIM as a network would be; of the
+others it is known what they would draw. Writes ``oracle-screen.parquet``, a row for each design, oracle and split, and
+the table of docs/factorise.md; takes a minute.
 
 - composed: the sum of the posterior means given x alone and given y alone, less that without labels: composed scores
   (Liu et al. 2022, arXiv 2206.01714), with guidance 1 or 4. Estimates are clipped to [-1, 1] before the noise is told
