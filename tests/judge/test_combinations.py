@@ -96,9 +96,29 @@ def test_arms_that_did_alike_have_a_ratio_of_1_that_is_not_certain():
     assert found.loc["other", "ratio_low"] < 0.97 and found.loc["other", "ratio_high"] > 1.03
 
 
+@pytest.mark.parametrize(
+    ("each", "k_star", "bound"), [([1], 12, "at least"), ([1], 4, "at most"), ([4], 20, "at most")]
+)
+def test_numbers_that_rest_on_a_bound_lie_in_their_intervals(each, k_star, bound):
+    for draw in range(5):
+        arms = {
+            "unet": made_up("unet", 8, 24, [2, 4, 6], draw=draw),
+            "other": made_up("other", 8, k_star, each, draw=draw),
+        }
+        wider = made_up("other", 16, 60, [2, 4, 6], draw=draw)
+        found = compared(pd.concat([*arms.values(), wider])).set_index(["arm", "positions"]).loc["other", 8]
+        assert found["bound"] == bound
+        for name in ("ratio", "exponent"):
+            assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
+
+
 def test_one_seed_has_no_interval():
     one = threshold(made_up("a", 12, 48.0, seeds=1), 12)
     assert math.isnan(one.low) and math.isnan(one.high) and one.value == pytest.approx(48, rel=0.3)
+    found = compared(pd.concat([made_up("unet", 12, 72.0), made_up("other", 12, 24.0, seeds=1)])).set_index("arm")
+    assert found.loc["other", "ratio"] == pytest.approx(1 / 3, rel=0.4)
+    assert found.loc["other", ["ratio_low", "ratio_high"]].isna().all()
+    assert found.loc["unet", ["ratio_low", "ratio_high"]].tolist() == [1, 1]
 
 
 def drawn_by(stand_in, positions, each, seeds=5):

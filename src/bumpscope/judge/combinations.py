@@ -43,8 +43,8 @@ class Threshold:
         value, low, high: estimate and 95% interval; the ends are NaN below two seeds.
         bound: ``at most`` where the fewest shown combinations may be enough, ``at least`` where even the most may not;
             the value is then this K, or N²: what is known is the interval, which reaches to N or N². Else empty.
-        middle: ln K* that ratios and exponents use: of the value, or the median of ``draws`` where K* may lie anywhere
-            between N and the value.
+        middle: ln K* that exponents of bounds of one kind use, and all that is computed of values that are no bounds:
+            of the value, or the median of ``draws`` where K* may lie anywhere between N and the value.
         draws: ln K* under resampled seeds, shape (DRAWS,); paired with those of other arms by the resample.
     """
 
@@ -119,6 +119,8 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
 def exponent(thresholds: Mapping[int, Threshold]) -> tuple[float, float, float]:
     """d ln K* / d ln N by least squares, with its 95% interval; NaN for one N.
 
+    Where some are bounds, or bounds of both kinds, it is the median of the draws, as in :func:`ratio`.
+
     Args:
         thresholds: N -> K*, of the same seeds.
     """
@@ -128,13 +130,20 @@ def exponent(thresholds: Mapping[int, Threshold]) -> tuple[float, float, float]:
     ln_n -= ln_n.mean()
     values = np.array([one.middle for one in thresholds.values()])
     slopes = ln_n @ np.stack([one.draws for one in thresholds.values()]) / (ln_n @ ln_n)
-    return float(ln_n @ values / (ln_n @ ln_n)), *interval(slopes)
+    alike = len({one.bound for one in thresholds.values()}) == 1
+    middle = ln_n @ values / (ln_n @ ln_n) if alike else np.median(slopes)
+    return float(middle), *interval(slopes)
 
 
 def ratio(own: Threshold, other: Threshold) -> tuple[float, float, float]:
-    """K* over that of another arm with the same seeds, with its 95% interval."""
-    low, high = np.exp(interval(own.draws - other.draws))
-    return math.exp(own.middle - other.middle), float(low), float(high)
+    """K* over that of another arm with the same seeds, with its 95% interval; the ends are NaN below two seeds.
+
+    Where one of both is a bound it is the median of the draws, since the ratio of bounds may lie outside the interval.
+    """
+    draws = own.draws - other.draws
+    middle = float(np.median(draws)) if own.bound or other.bound else own.middle - other.middle
+    low, high = (math.nan, math.nan) if math.isnan(own.low) else np.exp(interval(draws))
+    return math.exp(middle), float(low), float(high)
 
 
 def compared(curves: pd.DataFrame, baseline: str = "unet") -> pd.DataFrame:
