@@ -17,7 +17,7 @@ from bumpscope.measure.metrics import run_metrics
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import read_table, write_table
 from bumpscope.worlds.requests import requested_centres
-from made_up_designs import benchmark_tables, made_up, tables
+from made_up_designs import benchmark_tables, made_up, of_tables, tables, together
 from made_up_runs import run_row
 from synthetic_results import METADATA, metrics_table
 
@@ -96,13 +96,38 @@ def test_guardrails_are_told_of_each_arm():
 
 
 def test_runs_that_were_trained_otherwise_are_not_pooled():
-    one, other = tables(CURVES), tables(CURVES, image_size=32, margin=10.0)
-    both = [pd.concat(pair, ignore_index=True) for pair in zip(one, other, strict=True)]
-    table = benchmark.leaderboard(benchmark.of_designs(*both[:2]), both[2])
+    _, table = of_tables(*together(tables(CURVES), tables(CURVES, image_size=32, margin=10.0)))
     alone = benchmark_tables(CURVES)[1]
     for size in (16, 32):
         own = table[table["image_size"] == size].reset_index(drop=True)
         pd.testing.assert_frame_equal(own.drop(columns="image_size"), alone.drop(columns="image_size"))
+
+
+def test_random_orders_are_pooled_as_seeds_and_kept_apart_from_even_spacing():
+    shuffled = pd.concat([made_up(arm, n, 30, draw=1) for n in (8, 12) for arm in ("unet", "rendering")])
+    both = of_tables(*together(tables(CURVES), tables(shuffled, order="random")))
+    alone = [benchmark_tables(CURVES), benchmark_tables(shuffled, order="random")]
+    for table, *separate in zip(both, *alone, strict=True):
+        for design, own in zip(("even", "random"), separate, strict=True):
+            assert set(own["design"]) == {design}
+            found = table[table["design"] == design].reset_index(drop=True)
+            pd.testing.assert_frame_equal(found, own)
+    # What each seed has of a design of its own is pooled like what all seeds have of one.
+    for pooled, one in zip(alone[1], benchmark_tables(shuffled), strict=True):
+        pd.testing.assert_frame_equal(pooled.drop(columns="design"), one.drop(columns="design"))
+    assert (alone[1][1]["seeds"] == 5).all()
+
+
+def test_a_random_order_is_told_in_words():
+    row = {"positions": 8, "image_size": 16, "training_steps": 800}
+    told = [benchmark.in_words(row | {"design": design}) for design in ("even", "random")]
+    assert told == ["N = 8, 16 px, 800 steps", "N = 8, 16 px, 800 steps, random order"]
+
+
+def test_a_bound_is_told_by_the_end_of_its_interval():
+    row = {"k_star": 64.0, "low": 33.0, "high": 63.0}
+    assert [benchmark.known_k_star(row | {"bound": bound}) for bound in ("", "at least", "at most")] == [64, 33, 63]
+    assert benchmark.known_k_star(row | {"low": math.nan, "bound": "at least"}) == 64
 
 
 def test_arms_of_one_name_are_told_apart_by_what_differs():

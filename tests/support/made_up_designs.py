@@ -43,11 +43,12 @@ ARMS = pd.concat(
 )
 
 
-def tables(curves, seen=0.98, **keys):
+def tables(curves, seen=0.98, order="even", **keys):
     """Tables runs, metrics and arms of runs with these accuracies.
 
     Args:
         curves: rows of :func:`made_up`; an arm ends in " + stripes" where training has them.
+        order: of the designs, even or random: each seed then has a design and so a dataset of its own.
         keys: columns of table ``runs``.
     """
     runs, metrics, arms = [], [], {}
@@ -55,7 +56,10 @@ def tables(curves, seen=0.98, **keys):
         denoiser, _, stripes = row["arm"].partition(" + ")
         k, n = row["shown"] // row["positions"], row["positions"]
         dataset = f"{row['arm'].replace(' ', '')}-{keys.get('image_size', 16)}-n{n}-k{k}"
-        design = {"shown": f"each={k}", "n_images": row["shown"], "dx": 12 / n, "dy": 12 / n}
+        shown = f"each={k}"
+        if order == "random":
+            dataset, shown = f"{dataset}-order{row['seed']}", f"{shown}, seed={row['seed']}"
+        design = {"shown": shown, "n_images": row["shown"], "dx": 12 / n, "dy": 12 / n}
         own = design | {"denoiser": denoiser, "network": denoiser, "stripes": 0.4 if stripes else 0.0}
         runs.append(run_row(dataset, row["seed"], **(own | keys)))
         arms[dataset] = {"dataset": dataset, "told": "" if denoiser == "unet" else "a bias", "n_parameters": 1000}
@@ -73,9 +77,18 @@ def tables(curves, seen=0.98, **keys):
     return pd.DataFrame(runs), metrics_table(metrics), pd.DataFrame(arms.values())
 
 
+def together(*several):
+    """Tables runs, metrics and arms of several :func:`tables`, as of one experiment."""
+    return [pd.concat(one, ignore_index=True) for one in zip(*several, strict=True)]
+
+
 def benchmark_tables(curves, **keys):
     """Tables combinations and leaderboard of runs with these accuracies."""
-    runs, metrics, arms = tables(curves, **keys)
+    return of_tables(*tables(curves, **keys))
+
+
+def of_tables(runs, metrics, arms):
+    """Tables combinations and leaderboard of tables of runs."""
     read = benchmark.of_designs(runs, metrics)
     return benchmark.cells(read), benchmark.leaderboard(read, arms)
 

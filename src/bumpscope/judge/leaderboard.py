@@ -1,10 +1,12 @@
 """The factorisation benchmark: what runs on designs drew, and which arm must be shown the fewest combinations.
 
-Runs are compared only where their lattices and their trainings agree in all but the spacing, the design and the arm.
+Runs are compared only where their lattices and their trainings agree in all but the spacing, the number of combinations
+and the arm.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +30,11 @@ SHARES: dict[str, Any] = {"quantity": [RIGHT, "requests"], "split": ["seen", "he
 SETTINGS = ["image_size", "sigma", "margin", "boundary", "polarity", "skew_axis", "skew_alpha", "prediction"]
 SETTINGS += ["timesteps", "noise_schedule", "batch_size", "training_steps", "learning_rate", "schedule"]
 SETTINGS += ["warmup_steps", "weight_decay", "gradient_clip", "ema_decay", "precision", "weights"]
-ARM = ["setting", "arm", "positions", "image_size", "training_steps"]
+ARM = ["setting", "arm", "design", "positions", "image_size", "training_steps"]
+# Kinds of designs, as column ``design``.
+EVEN, RANDOM = "even", "random"
+# The end of its interval that K* is at most or at least.
+ENDS = {"at most": "high", "at least": "low"}
 
 
 def of_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -40,9 +46,9 @@ def of_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row a run: dataset, seed, ``setting`` (a number for what :data:`SETTINGS` say), ``arm`` as by :func:`arms`,
-        ``positions`` (N), image_size, training_steps, ``shown`` (K), ``requests`` and ``right`` (numbers of images of
-        withheld combinations), ``heldout`` and ``seen`` (shares right), ``right_x`` and ``right_y`` (withheld, on one
-        axis), use_x, use_y, onset_x, onset_y. Runs without images are left out.
+        ``design`` (even or random), ``positions`` (N), image_size, training_steps, ``shown`` (K), ``requests`` and
+        ``right`` (numbers of images of withheld combinations), ``heldout`` and ``seen`` (shares right), ``right_x`` and
+        ``right_y`` (withheld, on one axis), use_x, use_y, onset_x, onset_y. Runs without images are left out.
     """
     return drawn_on_designs(runs, metrics).join(_use(metrics), on="run")
 
@@ -51,9 +57,10 @@ def drawn_on_designs(runs: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """As :func:`of_designs`, without use and onsets; ``right_x`` and ``right_y`` are empty without their metrics."""
     last = at_last_step(metrics)
     found = runs[runs["shown"].str.startswith("each=") & (runs["labels"] == "own") & runs["run"].isin(last.index)]
-    columns = {
+    columns: dict[str, Any] = {
         "setting": found.groupby(SETTINGS, dropna=False, sort=False).ngroup(),
         "arm": arms(found),
+        "design": np.where(found["shown"].str.contains("seed="), RANDOM, EVEN),
         "positions": ((found["image_size"] - 2 * found["margin"]) / found["dx"]).round().astype(int),
         "shown": found["n_images"],
     }
@@ -124,15 +131,16 @@ def leaderboard(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
         told: table ``arms``.
     """
     names = TABLES["leaderboard"].names
-    parts = [_of_setting(own.merge(told, on="dataset")) for _, own in runs.groupby("setting", sort=False)]
+    alike = runs.groupby(["setting", "design"], sort=False)
+    parts = [_of_setting(own.merge(told, on="dataset")) for _, own in alike]
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
 def _of_setting(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of arms that agree in their settings."""
+    """The rows of arms that agree in their settings and in the kind of their designs."""
     sizes = ["n_parameters", "operations", "training_operations"]
     grouped = runs.groupby(["arm", "positions"], sort=False)
-    facts = grouped[["image_size", "training_steps", "told", *sizes]].first()
+    facts = grouped[["design", "image_size", "training_steps", "told", *sizes]].first()
     facts["seen_accuracy"], facts["runs"] = grouped["seen"].mean(), grouped.size()
     facts["told"] = [
         _with_stripes(str(text), str(arm)) for text, (arm, _) in zip(facts["told"], facts.index, strict=True)
@@ -145,7 +153,19 @@ def _of_setting(runs: pd.DataFrame) -> pd.DataFrame:
 
 def in_words(row: Mapping[Any, Any]) -> str:
     """The lattice and the training of a row of table ``leaderboard``."""
-    return f"N = {row['positions']}, {row['image_size']} px, {row['training_steps']} steps"
+    return f"N = {row['positions']}, {setting_in_words(row)}"
+
+
+def setting_in_words(row: Mapping[Any, Any]) -> str:
+    """What a row of table ``leaderboard`` shares with those of other N."""
+    told = f"{row['image_size']} px, {row['training_steps']} steps"
+    return f"{told}, random order" if row["design"] == RANDOM else told
+
+
+def known_k_star(row: Mapping[Any, Any]) -> float:
+    """K* of a row of table ``leaderboard``, or the end of its interval, if any, that it is at most or at least."""
+    end = row[ENDS.get(row["bound"], "k_star")]
+    return float(row["k_star"] if math.isnan(end) else end)
 
 
 def _with_stripes(told: str, arm: str) -> str:

@@ -40,6 +40,7 @@ _REQUEST = (
 )
 _ARM = (
     "arm | text | – | the denoiser, and stripes where training has them\n"
+    "design | text | – | even: the combinations shown in a row are evenly spaced; random: rows and columns shuffled\n"
     "positions | int | – | N, positions on an axis\n"
     "image_size | int | px | side of the image\n"
     "training_steps | int | optimiser steps | length of the training\n"
@@ -444,10 +445,10 @@ TABLES: dict[str, Table] = {
             " ones are right\n"
             "low | float | – | lower end of its 95% interval; empty below two seeds\n"
             "high | float | – | upper end\n"
-            "bound | text | – | at most, where the fewest that were shown may be enough; at least, where even the most"
-            " may not be, and k_star is N²; else empty\n"
+            "bound | text | – | at most (high), where the fewest that were shown may be enough, and k_star is these; at"
+            " least (low), where even the most may not be, and k_star is N²; else empty\n"
             "ratio | float | – | K* over that of the plain UNet, both of the seeds that both have; empty without any\n"
-            "ratio_low | float | – | lower end of its 95% interval\n"
+            "ratio_low | float | – | lower end of its 95% interval; empty below two such seeds\n"
             "ratio_high | float | – | upper end\n"
             "exponent | float | – | d ln k_star / d ln N: 1 for a multiple of N, 2 for a share of N²; of the N"
             " with the most seeds; empty for one N\n"

@@ -8,7 +8,7 @@ from scipy.special import expit
 from bumpscope.judge.claims import hole, memorises, percolation, stripes
 from bumpscope.judge.data import Data
 from bumpscope.measure.percolation import largest_connected_share, overlap
-from made_up_designs import benchmark_tables, data_of, drawn, made_up, tables
+from made_up_designs import data_of, drawn, made_up, of_tables, tables, together
 from made_up_runs import number
 
 EVERY = [1, 2, 3, 4, 6, 8, 10]
@@ -22,9 +22,10 @@ def board(*arms, seeds=5, each=EVERY, positions=(8, 12)):
     return data_of_curves(pd.concat(curves))
 
 
-def data_of_curves(curves):
-    runs, metrics, _ = tables(curves)
-    return Data({"leaderboard": benchmark_tables(curves)[1], "runs": runs, "metrics": metrics})
+def data_of_curves(curves, shuffled=None):
+    """Of these accuracies, and of others on designs in random order."""
+    found = tables(curves) if shuffled is None else together(tables(curves), tables(shuffled, order="random"))
+    return Data({"leaderboard": of_tables(*found)[1], "runs": found[0], "metrics": found[1]})
 
 
 PLAIN = ("unet", 40, 2)
@@ -55,6 +56,19 @@ def test_f1_compares_at_the_numbers_of_combinations_that_all_seeds_of_both_have(
     assert [check.value for check in found.checks if check.quantity == "seeds"] == [5]
 
 
+@pytest.mark.parametrize(("k_star", "verdict"), [(20, "supported"), (40, "contradicted")])
+def test_f1_compares_designs_in_random_order_among_themselves(k_star, verdict):
+    # Pooled, the plain network would gain by its even designs and stripes lose by their random ones.
+    even, shuffled = (
+        pd.concat([made_up("unet", 8, plain, EVERY), made_up("unet + stripes", 8, striped, EVERY)])
+        for plain, striped in ((30, 15), (50, k_star * 5 / 4))
+    )
+    judged = stripes.judge(data_of_curves(even, shuffled))
+    assert judged.verdict == verdict
+    seeds = [(check.subject, check.value) for check in judged.checks if check.quantity == "seeds"]
+    assert seeds == [("N = 8, 16 px, 1500 steps", 5), ("N = 8, 16 px, 1500 steps, random order", 5)]
+
+
 def test_f1_needs_the_plain_network_and_stripes():
     for arms in ([PLAIN], [("unet + stripes", 20, 2)], [("rendering", 8, 1)]):
         judged = stripes.judge(board(*arms))
@@ -75,6 +89,20 @@ def test_f4_follows_from_the_exponents(arms, verdict):
     each = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18]
     judged = memorises.judge(board(*arms, positions=(8, 12, 20), each=each))
     assert judged.verdict == verdict
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(2, "supported"), (1, "contradicted")])
+def test_f4_is_judged_by_the_setting_that_contradicts(power, verdict):
+    each, positions = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18], (8, 12, 20)
+    rest = [("relative", 16, 1)]
+    curves = [
+        pd.concat([made_up(arm, n, k * (n / 8) ** own, each) for n in positions for arm, k, own in (plain, *rest)])
+        for plain in (PLAIN, ("unet", 30, power))
+    ]
+    judged = memorises.judge(data_of_curves(*curves))
+    assert judged.verdict == verdict and judged.estimate[0] == pytest.approx(power, abs=0.3)
+    subjects = {check.subject for check in judged.checks if check.role == "supports"}
+    assert {"unet, 16 px, 1500 steps", "unet, 16 px, 1500 steps, random order"} < subjects
 
 
 def test_f4_needs_five_seeds_and_two_sizes_of_lattice():

@@ -7,7 +7,7 @@ import pandas as pd
 from bumpscope.config.model import REFERENCES
 from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
-from bumpscope.judge.leaderboard import BASELINE
+from bumpscope.judge.leaderboard import BASELINE, setting_in_words
 from bumpscope.judge.remedies import FACTORISE
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
@@ -28,7 +28,7 @@ STATEMENT = (
     "The plain network must be shown a share of all combinations (it memorises); with some bias a multiple of the "
     "values of a factor is enough (it learns each factor as a task of its own)"
 )
-STATISTIC = "exponent of the plain UNet's K* in N"
+STATISTIC = "exponent of the plain UNet's K* in N, for the setting with the smallest"
 READS: Reads = (("leaderboard", {}),)
 FIGURES = ("factorisation",)
 CAVEAT = "The exponent rests on few numbers of positions, N."
@@ -36,6 +36,7 @@ MORE = {"settings with exponents of the plain UNet and another arm": FACTORISE}
 # Between 1, a multiple of N, and 2, a share of N².
 HALFWAY = 1.5
 EXPONENT = ["exponent", "exponent_low", "exponent_high"]
+SETTING = ["image_size", "training_steps", "design"]
 
 
 def judge(data: Data) -> Judged:
@@ -43,21 +44,24 @@ def judge(data: Data) -> Judged:
 
     Supported when the interval of the first lies above 1.5 and that of the second below. Contradicted when the first
     lies below 1.5, or when even that of the second lies above. The factorised reference does not count: it is
-    factorised by construction. Trainings of other lengths or image sizes are judged apart.
+    factorised by construction. Image sizes, lengths of training, and designs of even spacing and of random order are
+    judged apart: each of these settings must support, and one is enough to contradict.
     """
     table = data.table("leaderboard")
     known = table[~table["arm"].isin(REFERENCES)].dropna(subset=EXPONENT)
     judged = [
         _of_setting(
-            f"{size} px, {steps} steps", own.drop_duplicates("arm").set_index("arm"), own.groupby("arm")["seeds"].max()
+            setting_in_words(own.iloc[0].to_dict()),
+            own.drop_duplicates("arm").set_index("arm"),
+            own.groupby("arm")["seeds"].max(),
         )
-        for (size, steps), own in known.groupby(["image_size", "training_steps"], sort=False)
+        for _, own in known.groupby(SETTING, sort=False)
         if BASELINE in set(own["arm"]) and own["arm"].nunique() > 1
     ]
     needed = count("settings with exponents of the plain UNet and another arm", len(judged), NEEDED, Bound(least=1))
     checks = [needed, *(check for _, of_setting in judged for check in of_setting)]
     runs = int(known.loc[known["arm"] == BASELINE, "runs"].sum())
-    return Judged(judged[0][0] if judged else UNKNOWN, runs, checks)
+    return Judged(min((plain for plain, _ in judged), default=UNKNOWN), runs, checks)
 
 
 def _of_setting(place: str, arms: pd.DataFrame, seeds: pd.Series) -> tuple[Interval, list[Check]]:

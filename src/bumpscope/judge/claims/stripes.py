@@ -52,8 +52,8 @@ def judge(data: Data) -> Judged:
 
 
 def _gains(runs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
-    """Each lattice in words, with the gain of each seed that trained both, over the K that all these have."""
-    for _, own in runs.groupby(["setting", "positions"], sort=False):
+    """Each lattice and kind of design in words, with the gains of seeds that trained both, over the K of all these."""
+    for _, own in runs.groupby(["setting", "design", "positions"], sort=False):
         with_stripes, without = (
             own[own["arm"] == arm].pivot_table(index="shown", columns="seed", values="heldout")
             for arm in (ARM, BASELINE)

@@ -12,21 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bumpscope.judge.combinations import RIGHT
+from bumpscope.judge.leaderboard import ENDS, RANDOM, known_k_star
 from bumpscope.judge.wording import with_interval
 from bumpscope.show import rows, style
 from bumpscope.store.results import Results
 
 CAPTION = (
     "Above: share of withheld combinations drawn right after the last step, against the number K of those shown, with "
-    "95% intervals over seeds; curves are set apart a little. Beneath: K*, where an arm reaches 0.9 (dashed); arrow: "
-    "at most, or at least. N: positions an axis. Who factorises needs a multiple of N, who memorises N²."
+    "95% intervals over seeds. Beneath: K*, where an arm reaches 0.9 (dashed); arrow: at most, or at least. N: "
+    "positions an axis. Random order: combinations are not evenly spaced. Who factorises needs a multiple of N, who "
+    "memorises N²."
 )
 TOPIC = "Behaviour"
 WIDTH = style.DOUBLE
 READS = ("combinations", "leaderboard")
-PANEL = ["image_size", "training_steps", "positions"]
+PANEL = ["image_size", "training_steps", "design", "positions"]
 COLUMNS = {
     "arm": "",
+    "design": "even, or in random order",
     "positions": "N",
     "image_size": "px",
     "training_steps": "",
@@ -98,6 +101,7 @@ def draw(data: pd.DataFrame) -> Figure:
 def _title(data: pd.DataFrame, place: tuple[Any, ...]) -> str:
     """N, and what else tells this lattice from the others."""
     told = [f"N = {place[-1]}"]
+    told += ["random order"] if place[2] == RANDOM else []
     told += [f"{place[0]} px"] if data["image_size"].nunique() > 1 else []
     told += [f"{place[1]} steps"] if data["training_steps"].nunique() > 1 else []
     return ", ".join(told)
@@ -119,14 +123,14 @@ def _curves(axes: Axes, own: pd.DataFrame, looks: dict[str, style.Look]) -> None
 
 def _thresholds(axes: Axes, own: pd.DataFrame, looks: dict[str, style.Look]) -> None:
     """K* of each arm with its interval, a row an arm; an arrow where only a bound is known."""
-    known = own.drop_duplicates("arm").set_index("arm")
+    known = {row["arm"]: row for row in own.drop_duplicates("arm").to_dict("records")}
     for number, (name, look) in enumerate(looks.items()):
         axes.axhline(number, color=style.RULE, linewidth=0.4, zorder=0)
-        if name not in known.index:
+        if name not in known:
             continue
-        row = known.loc[name]
+        row = known[name]
         axes.plot([row["low"], row["high"]], [number, number], color=look["color"], linewidth=1.6)
-        at = (row["k_star"], number)
+        at = (known_k_star(row), number)
         axes.plot(*at, color=look["color"], marker=look["marker"], markersize=5, markeredgewidth=0)
         if str(row["bound"]) in ARROWS:
             arrow, aside = ARROWS[str(row["bound"])]
@@ -146,7 +150,7 @@ def finding(data: pd.DataFrame) -> str:
 
 
 def _k_star(row: dict[Any, Any]) -> str:
-    if isinstance(row["bound"], str) and row["bound"]:
-        return f"{row['bound']} {row['k_star']:.0f}"
+    if row["bound"] in ENDS:
+        return f"{row['bound']} {known_k_star(row):.0f}"
     ends = (row["low"], row["high"])
     return with_interval(row["k_star"], *ends) if all(map(math.isfinite, ends)) else f"{row['k_star']:.0f}"

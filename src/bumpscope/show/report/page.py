@@ -18,6 +18,7 @@ from bumpscope import __version__
 from bumpscope.judge.answers import answer
 from bumpscope.judge.claims import checks_of, modules, paragraph
 from bumpscope.judge.controls import IMBALANCES, in_words
+from bumpscope.judge.leaderboard import known_k_star
 from bumpscope.judge.verdicts import CONTRADICTED, SUPPORTED, UNDETERMINED
 from bumpscope.judge.wording import number
 from bumpscope.show import gallery
@@ -79,7 +80,7 @@ def build(
         tally=_tally(judged),
         symbols=SYMBOLS,
         coupling=_coupling(_table(results, "coupling")),
-        leaderboard=_rows(_table(results, "leaderboard")),
+        leaderboard=[row | {"known": known_k_star(row)} for row in _rows(_table(results, "leaderboard"))],
         claim_with_coupling=coupled[0] if coupled else "",
         others=[pictures[name] for name in gallery.MAIN[1:] if name not in places],
         appendix=[pictures[name] for name in pictures if name not in gallery.MAIN],
