@@ -1,9 +1,11 @@
-"""The measured part of docs/factorise.md, from the results of preset factorise.yaml, also where these are incomplete.
+"""The measured part of docs/factorise.md and its CSV files, from the results of preset factorise.yaml, also in part.
 
-python validation/leaderboard_page.py RESULTS
+python validation/leaderboard_page.py RESULTS [MORE ...]
 
-What the workflow has not made is said to be not measured. Of an experiment that was cut short, `--finished part.yaml`
-writes a preset of the runs that are there. Laid over the preset, it makes their tables in the same folder.
+MORE holds the results of other presets, such as factorise_random.yaml: their arms are put on the leaderboard, and all
+else is told of RESULTS. What the workflow has not made is said to be not measured. Of an experiment that was cut short,
+`--finished part.yaml` writes a preset of the runs that are there. Laid over the preset, it makes their tables in the
+same folder.
 """
 
 from __future__ import annotations
@@ -19,15 +21,20 @@ import yaml
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import load, read_yaml
 from bumpscope.judge.combinations import FEWEST_SEEDS, SEEN
+from bumpscope.judge.leaderboard import ENDS, RANDOM, known_k_star
 from bumpscope.judge.wording import number
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
+from truth_tables import link, write
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "factorise.md"
 PRESET = ROOT / "workflow" / "presets" / "factorise.yaml"
 FIGURE = PAGE.parent / "images" / "factorisation.png"
 MARK = "<!-- table of validation/leaderboard_page.py -->"
+# Tables beside the page, by name of their file.
+CSV = {"leaderboard": "factorise-leaderboard", "combinations": "factorise-combinations"}
+ORDER = "random order"
 # F3 has a preset of its own.
 CLAIMS = ("F1", "F2", "F4")
 # At less than this share of withheld combinations an arm is said to fail.
@@ -50,13 +57,17 @@ def page(
         seeds: dataset -> number of its seeds with results.
         config: the experiment of which these are the results.
     """
-    parts = [in_words(board, cells), *(shares(own, board) for _, own in cells.groupby("positions", sort=False))]
-    parts += [hole(evidence), failures(board, cells), verdicts(claims), missing(seeds, config)]
+    parts = []
+    for design, own in cells.groupby("design", sort=False):
+        of_design = board[board["design"] == design]
+        parts += ["**Rows and columns in random order:**"] if design == RANDOM else []
+        parts += [in_words(of_design), *(shares(part, of_design) for _, part in own.groupby("positions", sort=False))]
+    parts += [in_full(cells), hole(evidence), failures(board, cells), verdicts(claims), missing(seeds, config)]
     return "\n\n".join(filter(None, parts)) or "Not measured yet."
 
 
-def in_words(board: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """Which arms need fewer combinations than the plain UNet, and by how much, on each lattice."""
+def in_words(board: pd.DataFrame) -> str:
+    """Which arms of one kind of design need fewer combinations than the plain UNet on each lattice, by how much."""
     sentences = []
     for n, own in board.groupby("positions", sort=False):
         fewer = own[(own["ratio_high"] < 1) & (own["guardrails"] == "")]
@@ -69,10 +80,11 @@ def in_words(board: pd.DataFrame, cells: pd.DataFrame) -> str:
 
 
 def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
-    """A row for each arm on lattices of one N: shares right of withheld combinations over k, K* and its ratio."""
+    """A row for each arm on lattices of one N and kind of design: shares right over k, K*, its ratio and exponent."""
     n = int(cells["positions"].iloc[0])
     each = sorted(cells["shown"].unique())
-    head = [f"N = {n}", "told", *(f"k = {shown // n}" for shown in each), "K\\*", "ratio", "exponent", "seeds"]
+    head = [_place(cells.iloc[0].to_dict()), "told", *(f"k = {shown // n}" for shown in each)]
+    head += ["K\\*", "ratio", "exponent", "seeds"]
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     rows = board[board["positions"] == n].fillna({"bound": "", "told": ""})
     for row in rows.to_dict("records"):
@@ -82,6 +94,13 @@ def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
         values = [row["arm"], row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
         lines.append(f"| {' | '.join(values)} |")
     return "\n".join(lines)
+
+
+def in_full(cells: pd.DataFrame) -> str:
+    """Where all columns are."""
+    if cells.empty:
+        return ""
+    return f"In full: {link(CSV['leaderboard'], 'all arms')}, {link(CSV['combinations'], 'each k')}."
 
 
 def hole(evidence: pd.DataFrame) -> str:
@@ -95,8 +114,8 @@ def failures(board: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What failed: arms that draw less than half of what was withheld, and comparisons that are not fair."""
     lines = []
     for row in cells[cells["heldout"] < FAILS].to_dict("records"):
-        n = row["positions"]
-        parts = f"{row['arm']} with k = {row['shown'] // n} of {n}: {number(row['heldout'])} right"
+        n, order = row["positions"], f" in {ORDER}" if row["design"] == RANDOM else ""
+        parts = f"{row['arm']} with k = {row['shown'] // n} of {n}{order}: {number(row['heldout'])} right"
         lines.append(f"{parts}, {number(row['seen'])} of what was shown" if row["seen"] < SEEN else parts)
     failed = f"**Failed** (less than {FAILS:g} of what was withheld): {'; '.join(lines)}." if lines else ""
     unfair = board[board["guardrails"].fillna("") != ""].drop_duplicates(["arm", "guardrails"])
@@ -134,8 +153,12 @@ def _share(row: dict) -> str:
     return text if pd.isna(low) else f"{text} ({low:.2f}–{high:.2f})"
 
 
+def _place(row: dict) -> str:
+    return f"N = {row['positions']}, {ORDER}" if row["design"] == RANDOM else f"N = {row['positions']}"
+
+
 def _k_star(row: dict) -> str:
-    return f"{row['bound'] or ''} {_interval(row, 'k_star')}".strip()
+    return f"{row['bound']} {number(known_k_star(row))}" if row["bound"] in ENDS else _interval(row, "k_star")
 
 
 def _interval(row: dict, value: str, low: str = "low", high: str = "high") -> str:
@@ -160,24 +183,34 @@ def preset_of_finished(folder: Path) -> dict[str, Any]:
     return {"datasets": datasets}
 
 
-def main(folder: Path, finished: Annotated[Path | None, typer.Option(help="preset to write instead")] = None) -> None:
-    """Write the measured part of docs/factorise.md, and copy the figure beside it."""
+def joined(name: str, several: list[Results]) -> pd.DataFrame:
+    """The rows of a table of all that have it."""
+    parts = [results.table(name) for results in several if results.has(name)]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=TABLES[name].names)
+
+
+def main(
+    folders: list[Path], finished: Annotated[Path | None, typer.Option(help="preset to write instead")] = None
+) -> None:
+    """Write the measured part of docs/factorise.md and its CSV files, and copy the figure beside it."""
+    folder = folders[0]
     if finished is not None:
         finished.write_text(yaml.safe_dump(preset_of_finished(folder), sort_keys=False), encoding="utf-8")
         return
-    results = Results(folder)
-    names = ("leaderboard", "combinations", "claims", "evidence")
-    tables = {
-        name: results.table(name) if results.has(name) else pd.DataFrame(columns=TABLES[name].names) for name in names
-    }
+    several = [Results(one) for one in folders]
+    results = several[0]
+    tables = {name: joined(name, several) for name in CSV}
+    judged = [joined(name, [results]) for name in ("claims", "evidence")]
     drawn = results.table("metrics", quantity="requests")[["dataset", "seed"]].drop_duplicates()
     seeds = drawn.groupby("dataset").size().to_dict()
-    told = page(*tables.values(), seeds, load(ROOT / "config.yaml", PRESET))
+    told = page(tables["leaderboard"], tables["combinations"], *judged, seeds, load(ROOT / "config.yaml", PRESET))
     drawing = folder / "figures" / FIGURE.name
     if drawing.exists():
         shutil.copyfile(drawing, FIGURE)
         told += f"\n\n![Accuracy against K, and K*](images/{FIGURE.name})"
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
+    text = with_table(PAGE.read_text(encoding="utf-8"), told)
+    write(PAGE.stem, text, {CSV[name]: table for name, table in tables.items()})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from bumpscope.judge.combinations import COLUMNS, RIGHT
 from bumpscope.judge.data import Data
 from bumpscope.judge.verdicts import count, estimate
 from bumpscope.store.schemas import TABLES
+from bumpscope.store.tables import write_table
 from made_up_designs import ARMS, benchmark_tables, tables
+from synthetic_results import METADATA, write_results
 from truth_tables import frames
 
 
@@ -58,10 +60,47 @@ def test_each_arm_has_a_row_and_what_is_only_a_bound_is_told():
         (block,) = [part for part in text.split("\n\n") if part.startswith(f"| N = {n} ")]
         lines = block.splitlines()
         assert len(lines) == 2 + (board["positions"] == n).sum() and len({line.count("|") for line in lines}) == 1
-        assert f"| at most {n} (" in lines[2] and "nan" not in block
+        first = board[board["positions"] == n].iloc[0]
+        assert f"| at most {first['high']:.3g} |" in lines[2] and "nan" not in block
     row = cells.set_index(["arm", "positions", "shown"]).loc["relative", 12, 24]
     assert f"{row['heldout']:.2f} ({row['heldout_low']:.2f}–{row['heldout_high']:.2f})" in text
     assert "Not measured" not in text and "Rows of fewer than 5 seeds describe." in text
+
+
+def test_designs_in_random_order_have_a_section_of_their_own():
+    even, shuffled = benchmark_tables(ARMS), benchmark_tables(ARMS, order="random")
+    cells, board = (pd.concat(pair, ignore_index=True) for pair in zip(even, shuffled, strict=True))
+    parts = leaderboard_page.page(board, cells, *EMPTY, {"a": 2, "b": 2, "c": 1}, CONFIG).split("\n\n")
+    start = parts.index("**Rows and columns in random order:**")
+    alone = leaderboard_page.page(even[1], even[0], *EMPTY, {"a": 2, "b": 2, "c": 1}, CONFIG).split("\n\n")
+    assert parts[:start] == alone[:start] and parts[start + 1] == alone[0]
+    tables = [part.splitlines()[0].split(" | ")[0] for part in parts if part.startswith("| N")]
+    assert tables == ["| N = 8", "| N = 12", "| N = 8, random order", "| N = 12, random order"]
+    failed = next(part for part in parts if part.startswith("**Failed**"))
+    assert "unet with k = 1 of 8: " in failed and "unet with k = 1 of 8 in random order: " in failed
+
+
+def test_an_arm_of_one_seed_is_not_certainly_better():
+    few = ARMS[(ARMS["arm"] != "rendering") | (ARMS["seed"] == 0)]
+    assert "rendering at most" in leaderboard_page.in_words(benchmark_tables(ARMS)[1])
+    assert "rendering" not in leaderboard_page.in_words(benchmark_tables(few)[1])
+
+
+def test_several_results_are_put_together_and_kept_as_csv(tmp_path, monkeypatch):
+    folders = []
+    for order in ("even", "random"):
+        root = write_results(tmp_path / order, {"d": {"dx": 1.0, "dy": 1.0}}, (0,), (0,), samples=32)
+        for name, table in zip(("combinations", "leaderboard"), benchmark_tables(ARMS, order=order), strict=True):
+            write_table(name, root / TABLES[name].path, table, METADATA)
+        folders.append(root)
+    written = []
+    monkeypatch.setattr(leaderboard_page, "write", lambda *told: written.append(told))
+    leaderboard_page.main(folders)
+    ((name, text, csv),) = written
+    assert name == "factorise" and "| N = 12, random order | told |" in text
+    for key, table in zip(("leaderboard", "combinations"), csv.values(), strict=True):
+        assert f"](data/factorise-{key}.csv)" in text and f"factorise-{key}" in csv
+        assert list(table.columns) == TABLES[key].names and set(table["design"]) == {"even", "random"}
 
 
 def test_what_failed_is_told_and_what_was_not_run():
@@ -100,7 +139,7 @@ def test_what_is_there_of_an_experiment_that_was_cut_short_is_a_preset(tmp_path)
         (tmp_path / "runs" / place / "behaviour.parquet").touch()
     for place in ("unet-n8-k2/seed=3", "unet-n8-k2/seed=1"):
         (tmp_path / "runs" / place / "effects.parquet").touch()
-    leaderboard_page.main(tmp_path, tmp_path / "part.yaml")
+    leaderboard_page.main([tmp_path], tmp_path / "part.yaml")
     part = load(screen.DOCS.parent / "config.yaml", leaderboard_page.PRESET, tmp_path / "part.yaml")
     whole = load(screen.DOCS.parent / "config.yaml", leaderboard_page.PRESET)
     assert [run.id for run in part.runs()] == ["unet-n8-k2-seed1", "unet-n8-k2-seed3"]
