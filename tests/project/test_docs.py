@@ -191,7 +191,8 @@ RUN_HERE = {
 
 # Dry runs of many runs; that of one's own arm, which lays two presets over each other, stays. Others plan what a
 # command that stays plans.
-MANY_RUNS = tuple(f"{name}.yaml --config" for name in ("imbalance", "factorise", "sized_arms", "factorised", "gated"))
+OF_PRESETS = ("imbalance", "factorise", "factorise_random", "sized_arms", "factorised", "gated")
+MANY_RUNS = tuple(f"{name}.yaml --config" for name in OF_PRESETS)
 PLANNED_ALIKE = (
     "resources gpu=1", "output=DIR", "training={steps: 1500}", "sensitivity --cores 2", "paper.yaml",
     "snakemake figures", "--forcerun figure", '-c "import torch; print(torch.__version__, torch.cuda',
