@@ -20,8 +20,9 @@ import yaml
 
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import load, read_yaml
-from bumpscope.judge.combinations import FEWEST_SEEDS, SEEN
+from bumpscope.judge.combinations import SEEN
 from bumpscope.judge.leaderboard import ENDS, RANDOM, known_k_star
+from bumpscope.judge.verdicts import FEWEST_SEEDS
 from bumpscope.judge.wording import number
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES

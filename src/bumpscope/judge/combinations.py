@@ -23,8 +23,6 @@ from bumpscope.judge.onsets import onset
 RIGHT, SEEN = 0.9, 0.95
 # Parameters and operations may differ from those of the arm that is compared with by this share.
 ALIKE = 0.1
-# Fewer seeds describe, and prove nothing.
-FEWEST_SEEDS = 5
 DRAWS = 2000
 # Logistic slopes in ln K that are considered, and the number of values of ln K*. The steepest is a step: it leaves open
 # where between two measured K the accuracy rises.

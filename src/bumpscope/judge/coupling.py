@@ -37,13 +37,11 @@ from bumpscope.judge.intervals import fieller_interval, t_interval
 from bumpscope.judge.learning_curves import middle
 from bumpscope.judge.onsets import RESOLUTION, Onset, crossing, curves
 from bumpscope.judge.unlike import levels, unlike_comparisons
-from bumpscope.judge.verdicts import Interval
+from bumpscope.judge.verdicts import FEWEST_SEEDS, Interval
 from bumpscope.probe.frequency import ALL
 from bumpscope.store.selection import matching
 from bumpscope.worlds.named import world_of
 
-# Below this many seeds an interval is too wide, and too dependent on normality, for a verdict.
-FEWEST_SEEDS = 5
 SIMULTANEOUS = math.log(1.1)
 # A curve that never crossed is taken at the last step, and again this many times later: a verdict must hold in both.
 LATER = 10.0

@@ -28,7 +28,6 @@ from bumpscope.store.selection import matching
 _CURVES = {"quantity": RESOLUTION, "bin": None}
 BESIDE = {"reference": "none", "measure": ["effects", "rare"]}
 READS: Reads = (("metrics", _CURVES), ("coupling", BESIDE))
-SIGNIFICANCE = 0.05
 # Checks without which no claim on coupling is judged, and what to run for them.
 COUNTED, COUNTED_UNLIKE = "pairs that count", "pairs of factors that count"
 MORE = {COUNTED: IMBALANCE, COUNTED_UNLIKE: EACH_ALONE}

@@ -13,6 +13,10 @@ UNKNOWN: Interval = (math.nan, math.nan, math.nan)
 # Share of images right from which a run counts as accurate.
 ACCURATE = 0.5
 
+# Below this many seeds an interval is too wide, and too dependent on normality, for a verdict.
+FEWEST_SEEDS = 5
+# Level of tests, such as of a share of seeds against one half (binomial, one-sided).
+SIGNIFICANCE = 0.05
 SUPPORTED, CONTRADICTED, UNDETERMINED = "supported", "contradicted", "undetermined"
 # Roles of a check.
 NEEDED, SUPPORTS, CONTRADICTS, SHOWN = "needed", "supports", "contradicts", "shown"

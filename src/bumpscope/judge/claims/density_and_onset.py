@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.coupling import FEWEST_SEEDS, LATER
+from bumpscope.judge.coupling import LATER
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.density import Ladder, longest_ladders
 from bumpscope.judge.histories import histories
@@ -18,6 +18,7 @@ from bumpscope.judge.onsets import Onset, curves, fitted_onset
 from bumpscope.judge.remedies import CHECKPOINTS, LONGER, SPACINGS
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     NONE,
     SUPPORTS,

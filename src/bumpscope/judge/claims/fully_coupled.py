@@ -7,8 +7,8 @@ import numpy as np
 from bumpscope.judge import pooling
 from bumpscope.judge.coupling import COUPLED
 from bumpscope.judge.data import Data
-from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
-from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
+from bumpscope.judge.pooling import estimates, pooled, runs_of
+from bumpscope.judge.verdicts import CONTRADICTS, NONE, SIGNIFICANCE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-fully-coupled"
 QUESTION = "Where the data favour one factor, are all still learnt at one pace?"

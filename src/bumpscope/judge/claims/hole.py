@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bumpscope.judge.combinations import FEWEST_SEEDS, RIGHT, SEEN
+from bumpscope.judge.combinations import RIGHT, SEEN
 from bumpscope.judge.controls import datasets
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
@@ -12,6 +12,7 @@ from bumpscope.judge.leaderboard import BASELINE, SETTINGS, SHARES, at_last_step
 from bumpscope.judge.remedies import FACTORISE
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     SUPPORTS,
     UNKNOWN,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from bumpscope.config.model import REFERENCES
-from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.leaderboard import BASELINE, setting_in_words
 from bumpscope.judge.remedies import FACTORISE
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     SUPPORTS,
     UNKNOWN,

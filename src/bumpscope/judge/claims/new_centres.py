@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
@@ -13,6 +12,7 @@ from bumpscope.judge.remedies import NEW_CENTRES
 from bumpscope.judge.verdicts import (
     ACCURATE,
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     SHOWN,
     SUPPORTS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bumpscope.judge import pooling
 from bumpscope.judge.coupling import FACTORISED
 from bumpscope.judge.data import Data
-from bumpscope.judge.pooling import SIGNIFICANCE, estimates, pooled, runs_of
-from bumpscope.judge.verdicts import CONTRADICTS, NONE, SUPPORTS, Bound, Judged, count, estimate
+from bumpscope.judge.pooling import estimates, pooled, runs_of
+from bumpscope.judge.verdicts import CONTRADICTS, NONE, SIGNIFICANCE, SUPPORTS, Bound, Judged, count, estimate
 
 ID = "C5-not-factorised"
 QUESTION = "Where the data favour one factor, does that change when another is learnt?"

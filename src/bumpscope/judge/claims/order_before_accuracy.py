@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import RunKey, by_seed
 from bumpscope.judge.intervals import clustered_share_interval, t_interval
@@ -17,6 +16,7 @@ from bumpscope.judge.remedies import COMMON_DISTANCE, INTERVENTIONS
 from bumpscope.judge.verdicts import (
     ACCURATE,
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     SUPPORTS,
     UNKNOWN,

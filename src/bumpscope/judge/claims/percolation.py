@@ -11,7 +11,6 @@ from bumpscope.config.lattice import Lattice, Shown
 from bumpscope.judge import remedies
 from bumpscope.judge.claims.hole import shown_is_learnt
 from bumpscope.judge.claims.phases_with_behaviour import TOGETHER
-from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.controls import lattice_of
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.intervals import t_interval
@@ -19,6 +18,7 @@ from bumpscope.judge.leaderboard import BASELINE, SETTINGS, SHARES, at_last_step
 from bumpscope.judge.onsets import LEVEL, fitted_onset
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     SUPPORTS,
     UNKNOWN,

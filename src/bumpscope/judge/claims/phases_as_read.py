@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 
 from bumpscope.judge.claims.phases_in_order import majority
-from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, histories
 from bumpscope.judge.intervals import proportion_interval
 from bumpscope.judge.remedies import CLOSER_PROBES
-from bumpscope.judge.verdicts import NEEDED, Bound, Check, Judged, count
+from bumpscope.judge.verdicts import FEWEST_SEEDS, NEEDED, Bound, Check, Judged, count
 from bumpscope.measure.phases import BLIND
 
 ID = "C1-umap"

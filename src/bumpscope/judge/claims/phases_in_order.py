@@ -10,12 +10,22 @@ import pandas as pd
 from scipy import stats
 
 from bumpscope.config.model import IMAGE_LAYER
-from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import PHASES, History, RunKey, by_seed, follows_the_drawn, histories
 from bumpscope.judge.intervals import proportion_interval, t_interval
 from bumpscope.judge.remedies import CLOSER_PROBES
-from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, Bound, Check, Judged, count, estimate
+from bumpscope.judge.verdicts import (
+    CONTRADICTS,
+    FEWEST_SEEDS,
+    NEEDED,
+    SIGNIFICANCE,
+    SUPPORTS,
+    Bound,
+    Check,
+    Judged,
+    count,
+    estimate,
+)
 from bumpscope.measure.phases import BLIND
 
 ID = "C1"
@@ -27,9 +37,6 @@ READS: Reads = (("phases", {}), ("metrics", TELLS))
 FIGURES = ("phases", "places", "manifold", "persistence")
 CAVEAT = "One layer and timestep of a small network are judged; a strongly bent sheet in disorder is harder to see."
 MORE = {"seeds": CLOSER_PROBES}
-
-# A share of seeds is a majority, or a minority, when a one-sided binomial test against one half says so.
-SIGNIFICANCE = 0.05
 
 
 def judge(data: Data) -> Judged:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bumpscope.judge.coupling import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.histories import Boundary, boundary, by_seed
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.remedies import CHECKPOINTS, LONGER
 from bumpscope.judge.verdicts import (
     CONTRADICTS,
+    FEWEST_SEEDS,
     NEEDED,
     NONE,
     SUPPORTS,

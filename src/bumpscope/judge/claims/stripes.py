@@ -6,12 +6,21 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bumpscope.judge.combinations import FEWEST_SEEDS
 from bumpscope.judge.data import Data, Reads
 from bumpscope.judge.intervals import t_interval
 from bumpscope.judge.leaderboard import BASELINE, SHARES, drawn_on_designs, in_words
 from bumpscope.judge.remedies import FACTORISE
-from bumpscope.judge.verdicts import CONTRADICTS, NEEDED, SUPPORTS, UNKNOWN, Bound, Judged, count, estimate
+from bumpscope.judge.verdicts import (
+    CONTRADICTS,
+    FEWEST_SEEDS,
+    NEEDED,
+    SUPPORTS,
+    UNKNOWN,
+    Bound,
+    Judged,
+    count,
+    estimate,
+)
 
 ID = "F1"
 QUESTION = "Do images of one coordinate alone lower the number of combinations that must be shown?"
