@@ -47,6 +47,12 @@ def test_models_of_known_coupling_read_as_the_page_says(reference, verdict):
         assert high < 0.2 if verdict == "factorised" else 0.8 <= low <= high <= 1.25
 
 
+def test_a_skew_of_three_leaves_nulls_and_axes_alike_as_the_page_says():
+    row = load("imbalance-network")[0].query("experiment == 'skew'").iloc[0]
+    assert row.null_low < 0 < row.null_high and row.gap_low < 0 < row.gap_high
+    assert np.isnan(row.coupling) and row.runs == 5
+
+
 def test_references_that_were_not_run_are_named(kept):
     coupling = kept["imbalance-coupling"]
     assert page.missing(coupling) == "Not run: factorised with unequal frequency, gated with unequal frequency."

@@ -199,7 +199,7 @@ def _read_again(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     own = configured.loc[others["claim"], told].set_index(others.index)
     alike = ((others[told] == own) | (others[told].isna() & own.isna())).all(axis=1)
     gone = (others["runs"] == 0) & (own["runs"] > 0)
-    return others[~alike & ~gone], others[gone]
+    return others[(~alike | others["changed"]) & ~gone], others[gone]
 
 
 def verdicts_text(table: pd.DataFrame) -> str:
