@@ -5,10 +5,12 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.special import expit, logit
 
 import leaderboard_page
 import screen_oracles as screen
+from bumpscope.config.lattice import Lattice, Shown
 from bumpscope.config.loading import load, validate
 from bumpscope.judge.claims import memorises, stripes
 from bumpscope.judge.combinations import COLUMNS, RIGHT
@@ -16,6 +18,7 @@ from bumpscope.judge.data import Data
 from bumpscope.judge.verdicts import count, estimate
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
+from bumpscope.worlds.bumps import lattice_points
 from made_up_designs import ARMS, benchmark_tables, tables
 from synthetic_results import METADATA, write_results
 from truth_tables import frames
@@ -175,3 +178,17 @@ def test_the_preset_can_support_and_contradict():
     assert on_preset(stripes, unet=(40, 2), unet_stripes=(40, 2)) == "contradicted"
     assert on_preset(memorises, unet=(44, 2), rendering=(4, 1)) == "supported"
     assert on_preset(memorises, unet=(40, 1), rendering=(4, 1)) == "contradicted"
+
+
+@pytest.mark.parametrize(("seeds", "exponent"), [([None], 1.06), (range(5), 0.35)])
+def test_a_model_that_fills_in_what_lies_near_has_the_exponents_that_the_page_says(seeds, exponent):
+    def drawn(n, k, seed):
+        shown = Shown(each=k, seed=seed)
+        points = lattice_points(Lattice(image_size=16, margin=2.0, dx=12 / n, dy=12 / n, shown=shown))
+        centres = np.column_stack([points.mu_x, points.mu_y])
+        apart = cdist(centres[points.heldout], centres[~points.heldout]).min(axis=1)
+        return (apart <= 1.5).mean()
+
+    sizes = np.array([8, 12, 16, 24])
+    fewest = [next(k for k in range(1, n) if np.mean([drawn(n, k, seed) for seed in seeds]) >= RIGHT) for n in sizes]
+    assert np.polyfit(np.log(sizes), np.log(fewest * sizes), 1)[0] == pytest.approx(exponent, abs=0.01)
