@@ -26,16 +26,14 @@ RunKey = tuple[str, int]
 class History:
     """The phases of a run: ``latent`` and ``behaviour`` are 0, 1, 2 for A, B, C, else NaN; shape (steps,).
 
-    ``partly_ordered`` says which latents are ordered at least in part, so that they are not in disorder, even where the
-    verdict is ?; ``not_ordered`` which are not ordered in full; ``blind`` at which checkpoints a manifold in disorder
-    would not have been seen. The latent verdicts were read at ``layer`` and timestep ``t``.
+    ``order`` is that of table ``phases``; ``blind`` says at which checkpoints a manifold in disorder would not have
+    been seen. The latent verdicts were read at ``layer`` and timestep ``t``.
     """
 
     steps: np.ndarray
     latent: np.ndarray
     behaviour: np.ndarray
-    partly_ordered: np.ndarray
-    not_ordered: np.ndarray
+    order: np.ndarray
     blind: np.ndarray
     layer: str
     t: int
@@ -44,6 +42,11 @@ class History:
     def in_order(self) -> bool:
         """Whether the latents show A, B and C, each first after the one before, and end in C; ? aside."""
         return in_order(self.latent)
+
+    @property
+    def partly_ordered(self) -> np.ndarray:
+        """Which latents are ordered at least in part, so that they are not in disorder, even where the verdict is ?."""
+        return np.isin(self.order, [PARTIAL, FULL])
 
     @property
     def window(self) -> slice:
@@ -93,7 +96,7 @@ class History:
         unseen before the onset of B.
         """
         if phase == "C":
-            maybe = np.isnan(self.latent) & ~self.blind & ~self.not_ordered
+            maybe = np.isnan(self.latent) & ~self.blind & ~np.isin(self.order, [NONE, PARTIAL])
             return onset(self.steps, np.where(maybe, np.nan, self.latent == PHASES["C"]))
         if self.blind[self._between_a_and(self.latent >= PHASES["B"])].any():
             return None
@@ -160,10 +163,9 @@ def histories(phases: pd.DataFrame, datasets: Container[str]) -> dict[RunKey, Hi
         if run[0] in datasets:
             latent, behaviour = (part[name].map(PHASES).to_numpy(float) for name in ("latent_phase", "behaviour_phase"))
             layer, t = part["layer"].iloc[0], part["t"].iloc[0]
-            partly, short = (part["order"].isin(kinds).to_numpy() for kinds in ([PARTIAL, FULL], [NONE, PARTIAL]))
+            steps, order = part["step"].to_numpy(), part["order"].to_numpy(object)
             blind = (part["latent_phase"] == BLIND).to_numpy()
-            steps = part["step"].to_numpy()
-            found[run] = History(steps, latent, behaviour, partly, short, blind, str(layer), int(t))
+            found[run] = History(steps, latent, behaviour, order, blind, str(layer), int(t))
     return found
 
 

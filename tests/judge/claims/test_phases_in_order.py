@@ -12,8 +12,9 @@ from made_up_runs import STEPS, Experiment, every, letters, metric, number
 def history(latent):
     """Of a letter a step; p: a verdict of ? on a cloud that is ordered in part, x: blind, X: blind and so ordered."""
     values = np.array([{"A": 0.0, "B": 1.0, "C": 2.0}.get(letter, np.nan) for letter in latent])
-    partly, short, blind = (np.array([letter in of for letter in latent]) for of in ("pXC", "ABpxX", "xX"))
-    return History(np.arange(len(values)), values, values, partly, short, blind, "down3", 239)
+    order = np.array([{"C": "full", "p": "partial", "X": "partial"}.get(letter, "none") for letter in latent], object)
+    blind = np.array([letter in "xX" for letter in latent])
+    return History(np.arange(len(values)), values, values, order, blind, "down3", 239)
 
 
 # Ordered in part from 500 on, which is no disorder, but blind at one checkpoint.
