@@ -2,15 +2,17 @@
 
 python validation/leaderboard_page.py RESULTS [MORE ...]
 
-MORE holds the results of other presets, such as factorise_random.yaml: their arms are put on the leaderboard, and all
-else is told of RESULTS. What the workflow has not made is said to be not measured. Of an experiment that was cut short,
-`--finished part.yaml` writes a preset of the runs that are there. Laid over the preset, it makes their tables in the
-same folder.
+MORE holds the results of the other presets of the page: factorise_random.yaml, factorise_long.yaml, percolation.yaml.
+What the workflow has not made is said to be not measured. Of an experiment that was cut short, `--finished part.yaml`
+writes a preset of the runs that are there. Laid over the preset, it makes their tables in the same folder.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +23,9 @@ import yaml
 from bumpscope.config.experiment import Config
 from bumpscope.config.loading import load, read_yaml
 from bumpscope.judge.combinations import SEEN
-from bumpscope.judge.leaderboard import ENDS, RANDOM, known_k_star
+from bumpscope.judge.controls import datasets
+from bumpscope.judge.intervals import clustered_share_interval
+from bumpscope.judge.leaderboard import ENDS, RANDOM, SHARES, arms, at_last_step, drawn_on_designs, known_k_star
 from bumpscope.judge.verdicts import FEWEST_SEEDS
 from bumpscope.judge.wording import number
 from bumpscope.store.results import Results
@@ -36,34 +40,48 @@ MARK = "<!-- table of validation/leaderboard_page.py -->"
 # Tables beside the page, by name of their file.
 CSV = {"leaderboard": "factorise-leaderboard", "combinations": "factorise-combinations"}
 ORDER = "random order"
-# F3 has a preset of its own.
-CLAIMS = ("F1", "F2", "F4")
+CLAIMS = ("F1", "F2", "F3", "F4")
+# Has a preset of its own.
+ELSEWHERE = "F3"
+SHARE = "share right"
 # At less than this share of withheld combinations an arm is said to fail.
 FAILS = 0.5
 
 
-def page(
-    board: pd.DataFrame,
-    cells: pd.DataFrame,
-    claims: pd.DataFrame,
-    evidence: pd.DataFrame,
-    seeds: dict[str, int],
-    config: Config,
-) -> str:
+@dataclass(frozen=True)
+class Measured:
+    """What was measured; tables are empty where there are none.
+
+    Attributes:
+        board, cells: tables ``leaderboard`` and ``combinations``.
+        runs, metrics: tables of these names, of the latter what :data:`SHARES` names.
+        claims: table ``claims``, with ``place``, what tells the experiment from that of the preset.
+        evidence: table ``evidence``.
+    """
+
+    board: pd.DataFrame
+    cells: pd.DataFrame
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    claims: pd.DataFrame
+    evidence: pd.DataFrame
+
+
+def page(measured: Measured, config: Config) -> str:
     """What was measured, in Markdown.
 
     Args:
-        board, cells: tables ``leaderboard`` and ``combinations``; like the next two empty where there are none.
-        claims, evidence: tables of these names.
-        seeds: dataset -> number of its seeds with results.
-        config: the experiment of which these are the results.
+        config: the experiment that was to be measured.
     """
-    parts = []
-    for design, own in cells.groupby("design", sort=False):
-        of_design = board[board["design"] == design]
+    board, cells = measured.board, measured.cells
+    steps = config.training.steps
+    parts, usual = [], cells[cells["training_steps"] == steps]
+    for design, own in usual.groupby("design", sort=False):
+        of_design = board[(board["design"] == design) & (board["training_steps"] == steps)]
         parts += ["**Rows and columns in random order:**"] if design == RANDOM else []
         parts += [in_words(of_design), *(shares(part, of_design) for _, part in own.groupby("positions", sort=False))]
-    parts += [in_full(cells), hole(evidence), failures(board, cells), verdicts(claims), missing(seeds, config)]
+    parts += [in_full(cells), hole(measured), longer(measured, steps), failures(board, cells)]
+    parts += [verdicts(measured.claims), percolation(measured.evidence), missing(measured, config)]
     return "\n\n".join(filter(None, parts)) or "Not measured yet."
 
 
@@ -104,11 +122,66 @@ def in_full(cells: pd.DataFrame) -> str:
     return f"In full: {link(CSV['leaderboard'], 'all arms')}, {link(CSV['combinations'], 'each k')}."
 
 
-def hole(evidence: pd.DataFrame) -> str:
-    """Shares right in the withheld block, which F2 judges."""
-    own = evidence[(evidence["claim"] == "F2") & (evidence["quantity"] == "share right in the block")]
-    told = [f"{row['subject']} {_interval(row, 'value')}" for row in own.drop_duplicates("subject").to_dict("records")]
-    return f"Right in the hole of withheld combinations: {', '.join(told)}." if told else ""
+def hole(measured: Measured) -> str:
+    """Shares right in withheld blocks: a row for each arm, a column for each block."""
+    runs = measured.runs[measured.runs["holdout"] != "none"]
+    if runs.empty:
+        return ""
+    withheld = 1 - runs["n_images"] / runs["dataset"].map(datasets(runs)["points"])
+    found = runs.assign(arm=arms(runs), withheld=withheld).join(at_last_step(measured.metrics), on="run")
+    blocks = sorted(found["withheld"].unique())
+    head = ["hole", *(f"{block:.0%} of all combinations, {math.sqrt(block):.0%} of each axis" for block in blocks)]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for arm, own in found.groupby("arm", sort=False):
+        told = [own[own["withheld"] == block].dropna(subset="heldout") for block in blocks]
+        lines.append(_line([arm, *(_of_seeds(part) if len(part) else "" for part in told)]))
+    return "\n".join(["Shares right in a withheld block:", "", *lines])
+
+
+def longer(measured: Measured, usual: int) -> str:
+    """Shares of withheld combinations right during trainings of more steps than usual, beside the usual training."""
+    designs = drawn_on_designs(measured.runs, measured.metrics)
+    long = designs[designs["training_steps"] > usual]
+    if long.empty:
+        return ""
+    steps = sorted(measured.metrics.loc[measured.metrics["run"].isin(long["run"]), "step"].unique())
+    total = int(long["training_steps"].max())
+    head = ["arm", f"{usual} steps", *(f"{step} of {total}" for step in steps), "shown"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    keys = ["arm", "design", "positions", "image_size", "shown"]
+    for key, own in long.groupby(keys, sort=False):
+        alike = (designs[keys] == list(key)).all(axis=1) & designs["seed"].isin(own["seed"])
+        short = designs[alike & (designs["training_steps"] == usual)]
+        values = [f"{short['heldout'].mean():.2f}" if len(short) else ""]
+        for step in steps:
+            until = measured.metrics[measured.metrics["step"] <= step]
+            values.append(f"{at_last_step(until)['heldout'].reindex(own['run']).mean():.2f}")
+        n = int(own["positions"].iloc[0])
+        named = f"{key[0]}, k = {own['shown'].iloc[0] // n} of {n}"
+        lines.append(_line([named, *values, f"{own['seen'].mean():.2f}"]))
+    few = int(long.groupby(keys)["seed"].nunique().min())
+    about = (
+        f"Shares of withheld combinations right during a longer training, and of shown ones at its end ({few} seeds):"
+    )
+    return "\n".join([about, "", *lines])
+
+
+def percolation(evidence: pd.DataFrame) -> str:
+    """Shares right and shares connected, by share shown, which F3 judges; a row for each lattice and share."""
+    own = evidence[evidence["claim"] == "F3"].drop_duplicates(["quantity", "subject"])
+    named = own.set_index(["quantity", "subject"])["value"]
+    if SHARE not in named.index.get_level_values(0):
+        return ""
+    head = ["shown at random", "hang together", "withheld, right"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for subject, right in named[SHARE].items():
+        lines.append(_line([str(subject), f"{named['largest connected share', subject]:.2f}", f"{right:.2f}"]))
+    lines.append("")
+    for subject, seen in named["share right of what was shown"].items():
+        from_on = named["share from which half of the shown hang together", subject]
+        together = f"half of those shown hang together from {number(from_on)} on"
+        lines.append(f"- {subject}: {together}; of those shown {number(seen)} or more are right.")
+    return "\n".join(lines)
 
 
 def failures(board: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -125,19 +198,22 @@ def failures(board: pd.DataFrame, cells: pd.DataFrame) -> str:
 
 
 def verdicts(claims: pd.DataFrame) -> str:
-    """A row for each of the claims."""
+    """A row for each claim on the benchmark that could be judged; those of the preset in any case."""
     own = claims[claims["claim"].isin(CLAIMS)] if len(claims) else claims
+    own = own[own["estimate"].notna() | ((own["place"] == "") & (own["claim"] != ELSEWHERE))]
     if own.empty:
         return ""
-    head = ["| claim | verdict | estimate (95%) | of |", "| --- | --- | --- | --- |"]
-    rows = [
-        [row["claim"], row["verdict"], _interval(row, "estimate"), row["statistic"]] for row in own.to_dict("records")
-    ]
-    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
+    lines = [_line(["claim", "verdict", "estimate (95%)", "of"]), _line(["---"] * 4)]
+    for row in own.sort_values(["claim", "place"], kind="stable").to_dict("records"):
+        named = ", ".join(filter(None, [row["claim"], row["place"]]))
+        lines.append(_line([named, row["verdict"], _interval(row, "estimate"), row["statistic"]]))
+    return "\n".join(lines)
 
 
-def missing(seeds: dict[str, int], config: Config) -> str:
+def missing(measured: Measured, config: Config) -> str:
     """The datasets of the experiment without results, or with those of some seeds only."""
+    drawn = measured.metrics.loc[measured.metrics["quantity"] == "requests", ["dataset", "seed"]].drop_duplicates()
+    seeds = drawn.groupby("dataset").size().to_dict()
     planned: dict[str, int] = {}
     for run in config.runs():
         planned[run.dataset] = planned.get(run.dataset, 0) + 1
@@ -146,6 +222,16 @@ def missing(seeds: dict[str, int], config: Config) -> str:
         f"{name} ({seeds[name]} of {count} seeds)" for name, count in planned.items() if 0 < seeds.get(name, 0) < count
     ]
     return f"Not measured: {', '.join([*none, *some])}." if none or some else ""
+
+
+def _line(values: Sequence[object]) -> str:
+    return f"| {' | '.join(map(str, values))} |"
+
+
+def _of_seeds(own: pd.DataFrame) -> str:
+    share, low, high = clustered_share_interval(own.groupby("seed")["heldout"].mean(), own["requests"].sum())
+    few = "" if own["seed"].nunique() >= FEWEST_SEEDS else f", {own['seed'].nunique()} seeds"
+    return f"{share:.2f} ({low:.2f}–{high:.2f}{few})"
 
 
 def _share(row: dict) -> str:
@@ -184,11 +270,45 @@ def preset_of_finished(folder: Path) -> dict[str, Any]:
     return {"datasets": datasets}
 
 
-def joined(name: str, several: list[Results]) -> pd.DataFrame:
+def joined(name: str, several: list[Results], **where: Any) -> pd.DataFrame:
     """The rows of a table of all that have it."""
-    parts = [results.table(name) for results in several if results.has(name)]
+    parts = [results.table(name, **where) for results in several if results.has(name)]
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=TABLES[name].names)
+
+
+def measured(several: list[Results], usual: int) -> Measured:
+    """The tables of several experiments put together.
+
+    Datasets have the same name in several, and so have their runs; those after the first get its number in front.
+
+    Args:
+        usual: steps of a training of the first.
+    """
+    tables = {name: joined(name, several) for name in (*CSV, "evidence")}
+    told, runs, metrics = [], [], []
+    for number_of, results in enumerate(several):
+        if results.has("claims"):
+            told.append(joined("claims", [results]).assign(place=_told_apart(joined("combinations", [results]), usual)))
+        if results.has("runs") and results.has("metrics"):
+            parts = [joined("runs", [results]), joined("metrics", [results], **SHARES)]
+            if number_of:
+                for part in parts:
+                    part[["run", "dataset"]] = f"{number_of}/" + part[["run", "dataset"]]
+            runs.append(parts[0])
+            metrics.append(parts[1])
+    claims = pd.concat(told, ignore_index=True) if told else pd.DataFrame(columns=[*TABLES["claims"].names, "place"])
+    both = [
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=TABLES[name].names)
+        for name, parts in (("runs", runs), ("metrics", metrics))
+    ]
+    return Measured(tables["leaderboard"], tables["combinations"], *both, claims, tables["evidence"])
+
+
+def _told_apart(cells: pd.DataFrame, usual: int) -> str:
+    """What tells the designs of an experiment from evenly spaced ones of the usual training."""
+    told = [ORDER] if len(cells) and (cells["design"] == RANDOM).all() else []
+    return ", ".join([*told, *(f"{step} steps" for step in cells["training_steps"].unique() if step != usual)])
 
 
 def main(
@@ -199,19 +319,15 @@ def main(
     if finished is not None:
         finished.write_text(yaml.safe_dump(preset_of_finished(folder), sort_keys=False), encoding="utf-8")
         return
-    several = [Results(one) for one in folders]
-    results = several[0]
-    tables = {name: joined(name, several) for name in CSV}
-    judged = [joined(name, [results]) for name in ("claims", "evidence")]
-    drawn = results.table("metrics", quantity="requests")[["dataset", "seed"]].drop_duplicates()
-    seeds = drawn.groupby("dataset").size().to_dict()
-    told = page(tables["leaderboard"], tables["combinations"], *judged, seeds, load(ROOT / "config.yaml", PRESET))
+    config = load(ROOT / "config.yaml", PRESET)
+    found = measured([Results(one) for one in folders], config.training.steps)
+    told = page(found, config)
     drawing = folder / "figures" / FIGURE.name
     if drawing.exists():
         shutil.copyfile(drawing, FIGURE)
         told += f"\n\n![Accuracy against K, and K*](images/{FIGURE.name})"
     text = with_table(PAGE.read_text(encoding="utf-8"), told)
-    write(PAGE.stem, text, {CSV[name]: table for name, table in tables.items()})
+    write(PAGE.stem, text, {CSV["leaderboard"]: found.board, CSV["combinations"]: found.cells})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The page of the factorisation benchmark: made of its tables, whole or in part; the preset can tell either way."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,13 @@ from bumpscope.config.loading import load, validate
 from bumpscope.judge.claims import memorises, stripes
 from bumpscope.judge.combinations import COLUMNS, RIGHT
 from bumpscope.judge.data import Data
-from bumpscope.judge.verdicts import count, estimate
+from bumpscope.judge.verdicts import count
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
 from bumpscope.worlds.bumps import lattice_points
-from made_up_designs import ARMS, benchmark_tables, tables
-from synthetic_results import METADATA, write_results
+from made_up_designs import ARMS, benchmark_tables, drawn, tables, together
+from made_up_runs import run_row
+from synthetic_results import METADATA, metrics_table, write_results
 from truth_tables import frames
 
 
@@ -52,13 +53,37 @@ def test_a_design_is_drawn_again_as_it_was(kept):
     )
 
 
-EMPTY = [pd.DataFrame(columns=TABLES[name].names) for name in ("claims", "evidence")]
-CONFIG = validate({"seeds": [0, 1], "datasets": {"a": {}, "b": {}, "c": {"seeds": [0]}}})
+STEPS = run_row("a", 0)["training_steps"]
+CONFIG = validate(
+    {
+        "seeds": [0, 1],
+        "datasets": {"a": {}, "b": {}, "c": {"seeds": [0]}},
+        "training": {"steps": STEPS, "checkpoints": [STEPS]},
+        "probe": {"checkpoints": [STEPS]},
+    }
+)
+DRAWN = {"a": 2, "b": 2, "c": 1}
+
+
+def measured(cells=None, board=None, runs=(), seeds_of=None, **own):
+    """What was measured: these tables, with images of so many seeds of each of the datasets ``seeds_of``."""
+    tables = {name: pd.DataFrame(columns=TABLES[name].names) for name in ("leaderboard", "combinations", "evidence")}
+    given = {"board": board, "cells": cells, **own}
+    rows = [row for _, metrics in runs for row in metrics]
+    for name, seeds in (seeds_of or {}).items():
+        rows += [
+            {"dataset": name, "seed": seed, "step": STEPS, "quantity": "requests", "value": 1} for seed in range(seeds)
+        ]
+    empty = {"board": tables["leaderboard"], "cells": tables["combinations"], "evidence": tables["evidence"]}
+    empty["claims"] = pd.DataFrame(columns=[*TABLES["claims"].names, "place"])
+    empty["runs"] = pd.DataFrame([row for row, _ in runs] or [run_row("a", 0)])
+    empty["metrics"] = metrics_table(rows)
+    return leaderboard_page.Measured(**(empty | {name: one for name, one in given.items() if one is not None}))
 
 
 def test_each_arm_has_a_row_and_what_is_only_a_bound_is_told():
     cells, board = benchmark_tables(ARMS)
-    text = leaderboard_page.page(board, cells, *EMPTY, {"a": 2, "b": 2, "c": 1}, CONFIG)
+    text = leaderboard_page.page(measured(cells, board, seeds_of=DRAWN), CONFIG)
     for n in (8, 12):
         (block,) = [part for part in text.split("\n\n") if part.startswith(f"| N = {n} ")]
         lines = block.splitlines()
@@ -73,9 +98,9 @@ def test_each_arm_has_a_row_and_what_is_only_a_bound_is_told():
 def test_designs_in_random_order_have_a_section_of_their_own():
     even, shuffled = benchmark_tables(ARMS), benchmark_tables(ARMS, order="random")
     cells, board = (pd.concat(pair, ignore_index=True) for pair in zip(even, shuffled, strict=True))
-    parts = leaderboard_page.page(board, cells, *EMPTY, {"a": 2, "b": 2, "c": 1}, CONFIG).split("\n\n")
+    parts = leaderboard_page.page(measured(cells, board, seeds_of=DRAWN), CONFIG).split("\n\n")
     start = parts.index("**Rows and columns in random order:**")
-    alone = leaderboard_page.page(even[1], even[0], *EMPTY, {"a": 2, "b": 2, "c": 1}, CONFIG).split("\n\n")
+    alone = leaderboard_page.page(measured(*even, seeds_of=DRAWN), CONFIG).split("\n\n")
     assert parts[:start] == alone[:start] and parts[start + 1] == alone[0]
     tables = [part.splitlines()[0].split(" | ")[0] for part in parts if part.startswith("| N")]
     assert tables == ["| N = 8", "| N = 12", "| N = 8, random order", "| N = 12, random order"]
@@ -93,7 +118,8 @@ def test_several_results_are_put_together_and_kept_as_csv(tmp_path, monkeypatch)
     folders = []
     for order in ("even", "random"):
         root = write_results(tmp_path / order, {"d": {"dx": 1.0, "dy": 1.0}}, (0,), (0,), samples=32)
-        for name, table in zip(("combinations", "leaderboard"), benchmark_tables(ARMS, order=order), strict=True):
+        made = benchmark_tables(ARMS, order=order, training_steps=800)
+        for name, table in zip(("combinations", "leaderboard"), made, strict=True):
             write_table(name, root / TABLES[name].path, table, METADATA)
         folders.append(root)
     written = []
@@ -109,7 +135,7 @@ def test_several_results_are_put_together_and_kept_as_csv(tmp_path, monkeypatch)
 def test_what_failed_is_told_and_what_was_not_run():
     cells, board = benchmark_tables(ARMS)
     board.loc[board["arm"] == "coind", "guardrails"] = "2.00 times the training operations, more than 10% off"
-    text = leaderboard_page.page(board, cells, *EMPTY, {"a": 2, "b": 1}, CONFIG)
+    text = leaderboard_page.page(measured(cells, board, seeds_of={"a": 2, "b": 1}), CONFIG)
     failed = next(part for part in text.split("\n\n") if part.startswith("**Failed**"))
     low = cells[cells["heldout"] < leaderboard_page.FAILS]
     assert failed.count(" right") == len(low) > 2 and "unet with k = 1 of 8: " in failed
@@ -118,22 +144,75 @@ def test_what_failed_is_told_and_what_was_not_run():
 
 
 def test_without_results_the_page_says_what_was_not_measured():
-    nothing = [pd.DataFrame(columns=TABLES[name].names) for name in ("leaderboard", "combinations")]
-    assert leaderboard_page.page(*nothing, *EMPTY, {}, CONFIG) == "Not measured: a, b, c."
+    assert leaderboard_page.page(measured(), CONFIG) == "Not measured: a, b, c."
 
 
 def test_verdicts_of_the_follow_ups_are_on_the_page():
     rows = [
-        (name, "", "a number", 0.5, 0.25, 0.75, 10, verdict, "") for name, verdict in (("F1", "supported"), ("C1", ""))
+        ("F4", "", "a number", 0.5, 0.25, 0.75, 10, "supported", "", "random order"),
+        ("F4", "", "a number", np.nan, np.nan, np.nan, 10, "undetermined", "", ""),
+        ("F1", "", "a number", 0.5, 0.25, 0.75, 10, "supported", "", ""),
+        ("F1", "", "a number", np.nan, np.nan, np.nan, 0, "undetermined", "", "random order"),
+        ("C1", "", "a number", 0.5, 0.25, 0.75, 10, "supported", "", ""),
     ]
-    (line,) = leaderboard_page.verdicts(pd.DataFrame(rows, columns=TABLES["claims"].names)).splitlines()[2:]
-    assert line == "| F1 | supported | 0.5 (0.25 to 0.75) | a number |"
+    claims = pd.DataFrame(rows, columns=[*TABLES["claims"].names, "place"])
+    assert leaderboard_page.verdicts(claims).splitlines()[2:] == [
+        "| F1 | supported | 0.5 (0.25 to 0.75) | a number |",
+        "| F4 | undetermined | – | a number |",
+        "| F4, random order | supported | 0.5 (0.25 to 0.75) | a number |",
+    ]
 
 
-def test_what_was_drawn_in_the_hole_is_on_the_page():
-    checks = estimate("share right in the block", (0.4, 0.3, 0.5), subject="unet"), count("seeds", 5)
-    rows = pd.DataFrame([{"claim": "F2"} | asdict(check) for check in checks])
-    assert leaderboard_page.hole(rows) == "Right in the hole of withheld combinations: unet 0.4 (0.3 to 0.5)."
+def test_each_arm_and_each_hole_has_its_share_right():
+    def block(dataset, seed, share, arm, width):
+        keys = {"dx": 1.0, "dy": 1.0, "holdout": str(width), "n_images": 144 - width**2, "denoiser": arm}
+        return drawn(dataset, seed, share, network=arm, **keys)
+
+    runs = [block("u6", seed, 0.75, "unet", 6) for seed in range(5)]
+    runs += [block("u9", seed, 0.25, "unet", 9) for seed in range(5)]
+    runs += [block("r6", seed, 1.0, "rendering", 6) for seed in range(2)]
+    lines = leaderboard_page.hole(measured(runs=runs)).splitlines()[2:]
+    assert "25% of all combinations, 50% of each axis" in lines[0] and "56% of all" in lines[0]
+    rows = [line.split(" | ") for line in lines[2:]]
+    assert rows[0][0] == "| unet" and rows[0][1].startswith("0.75 (0.7") and rows[0][2].startswith("0.25 (0.2")
+    assert rows[1][1].startswith("1.00 (0.9") and rows[1][1].endswith(", 2 seeds)") and rows[1][2] == " |"
+
+
+def test_a_longer_training_is_told_beside_the_usual_one():
+    plain = ARMS[(ARMS["arm"] == "unet") & (ARMS["shown"] == 16)]
+    short = tables(plain, training_steps=800)
+    long = tables(plain[plain["seed"] == 0], training_steps=3200)
+    for part in long[:2]:
+        part[["run", "dataset"]] = "1/" + part[["run", "dataset"]]
+    for step, share in ((1600, 0.25), (3200, 0.125)):
+        last = long[1][(long[1]["step"] == 800)].assign(step=step)
+        last.loc[(last["quantity"] == "right_0.45") & (last["split"] == "heldout"), "value"] = share
+        long = (long[0], pd.concat([long[1], last], ignore_index=True), long[2])
+    runs, metrics, _ = together(short, long)
+    found = measured(metrics=metrics[metrics["quantity"].isin(["right_0.45", "requests"])], cells=None)
+    found = replace(found, runs=runs)
+    head, _, row = leaderboard_page.longer(found, 800).splitlines()[2:]
+    assert head == "| arm | 800 steps | 800 of 3200 | 1600 of 3200 | 3200 of 3200 | shown |"
+    own = found.metrics[(found.metrics["split"] == "heldout") & (found.metrics["quantity"] == "right_0.45")]
+    first = own[(own["run"] == short[0]["run"].iloc[0])]["value"].item()
+    assert row == f"| unet, k = 2 of 8 | {first:.2f} | {first:.2f} | 0.25 | 0.12 | 0.98 |"
+    assert leaderboard_page.longer(replace(found, runs=short[0]), 800) == ""
+
+
+def test_shares_shown_at_random_are_told_with_what_hangs_together():
+    checks = [
+        count("share right of what was shown", 0.97, subject="narrow"),
+        count("share from which half of the shown hang together", 0.4, subject="narrow"),
+        count("share right", 0.25, subject="narrow, 0.5 shown"),
+        count("largest connected share", 0.875, subject="narrow, 0.5 shown"),
+    ]
+    rows = pd.DataFrame([{"claim": "F3"} | asdict(check) for check in checks])
+    lines = leaderboard_page.percolation(rows).splitlines()
+    assert lines[2] == "| narrow, 0.5 shown | 0.88 | 0.25 |"
+    assert (
+        lines[-1] == "- narrow: half of those shown hang together from 0.4 on; of those shown 0.97 or more are right."
+    )
+    assert leaderboard_page.percolation(rows[:0]) == ""
 
 
 def test_what_is_there_of_an_experiment_that_was_cut_short_is_a_preset(tmp_path):
