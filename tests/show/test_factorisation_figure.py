@@ -26,7 +26,7 @@ CASES = {
     "all": ARMS,
     "one K and one seed": made_up("unet", 8, 40, each=[4], seeds=1),
     "three sizes": pd.concat([made_up("unet", n, 5 * n, seeds=2) for n in (6, 12, 24)]),
-    "many arms": pd.concat([made_up(f"arm {k}", 8, 10 + 3 * k, seeds=2) for k in range(14)]),
+    "many arms": pd.concat([made_up(f"arm {k}", 8, 10 + 3 * k, seeds=2) for k in range(16)]),
 }
 
 
@@ -40,6 +40,12 @@ def test_each_case_is_drawn_and_read(case, tmp_path):
     panels = data[factorisation.PANEL].drop_duplicates()
     assert len(figure.axes) == 2 * len(panels)
     assert factorisation.finding(data).startswith("N = ")
+
+
+def test_an_arm_from_elsewhere_has_the_name_of_its_class(tmp_path):
+    arms = pd.concat([made_up("unet", 8, 40, seeds=2), made_up("my_package.net:Net + stripes", 8, 20, seeds=2)])
+    figure = factorisation.draw(selected(tmp_path, benchmark_tables(arms)))
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["Net + stripes", "unet"]
 
 
 def test_designs_in_random_order_have_panels_of_their_own(tmp_path):

@@ -44,8 +44,8 @@ COLUMNS = {
     "runs": "at this K",
 }
 NOTHING = "No dataset shows as many combinations in each row (shown: {each: ...})."
-MOST_ARMS, MOST_PANELS = 12, 4
-MARKERS = "osD^vPX<>*ph"
+MARKERS = "osD^vPX<>*phdH"
+MOST_ARMS, MOST_PANELS = len(MARKERS), 4
 APART = 1.02  # factor between the places of two arms on the axis of K
 ARROWS = {"at most": ("←", -7), "at least": ("→", 7)}  # and points aside of the mark
 UPPER, A_ROW = 2.0, 0.17  # inches
@@ -91,7 +91,8 @@ def draw(data: pd.DataFrame) -> Figure:
                 [n, n**2], 0, 1, color=style.RULE, linewidth=0.8, zorder=0, transform=axes.get_xaxis_transform()
             )
     panels[0, 0].set_ylabel("withheld combinations right")
-    panels[1, 0].set_yticks(range(len(names)), names)
+    # Of the import path of a denoiser from elsewhere only the class.
+    panels[1, 0].set_yticks(range(len(names)), [name.rpartition(":")[2] for name in names])
     panels[1, 0].set_ylim(len(names) - 0.4, -0.6)
     panels[1, 0].set_ylabel("K*")
     style.heading(figure, note, more)
