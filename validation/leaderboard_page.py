@@ -80,7 +80,7 @@ def page(measured: Measured, config: Config) -> str:
         of_design = board[(board["design"] == design) & (board["training_steps"] == steps)]
         parts += ["**Rows and columns in random order:**"] if design == RANDOM else []
         parts += [in_words(of_design), *(shares(part, of_design) for _, part in own.groupby("positions", sort=False))]
-    parts += [in_full(cells), hole(measured), longer(measured, steps), failures(board, cells)]
+    parts += [in_full(cells), hole(measured), longer(measured, steps), failures(board, cells, steps)]
     parts += [verdicts(measured.claims), percolation(measured.evidence), missing(measured, config)]
     return "\n\n".join(filter(None, parts)) or "Not measured yet."
 
@@ -90,7 +90,9 @@ def in_words(board: pd.DataFrame) -> str:
     sentences = []
     for n, own in board.groupby("positions", sort=False):
         fewer = own[(own["ratio_high"] < 1) & (own["guardrails"] == "")]
-        told = [f"{row['arm']} {_k_star(row)} ({number(row['ratio'])} of it)" for row in fewer.to_dict("records")]
+        told = [
+            f"{_named(row['arm'])} {_k_star(row)} ({number(row['ratio'])} of it)" for row in fewer.to_dict("records")
+        ]
         plain = own[own["arm"] == "unet"]
         base = f"the plain UNet needs {_k_star(plain.iloc[0].to_dict())}; " if len(plain) else ""
         sentences.append(f"N = {n}, {n**2} combinations: {base}{', '.join(told) or 'no arm certainly fewer'}.")
@@ -110,7 +112,7 @@ def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
         own = cells[(cells["arm"] == row["arm"]) & (cells["image_size"] == row["image_size"])].set_index("shown")
         right = [_share(own.loc[shown].to_dict()) if shown in own.index else "" for shown in each]
         told = [_interval(row, name, f"{name}_low", f"{name}_high") for name in ("ratio", "exponent")]
-        values = [row["arm"], row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
+        values = [_named(row["arm"]), row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
         lines.append(f"| {' | '.join(values)} |")
     return "\n".join(lines)
 
@@ -134,7 +136,7 @@ def hole(measured: Measured) -> str:
     lines = [_line(head), _line(["---"] * len(head))]
     for arm, own in found.groupby("arm", sort=False):
         told = [own[own["withheld"] == block].dropna(subset="heldout") for block in blocks]
-        lines.append(_line([arm, *(_of_seeds(part) if len(part) else "" for part in told)]))
+        lines.append(_line([_named(arm), *(_of_seeds(part) if len(part) else "" for part in told)]))
     return "\n".join(["Shares right in a withheld block:", "", *lines])
 
 
@@ -157,7 +159,7 @@ def longer(measured: Measured, usual: int) -> str:
             until = measured.metrics[measured.metrics["step"] <= step]
             values.append(f"{at_last_step(until)['heldout'].reindex(own['run']).mean():.2f}")
         n = int(own["positions"].iloc[0])
-        named = f"{key[0]}, k = {own['shown'].iloc[0] // n} of {n}"
+        named = f"{_named(key[0])}, k = {own['shown'].iloc[0] // n} of {n}"
         lines.append(_line([named, *values, f"{own['seen'].mean():.2f}"]))
     few = int(long.groupby(keys)["seed"].nunique().min())
     about = (
@@ -184,17 +186,20 @@ def percolation(evidence: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def failures(board: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """What failed: arms that draw less than half of what was withheld, and comparisons that are not fair."""
-    lines = []
+def failures(board: pd.DataFrame, cells: pd.DataFrame, usual: int) -> str:
+    """What failed: shares of withheld combinations right that are less than half, and comparisons that are not fair."""
+    told: dict[str, list[str]] = {}
     for row in cells[cells["heldout"] < FAILS].to_dict("records"):
-        n, order = row["positions"], f" in {ORDER}" if row["design"] == RANDOM else ""
-        parts = f"{row['arm']} with k = {row['shown'] // n} of {n}{order}: {number(row['heldout'])} right"
-        lines.append(f"{parts}, {number(row['seen'])} of what was shown" if row["seen"] < SEEN else parts)
-    failed = f"**Failed** (less than {FAILS:g} of what was withheld): {'; '.join(lines)}." if lines else ""
+        order = f", {ORDER}" if row["design"] == RANDOM else ""
+        steps = f", {row['training_steps']} steps" if row["training_steps"] != usual else ""
+        seen = f", and {row['seen']:.2f} of what was shown" if row["seen"] < SEEN else ""
+        place = f"k = {row['shown'] // row['positions']} of {row['positions']}{order}{steps}"
+        told.setdefault(_named(row["arm"]), []).append(f"{row['heldout']:.2f} ({place}{seen})")
+    lines = [f"{arm} {', '.join(parts)}" for arm, parts in told.items()]
+    failed = f"**Failed**, less than {FAILS:g} of what was withheld: {'; '.join(lines)}." if lines else ""
     unfair = board[board["guardrails"].fillna("") != ""].drop_duplicates(["arm", "guardrails"])
-    told = [f"{row['arm']} ({row['guardrails']})" for row in unfair.to_dict("records")]
-    return "\n\n".join(filter(None, [failed, f"**Not a fair comparison**: {'; '.join(told)}." if told else ""]))
+    faults = [f"{_named(row['arm'])} ({row['guardrails']})" for row in unfair.to_dict("records")]
+    return "\n\n".join(filter(None, [failed, f"**Not a fair comparison**: {'; '.join(faults)}." if faults else ""]))
 
 
 def verdicts(claims: pd.DataFrame) -> str:
@@ -238,6 +243,11 @@ def _share(row: dict) -> str:
     low, high = row["heldout_low"], row["heldout_high"]
     text = f"{row['heldout']:.2f}"
     return text if pd.isna(low) else f"{text} ({low:.2f}–{high:.2f})"
+
+
+def _named(arm: str) -> str:
+    """Of the import path of a denoiser from elsewhere only the class."""
+    return str(arm).rpartition(":")[2]
 
 
 def _place(row: dict) -> str:

@@ -191,7 +191,8 @@ RUN_HERE = {
 
 # Dry runs of many runs; that of one's own arm, which lays two presets over each other, stays. Others plan what a
 # command that stays plans.
-OF_PRESETS = ("imbalance", "factorise", "factorise_random", "sized_arms", "factorised", "gated")
+OF_PRESETS = ("imbalance", "factorise", "factorise_more", "factorise_random", "factorise_long", "percolation")
+OF_PRESETS += ("sized_arms", "factorised", "gated")
 MANY_RUNS = tuple(f"{name}.yaml --config" for name in OF_PRESETS)
 PLANNED_ALIKE = (
     "resources gpu=1", "output=DIR", "training={steps: 1500}", "sensitivity --cores 2", "paper.yaml",

@@ -105,7 +105,7 @@ def test_designs_in_random_order_have_a_section_of_their_own():
     tables = [part.splitlines()[0].split(" | ")[0] for part in parts if part.startswith("| N")]
     assert tables == ["| N = 8", "| N = 12", "| N = 8, random order", "| N = 12, random order"]
     failed = next(part for part in parts if part.startswith("**Failed**"))
-    assert "unet with k = 1 of 8: " in failed and "unet with k = 1 of 8 in random order: " in failed
+    assert "(k = 1 of 8)" in failed and "(k = 1 of 8, random order)" in failed
 
 
 def test_an_arm_of_one_seed_is_not_certainly_better():
@@ -138,7 +138,7 @@ def test_what_failed_is_told_and_what_was_not_run():
     text = leaderboard_page.page(measured(cells, board, seeds_of={"a": 2, "b": 1}), CONFIG)
     failed = next(part for part in text.split("\n\n") if part.startswith("**Failed**"))
     low = cells[cells["heldout"] < leaderboard_page.FAILS]
-    assert failed.count(" right") == len(low) > 2 and "unet with k = 1 of 8: " in failed
+    assert failed.count("(k = ") == len(low) > 2 and f"unet {low['heldout'].iloc[0]:.2f} (k = 1 of 8), " in failed
     assert "**Not a fair comparison**: coind (2.00 times" in text
     assert text.endswith("Not measured: c, b (1 of 2 seeds).")
 
