@@ -46,7 +46,7 @@ COLUMNS = {
 NOTHING = "No dataset shows as many combinations in each row (shown: {each: ...})."
 MARKERS = "osD^vPX<>*phdH"
 MOST_ARMS, MOST_PANELS = len(MARKERS), 4
-APART = 1.02  # factor between the places of two arms on the axis of K
+APART = 1.12  # factor between the places of the first arm and the last on the axis of K
 ARROWS = {"at most": ("←", -7), "at least": ("→", 7)}  # and points aside of the mark
 UPPER, A_ROW = 2.0, 0.17  # inches
 
@@ -111,9 +111,10 @@ def _title(data: pd.DataFrame, place: tuple[Any, ...]) -> str:
 def _curves(axes: Axes, own: pd.DataFrame, looks: dict[str, style.Look]) -> None:
     """The share right of each arm over K."""
     axes.axhline(RIGHT, **style.LEVEL)
-    for number, (name, look) in enumerate(looks.items()):
-        arm = own[own["arm"] == name].sort_values("shown")
-        at = arm["shown"] * APART ** (number - (len(looks) - 1) / 2)
+    here = [name for name in looks if (own["arm"] == name).any()]
+    for place, name in zip(np.linspace(-0.5, 0.5, len(here)) if len(here) > 1 else [0.0], here, strict=True):
+        look, arm = looks[name], own[own["arm"] == name].sort_values("shown")
+        at = arm["shown"] * APART**place
         marked = {"color": look["color"], "marker": look["marker"], "markersize": 4, "markeredgewidth": 0}
         sns.lineplot(
             x=at, y=arm["heldout"], ax=axes, estimator=None, linestyle=look["linestyle"], linewidth=1.1, **marked
