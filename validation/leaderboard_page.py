@@ -16,18 +16,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
 import yaml
+from scipy.spatial.distance import cdist
 
 from bumpscope.config.experiment import Config
+from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import load, read_yaml
 from bumpscope.judge.combinations import SEEN
-from bumpscope.judge.controls import datasets
+from bumpscope.judge.controls import datasets, lattice_of
 from bumpscope.judge.intervals import clustered_share_interval
-from bumpscope.judge.leaderboard import ENDS, RANDOM, SHARES, arms, at_last_step, drawn_on_designs, known_k_star
+from bumpscope.judge.leaderboard import (
+    BASELINE,
+    ENDS,
+    EVEN,
+    RANDOM,
+    RIGHT,
+    SHARES,
+    arms,
+    at_last_step,
+    drawn_on_designs,
+    known_k_star,
+)
 from bumpscope.judge.verdicts import FEWEST_SEEDS
 from bumpscope.judge.wording import number
+from bumpscope.measure.lattice_scale import on_lattice_scale
 from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from truth_tables import link, write
@@ -40,10 +55,18 @@ MARK = "<!-- table of validation/leaderboard_page.py -->"
 # Tables beside the page, by name of their file.
 CSV = {"leaderboard": "factorise-leaderboard", "combinations": "factorise-combinations"}
 ORDER = "random order"
+# Marks arms whose comparison with the plain UNet is not fair.
+UNFAIR = "†"
+CAPTION = "Evenly spaced designs. Arrows: at most, or at least."
 CLAIMS = ("F1", "F2", "F3", "F4")
 # Has a preset of its own.
 ELSEWHERE = "F3"
 SHARE = "share right"
+# px around a request in which shown combinations are counted: at N = 8 the eight next to it.
+NEAR = 2.3
+# Such numbers that are told together; the last has no end.
+MOST = 999
+AROUND = ((0, 2), (3, 5), (6, 8), (9, MOST))
 # At less than this share of withheld combinations an arm is said to fail.
 FAILS = 0.5
 
@@ -57,6 +80,7 @@ class Measured:
         runs, metrics: tables of these names, of the latter what :data:`SHARES` names.
         claims: table ``claims``, with ``place``, what tells the experiment from that of the preset.
         evidence: table ``evidence``.
+        asked: rows of :func:`of_plain`.
     """
 
     board: pd.DataFrame
@@ -65,6 +89,7 @@ class Measured:
     metrics: pd.DataFrame
     claims: pd.DataFrame
     evidence: pd.DataFrame
+    asked: pd.DataFrame
 
 
 def page(measured: Measured, config: Config) -> str:
@@ -80,7 +105,8 @@ def page(measured: Measured, config: Config) -> str:
         of_design = board[(board["design"] == design) & (board["training_steps"] == steps)]
         parts += ["**Rows and columns in random order:**"] if design == RANDOM else []
         parts += [in_words(of_design), *(shares(part, of_design) for _, part in own.groupby("positions", sort=False))]
-    parts += [in_full(cells), hole(measured), longer(measured, steps), failures(board, cells, steps)]
+    parts += [in_full(cells), surroundings(measured.asked), hole(measured), longer(measured, steps)]
+    parts += [failures(board, cells, steps)]
     parts += [verdicts(measured.claims), percolation(measured.evidence), missing(measured, config)]
     return "\n\n".join(filter(None, parts)) or "Not measured yet."
 
@@ -107,12 +133,13 @@ def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
     head = [_place(cells.iloc[0].to_dict()), "told", *(f"k = {shown // n}" for shown in each)]
     head += ["K\\*", "ratio", "exponent", "seeds"]
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-    rows = board[board["positions"] == n].fillna({"bound": "", "told": ""})
+    rows = board[board["positions"] == n].fillna({"bound": "", "told": "", "guardrails": ""})
     for row in rows.to_dict("records"):
         own = cells[(cells["arm"] == row["arm"]) & (cells["image_size"] == row["image_size"])].set_index("shown")
         right = [_share(own.loc[shown].to_dict()) if shown in own.index else "" for shown in each]
         told = [_interval(row, name, f"{name}_low", f"{name}_high") for name in ("ratio", "exponent")]
-        values = [_named(row["arm"]), row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
+        unfair = f" {UNFAIR}" if row["guardrails"] else ""
+        values = [_named(row["arm"]) + unfair, row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
         lines.append(f"| {' | '.join(values)} |")
     return "\n".join(lines)
 
@@ -122,6 +149,26 @@ def in_full(cells: pd.DataFrame) -> str:
     if cells.empty:
         return ""
     return f"In full: {link(CSV['leaderboard'], 'all arms')}, {link(CSV['combinations'], 'each k')}."
+
+
+def surroundings(asked: pd.DataFrame) -> str:
+    """What the plain UNet draws when asked for withheld combinations, by how many of those shown lie around them."""
+    if asked.empty:
+        return ""
+    named = [f"{low} to {high}" if high < MOST else f"{low} or more" for low, high in AROUND]
+    head = [f"shown within {NEAR:g} px:", "k", *named, "right", "one that was shown, in place of it"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for (design, n, each), own in asked.groupby(["design", "positions", "each"]):
+        shares = []
+        for low, high in AROUND:
+            here = own.loc[own["around"].between(low, high), "right"]
+            shares.append(f"{here.mean():.2f} ({len(here)})" if len(here) else "")
+        place = f"N = {n}, {ORDER}" if design == RANDOM else f"N = {n}"
+        lines.append(_line([place, each, *shares, f"{own['right'].mean():.2f}", f"{own['copied'].mean():.2f}"]))
+    about = (
+        "What the plain UNet draws for withheld combinations: shares right (requests) by how many shown ones lie around"
+    )
+    return "\n".join([f"{about}.", "", *lines])
 
 
 def hole(measured: Measured) -> str:
@@ -199,7 +246,9 @@ def failures(board: pd.DataFrame, cells: pd.DataFrame, usual: int) -> str:
     failed = f"**Failed**, less than {FAILS:g} of what was withheld: {'; '.join(lines)}." if lines else ""
     unfair = board[board["guardrails"].fillna("") != ""].drop_duplicates(["arm", "guardrails"])
     faults = [f"{_named(row['arm'])} ({row['guardrails']})" for row in unfair.to_dict("records")]
-    return "\n\n".join(filter(None, [failed, f"**Not a fair comparison**: {'; '.join(faults)}." if faults else ""]))
+    return "\n\n".join(
+        filter(None, [failed, f"{UNFAIR} **Not a fair comparison**: {'; '.join(faults)}." if faults else ""])
+    )
 
 
 def verdicts(claims: pd.DataFrame) -> str:
@@ -296,7 +345,7 @@ def measured(several: list[Results], usual: int) -> Measured:
         usual: steps of a training of the first.
     """
     tables = {name: joined(name, several) for name in (*CSV, "evidence")}
-    told, runs, metrics = [], [], []
+    told, runs, metrics, asked = [], [], [], [of_plain(results, usual) for results in several if results.has("runs")]
     for number_of, results in enumerate(several):
         if results.has("claims"):
             told.append(joined("claims", [results]).assign(place=_told_apart(joined("combinations", [results]), usual)))
@@ -312,7 +361,51 @@ def measured(several: list[Results], usual: int) -> Measured:
         pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=TABLES[name].names)
         for name, parts in (("runs", runs), ("metrics", metrics))
     ]
-    return Measured(tables["leaderboard"], tables["combinations"], *both, claims, tables["evidence"])
+    together = pd.concat(asked, ignore_index=True) if asked else pd.DataFrame()
+    return Measured(tables["leaderboard"], tables["combinations"], *both, claims, tables["evidence"], together)
+
+
+def of_plain(results: Results, steps: int) -> pd.DataFrame:
+    """What the plain UNet drew after the last step for each withheld combination of the designs.
+
+    Args:
+        steps: of the trainings that count.
+
+    Returns:
+        A row a request: design, positions, each (k), and the columns of :func:`with_surroundings`.
+    """
+    rows = []
+    for run in results:
+        shown, stripes = str(run.info["shown"]), run.info["stripes"]
+        usual = run.info["training_steps"] == steps and run.info["denoiser"] == BASELINE
+        if not (usual and shown.startswith("each=") and not stripes and run.has("behaviour")):
+            continue
+        drawn = run.table("behaviour", split="heldout")
+        drawn = drawn[drawn["step"] == drawn["step"].max()]
+        points, lattice = results.table("dataset", dataset=run.dataset, split="seen"), lattice_of(run.info)
+        own = with_surroundings(drawn, points, lattice)
+        n = lattice.counts[0]
+        design = RANDOM if "seed=" in shown else EVEN
+        rows.append(own.assign(design=design, positions=n, each=len(points) // n))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def with_surroundings(drawn: pd.DataFrame, points: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
+    """Of each image how many of the shown ``points`` lie around what was asked, and what was drawn.
+
+    Args:
+        drawn: rows of table ``behaviour``.
+
+    Returns:
+        ``around``, the number within :data:`NEAR`; ``right``; and ``copied``, whether it would have been right for a
+        point that was shown.
+    """
+    centres = points[["mu_x", "mu_y"]].to_numpy()
+    away = np.abs(drawn[["x", "y"]].to_numpy()[:, None] - centres).max(axis=2)
+    at = centres[np.where(np.isnan(away), np.inf, away).argmin(axis=1)]
+    instead = drawn.assign(mu_x=at[:, 0], mu_y=at[:, 1])
+    columns = {"right": on_lattice_scale(drawn, lattice)[RIGHT], "copied": on_lattice_scale(instead, lattice)[RIGHT]}
+    return pd.DataFrame(columns).assign(around=(cdist(drawn[["mu_x", "mu_y"]], centres) <= NEAR).sum(axis=1))
 
 
 def _told_apart(cells: pd.DataFrame, usual: int) -> str:
@@ -335,7 +428,7 @@ def main(
     drawing = folder / "figures" / FIGURE.name
     if drawing.exists():
         shutil.copyfile(drawing, FIGURE)
-        told += f"\n\n![Accuracy against K, and K*](images/{FIGURE.name})"
+        told += f"\n\n![Accuracy against K, and K*](images/{FIGURE.name})\n\n{CAPTION}"
     text = with_table(PAGE.read_text(encoding="utf-8"), told)
     write(PAGE.stem, text, {CSV["leaderboard"]: found.board, CSV["combinations"]: found.cells})
 

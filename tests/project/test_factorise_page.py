@@ -75,6 +75,7 @@ def measured(cells=None, board=None, runs=(), seeds_of=None, **own):
             {"dataset": name, "seed": seed, "step": STEPS, "quantity": "requests", "value": 1} for seed in range(seeds)
         ]
     empty = {"board": tables["leaderboard"], "cells": tables["combinations"], "evidence": tables["evidence"]}
+    empty["asked"] = pd.DataFrame()
     empty["claims"] = pd.DataFrame(columns=[*TABLES["claims"].names, "place"])
     empty["runs"] = pd.DataFrame([row for row, _ in runs] or [run_row("a", 0)])
     empty["metrics"] = metrics_table(rows)
@@ -139,7 +140,7 @@ def test_what_failed_is_told_and_what_was_not_run():
     failed = next(part for part in text.split("\n\n") if part.startswith("**Failed**"))
     low = cells[cells["heldout"] < leaderboard_page.FAILS]
     assert failed.count("(k = ") == len(low) > 2 and f"unet {low['heldout'].iloc[0]:.2f} (k = 1 of 8), " in failed
-    assert "**Not a fair comparison**: coind (2.00 times" in text
+    assert "† **Not a fair comparison**: coind (2.00 times" in text and text.count("| coind † |") == 2
     assert text.endswith("Not measured: c, b (1 of 2 seeds).")
 
 
@@ -161,6 +162,33 @@ def test_verdicts_of_the_follow_ups_are_on_the_page():
         "| F4 | undetermined | – | a number |",
         "| F4, random order | supported | 0.5 (0.25 to 0.75) | a number |",
     ]
+
+
+def test_what_lies_around_a_request_is_told_with_what_was_drawn():
+    lattice = Lattice(image_size=16, margin=2.0, dx=1.5, dy=1.5)
+    points = pd.DataFrame({"mu_x": [2.25, 3.75, 12.75], "mu_y": [2.25, 2.25, 12.75]})
+    drawn = pd.DataFrame(
+        [
+            (3.75, 3.75, 3.7, 3.8, 1, 1.0),  # right
+            (3.75, 3.75, 3.75, 2.3, 1, 1.0),  # one that was shown
+            (3.75, 3.75, 3.75, 2.3, 1, 1.5),  # the same, too wide
+            (8.25, 8.25, np.nan, np.nan, 0, np.nan),
+            (11.25, 12.75, 9.75, 9.75, 1, 1.0),  # neither
+        ],
+        columns=["mu_x", "mu_y", "x", "y", "bumps", "width"],
+    ).assign(split="heldout")
+    told = leaderboard_page.with_surroundings(drawn, points, lattice)
+    assert told["around"].tolist() == [2, 2, 2, 0, 1]
+    assert told["right"].tolist() == [1, 0, 0, 0, 0] and told["copied"].tolist() == [0, 1, 0, 0, 0]
+
+
+def test_the_table_of_what_lies_around():
+    rows = [("even", 8, 2, 1, 0.0, 1.0), ("even", 8, 2, 4, 1.0, 0.0), ("random", 8, 2, 9, 1.0, 0.0)]
+    names = ["design", "positions", "each", "around", "right", "copied"]
+    lines = leaderboard_page.surroundings(pd.DataFrame(rows, columns=names)).splitlines()[2:]
+    assert lines[0].startswith("| shown within 2.3 px: | k | 0 to 2 | 3 to 5 | 6 to 8 | 9 or more |")
+    assert lines[2] == "| N = 8 | 2 | 0.00 (1) | 1.00 (1) |  |  | 0.50 | 0.50 |"
+    assert lines[3] == "| N = 8, random order | 2 |  |  |  | 1.00 (1) | 1.00 | 0.00 |"
 
 
 def test_each_arm_and_each_hole_has_its_share_right():
@@ -259,7 +287,7 @@ def test_the_preset_can_support_and_contradict():
     assert on_preset(memorises, unet=(40, 1), rendering=(4, 1)) == "contradicted"
 
 
-@pytest.mark.parametrize(("seeds", "exponent"), [([None], 1.06), (range(5), 0.35)])
+@pytest.mark.parametrize(("seeds", "exponent"), [([None], 1.42), (range(5), 0.58)])
 def test_a_model_that_fills_in_what_lies_near_has_the_exponents_that_the_page_says(seeds, exponent):
     def drawn(n, k, seed):
         shown = Shown(each=k, seed=seed)
@@ -268,6 +296,6 @@ def test_a_model_that_fills_in_what_lies_near_has_the_exponents_that_the_page_sa
         apart = cdist(centres[points.heldout], centres[~points.heldout]).min(axis=1)
         return (apart <= 1.5).mean()
 
-    sizes = np.array([8, 12, 16, 24])
+    sizes = np.array([8, 16])
     fewest = [next(k for k in range(1, n) if np.mean([drawn(n, k, seed) for seed in seeds]) >= RIGHT) for n in sizes]
     assert np.polyfit(np.log(sizes), np.log(fewest * sizes), 1)[0] == pytest.approx(exponent, abs=0.01)
