@@ -12,39 +12,23 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 import typer
 import yaml
-from scipy.spatial.distance import cdist
 
 from bumpscope.config.experiment import Config
-from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import load, read_yaml
 from bumpscope.judge.combinations import SEEN
-from bumpscope.judge.controls import datasets, lattice_of
+from bumpscope.judge.controls import datasets
 from bumpscope.judge.intervals import clustered_share_interval
-from bumpscope.judge.leaderboard import (
-    BASELINE,
-    ENDS,
-    EVEN,
-    RANDOM,
-    RIGHT,
-    SHARES,
-    arms,
-    at_last_step,
-    drawn_on_designs,
-    known_k_star,
-)
+from bumpscope.judge.leaderboard import ENDS, RANDOM, arms, at_last_step, drawn_on_designs, known_k_star
 from bumpscope.judge.verdicts import FEWEST_SEEDS
 from bumpscope.judge.wording import number
-from bumpscope.measure.lattice_scale import on_lattice_scale
 from bumpscope.store.results import Results
-from bumpscope.store.schemas import TABLES
+from leaderboard_data import NEAR, ORDER, Measured, gathered
 from truth_tables import link, write
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +38,6 @@ FIGURE = PAGE.parent / "images" / "factorisation.png"
 MARK = "<!-- table of validation/leaderboard_page.py -->"
 # Tables beside the page, by name of their file.
 CSV = {"leaderboard": "factorise-leaderboard", "combinations": "factorise-combinations"}
-ORDER = "random order"
 # Marks arms whose comparison with the plain UNet is not fair.
 UNFAIR = "†"
 CAPTION = "Evenly spaced designs. Arrows: at most, or at least."
@@ -62,34 +45,11 @@ CLAIMS = ("F1", "F2", "F3", "F4")
 # Has a preset of its own.
 ELSEWHERE = "F3"
 SHARE = "share right"
-# px around a request in which shown combinations are counted: at N = 8 the eight next to it.
-NEAR = 2.3
 # Such numbers that are told together; the last has no end.
 MOST = 999
 AROUND = ((0, 2), (3, 5), (6, 8), (9, MOST))
 # At less than this share of withheld combinations an arm is said to fail.
 FAILS = 0.5
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured; tables are empty where there are none.
-
-    Attributes:
-        board, cells: tables ``leaderboard`` and ``combinations``.
-        runs, metrics: tables of these names, of the latter what :data:`SHARES` names.
-        claims: table ``claims``, with ``place``, what tells the experiment from that of the preset.
-        evidence: table ``evidence``.
-        asked: rows of :func:`of_plain`.
-    """
-
-    board: pd.DataFrame
-    cells: pd.DataFrame
-    runs: pd.DataFrame
-    metrics: pd.DataFrame
-    claims: pd.DataFrame
-    evidence: pd.DataFrame
-    asked: pd.DataFrame
 
 
 def page(measured: Measured, config: Config) -> str:
@@ -329,91 +289,6 @@ def preset_of_finished(folder: Path) -> dict[str, Any]:
     return {"datasets": datasets}
 
 
-def joined(name: str, several: list[Results], **where: Any) -> pd.DataFrame:
-    """The rows of a table of all that have it."""
-    parts = [results.table(name, **where) for results in several if results.has(name)]
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=TABLES[name].names)
-
-
-def measured(several: list[Results], usual: int) -> Measured:
-    """The tables of several experiments put together.
-
-    Datasets have the same name in several, and so have their runs; those after the first get its number in front.
-
-    Args:
-        usual: steps of a training of the first.
-    """
-    tables = {name: joined(name, several) for name in (*CSV, "evidence")}
-    told, runs, metrics, asked = [], [], [], [of_plain(results, usual) for results in several if results.has("runs")]
-    for number_of, results in enumerate(several):
-        if results.has("claims"):
-            told.append(joined("claims", [results]).assign(place=_told_apart(joined("combinations", [results]), usual)))
-        if results.has("runs") and results.has("metrics"):
-            parts = [joined("runs", [results]), joined("metrics", [results], **SHARES)]
-            if number_of:
-                for part in parts:
-                    part[["run", "dataset"]] = f"{number_of}/" + part[["run", "dataset"]]
-            runs.append(parts[0])
-            metrics.append(parts[1])
-    claims = pd.concat(told, ignore_index=True) if told else pd.DataFrame(columns=[*TABLES["claims"].names, "place"])
-    both = [
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=TABLES[name].names)
-        for name, parts in (("runs", runs), ("metrics", metrics))
-    ]
-    together = pd.concat(asked, ignore_index=True) if asked else pd.DataFrame()
-    return Measured(tables["leaderboard"], tables["combinations"], *both, claims, tables["evidence"], together)
-
-
-def of_plain(results: Results, steps: int) -> pd.DataFrame:
-    """What the plain UNet drew after the last step for each withheld combination of the designs.
-
-    Args:
-        steps: of the trainings that count.
-
-    Returns:
-        A row a request: design, positions, each (k), and the columns of :func:`with_surroundings`.
-    """
-    rows = []
-    for run in results:
-        shown, stripes = str(run.info["shown"]), run.info["stripes"]
-        usual = run.info["training_steps"] == steps and run.info["denoiser"] == BASELINE
-        if not (usual and shown.startswith("each=") and not stripes and run.has("behaviour")):
-            continue
-        drawn = run.table("behaviour", split="heldout")
-        drawn = drawn[drawn["step"] == drawn["step"].max()]
-        points, lattice = results.table("dataset", dataset=run.dataset, split="seen"), lattice_of(run.info)
-        own = with_surroundings(drawn, points, lattice)
-        n = lattice.counts[0]
-        design = RANDOM if "seed=" in shown else EVEN
-        rows.append(own.assign(design=design, positions=n, each=len(points) // n))
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
-
-
-def with_surroundings(drawn: pd.DataFrame, points: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
-    """Of each image how many of the shown ``points`` lie around what was asked, and what was drawn.
-
-    Args:
-        drawn: rows of table ``behaviour``.
-
-    Returns:
-        ``around``, the number within :data:`NEAR`; ``right``; and ``copied``, whether it would have been right for a
-        point that was shown.
-    """
-    centres = points[["mu_x", "mu_y"]].to_numpy()
-    away = np.abs(drawn[["x", "y"]].to_numpy()[:, None] - centres).max(axis=2)
-    at = centres[np.where(np.isnan(away), np.inf, away).argmin(axis=1)]
-    instead = drawn.assign(mu_x=at[:, 0], mu_y=at[:, 1])
-    columns = {"right": on_lattice_scale(drawn, lattice)[RIGHT], "copied": on_lattice_scale(instead, lattice)[RIGHT]}
-    return pd.DataFrame(columns).assign(around=(cdist(drawn[["mu_x", "mu_y"]], centres) <= NEAR).sum(axis=1))
-
-
-def _told_apart(cells: pd.DataFrame, usual: int) -> str:
-    """What tells the designs of an experiment from evenly spaced ones of the usual training."""
-    told = [ORDER] if len(cells) and (cells["design"] == RANDOM).all() else []
-    return ", ".join([*told, *(f"{step} steps" for step in cells["training_steps"].unique() if step != usual)])
-
-
 def main(
     folders: list[Path], finished: Annotated[Path | None, typer.Option(help="preset to write instead")] = None
 ) -> None:
@@ -423,7 +298,7 @@ def main(
         finished.write_text(yaml.safe_dump(preset_of_finished(folder), sort_keys=False), encoding="utf-8")
         return
     config = load(ROOT / "config.yaml", PRESET)
-    found = measured([Results(one) for one in folders], config.training.steps)
+    found = gathered([Results(one) for one in folders], config.training.steps)
     told = page(found, config)
     drawing = folder / "figures" / FIGURE.name
     if drawing.exists():

@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.special import expit, logit
 
+import leaderboard_data
 import leaderboard_page
 import screen_oracles as screen
 from bumpscope.config.lattice import Lattice, Shown
@@ -79,7 +80,7 @@ def measured(cells=None, board=None, runs=(), seeds_of=None, **own):
     empty["claims"] = pd.DataFrame(columns=[*TABLES["claims"].names, "place"])
     empty["runs"] = pd.DataFrame([row for row, _ in runs] or [run_row("a", 0)])
     empty["metrics"] = metrics_table(rows)
-    return leaderboard_page.Measured(**(empty | {name: one for name, one in given.items() if one is not None}))
+    return leaderboard_data.Measured(**(empty | {name: one for name, one in given.items() if one is not None}))
 
 
 def test_each_arm_has_a_row_and_what_is_only_a_bound_is_told():
@@ -177,7 +178,7 @@ def test_what_lies_around_a_request_is_told_with_what_was_drawn():
         ],
         columns=["mu_x", "mu_y", "x", "y", "bumps", "width"],
     ).assign(split="heldout")
-    told = leaderboard_page.with_surroundings(drawn, points, lattice)
+    told = leaderboard_data.with_surroundings(drawn, points, lattice)
     assert told["around"].tolist() == [2, 2, 2, 0, 1]
     assert told["right"].tolist() == [1, 0, 0, 0, 0] and told["copied"].tolist() == [0, 1, 0, 0, 0]
 
