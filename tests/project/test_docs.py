@@ -60,6 +60,7 @@ def place(experiment: tuple[Path, float], tmp_path_factory: pytest.TempPathFacto
     """A copy of the project with the finished run in `results`, the files that pages describe, and a git history."""
     copy = copy_project(tmp_path_factory.mktemp("pages"))
     (copy / "results").symlink_to(experiment[0] / "results")
+    shutil.copytree(ROOT / "validation", copy / "validation", ignore=shutil.ignore_patterns("results", "__pycache__"))
     for block in blocks("yaml", "python"):
         if block.file:
             (copy / block.file).parent.mkdir(parents=True, exist_ok=True)
