@@ -28,7 +28,8 @@ class Measured:
     Attributes:
         board, cells: tables ``leaderboard`` and ``combinations``.
         runs, metrics: tables of these names, of the latter what :data:`SHARES` names.
-        claims: table ``claims``, with ``place``, what tells the experiment from that of the preset.
+        claims: table ``claims``, with ``place``, what tells the experiment from that of the preset; of further
+            experiments what could be judged.
         evidence: table ``evidence``.
         asked: rows of :func:`of_plain`.
     """
@@ -61,7 +62,8 @@ def gathered(several: list[Results], usual: int) -> Measured:
     told, runs, metrics, asked = [], [], [], [of_plain(results, usual) for results in several if results.has("runs")]
     for number_of, results in enumerate(several):
         if results.has("claims"):
-            told.append(joined("claims", [results]).assign(place=_told_apart(joined("combinations", [results]), usual)))
+            judged = joined("claims", [results]).assign(place=_told_apart(joined("combinations", [results]), usual))
+            told.append(judged[judged["estimate"].notna()] if number_of else judged)
         if results.has("runs") and results.has("metrics"):
             parts = [joined("runs", [results]), joined("metrics", [results], **SHARES)]
             if number_of:

@@ -17,6 +17,7 @@ from bumpscope.judge.claims import memorises, stripes
 from bumpscope.judge.combinations import COLUMNS, RIGHT
 from bumpscope.judge.data import Data
 from bumpscope.judge.verdicts import count
+from bumpscope.store.results import Results
 from bumpscope.store.schemas import TABLES
 from bumpscope.store.tables import write_table
 from bumpscope.worlds.bumps import lattice_points
@@ -129,6 +130,8 @@ def test_several_results_are_put_together_and_kept_as_csv(tmp_path, monkeypatch)
     leaderboard_page.main(folders)
     ((name, text, csv),) = written
     assert name == "factorise" and "| N = 12, random order | told |" in text
+    claims = leaderboard_data.gathered([Results(folder) for folder in folders], 800).claims
+    assert claims.loc[claims["estimate"].isna(), "place"].eq("").all() and "random order" in set(claims["place"])
     for key, table in zip(("leaderboard", "combinations"), csv.values(), strict=True):
         assert f"](data/factorise-{key}.csv)" in text and f"factorise-{key}" in csv
         assert list(table.columns) == TABLES[key].names and set(table["design"]) == {"even", "random"}
