@@ -87,7 +87,7 @@ def of_plain(results: Results, steps: int) -> pd.DataFrame:
         steps: of the trainings that count.
 
     Returns:
-        A row a request: design, positions, each (k), and the columns of :func:`with_surroundings`.
+        A row a request: design, image_size, positions, each (k), and the columns of :func:`with_surroundings`.
     """
     rows = []
     for run in results:
@@ -101,7 +101,7 @@ def of_plain(results: Results, steps: int) -> pd.DataFrame:
         own = with_surroundings(drawn, points, lattice)
         n = lattice.counts[0]
         design = RANDOM if "seed=" in shown else EVEN
-        rows.append(own.assign(design=design, positions=n, each=len(points) // n))
+        rows.append(own.assign(design=design, image_size=lattice.image_size, positions=n, each=len(points) // n))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 

@@ -29,7 +29,7 @@ from bumpscope.judge.verdicts import FEWEST_SEEDS
 from bumpscope.judge.wording import number
 from bumpscope.store.results import Results
 from leaderboard_data import NEAR, ORDER, Measured, gathered
-from truth_tables import link, write
+from truth_tables import link, markdown, write
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "factorise.md"
@@ -92,16 +92,15 @@ def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
     each = sorted(cells["shown"].unique())
     head = [_place(cells.iloc[0].to_dict()), "told", *(f"k = {shown // n}" for shown in each)]
     head += ["K\\*", "ratio", "exponent", "seeds"]
-    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-    rows = board[board["positions"] == n].fillna({"bound": "", "told": "", "guardrails": ""})
+    lines, rows = [], board[board["positions"] == n].fillna({"bound": "", "told": "", "guardrails": ""})
     for row in rows.to_dict("records"):
         own = cells[(cells["arm"] == row["arm"]) & (cells["image_size"] == row["image_size"])].set_index("shown")
         right = [_share(own.loc[shown].to_dict()) if shown in own.index else "" for shown in each]
         told = [_interval(row, name, f"{name}_low", f"{name}_high") for name in ("ratio", "exponent")]
         unfair = f" {UNFAIR}" if row["guardrails"] else ""
         values = [_named(row["arm"]) + unfair, row["told"] or "–", *right, _k_star(row), *told, str(row["seeds"])]
-        lines.append(f"| {' | '.join(values)} |")
-    return "\n".join(lines)
+        lines.append(values)
+    return _table(head, lines)
 
 
 def in_full(cells: pd.DataFrame) -> str:
@@ -117,18 +116,19 @@ def surroundings(asked: pd.DataFrame) -> str:
         return ""
     named = [f"{low} to {high}" if high < MOST else f"{low} or more" for low, high in AROUND]
     head = [f"shown within {NEAR:g} px:", "k", *named, "right", "one that was shown, in place of it"]
-    lines = [_line(head), _line(["---"] * len(head))]
-    for (design, n, each), own in asked.groupby(["design", "positions", "each"]):
+    lines = []
+    several = asked["image_size"].nunique() > 1
+    for (design, size, n, each), own in asked.groupby(["design", "image_size", "positions", "each"]):
         shares = []
         for low, high in AROUND:
             here = own.loc[own["around"].between(low, high), "right"]
             shares.append(f"{here.mean():.2f} ({len(here)})" if len(here) else "")
-        place = f"N = {n}, {ORDER}" if design == RANDOM else f"N = {n}"
-        lines.append(_line([place, each, *shares, f"{own['right'].mean():.2f}", f"{own['copied'].mean():.2f}"]))
+        place = _place({"design": design, "positions": n}) + (f", {size} px" if several else "")
+        lines.append([place, each, *shares, f"{own['right'].mean():.2f}", f"{own['copied'].mean():.2f}"])
     about = (
         "What the plain UNet draws for withheld combinations: shares right (requests) by how many shown ones lie around"
     )
-    return "\n".join([f"{about}.", "", *lines])
+    return f"{about}.\n\n{_table(head, lines)}"
 
 
 def hole(measured: Measured) -> str:
@@ -140,11 +140,11 @@ def hole(measured: Measured) -> str:
     found = runs.assign(arm=arms(runs), withheld=withheld).join(at_last_step(measured.metrics), on="run")
     blocks = sorted(found["withheld"].unique())
     head = ["hole", *(f"{block:.0%} of all combinations, {math.sqrt(block):.0%} of each axis" for block in blocks)]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = []
     for arm, own in found.groupby("arm", sort=False):
         told = [own[own["withheld"] == block].dropna(subset="heldout") for block in blocks]
-        lines.append(_line([_named(arm), *(_of_seeds(part) if len(part) else "" for part in told)]))
-    return "\n".join(["Shares right in a withheld block:", "", *lines])
+        lines.append([_named(arm), *(_of_seeds(part) if len(part) else "" for part in told)])
+    return f"Shares right in a withheld block:\n\n{_table(head, lines)}"
 
 
 def longer(measured: Measured, usual: int) -> str:
@@ -156,7 +156,7 @@ def longer(measured: Measured, usual: int) -> str:
     steps = sorted(measured.metrics.loc[measured.metrics["run"].isin(long["run"]), "step"].unique())
     total = int(long["training_steps"].max())
     head = ["arm", f"{usual} steps", *(f"{step} of {total}" for step in steps), "shown"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = []
     keys = ["arm", "design", "positions", "image_size", "shown"]
     for key, own in long.groupby(keys, sort=False):
         alike = (designs[keys] == list(key)).all(axis=1) & designs["seed"].isin(own["seed"])
@@ -167,12 +167,12 @@ def longer(measured: Measured, usual: int) -> str:
             values.append(f"{at_last_step(until)['heldout'].reindex(own['run']).mean():.2f}")
         n = int(own["positions"].iloc[0])
         named = f"{_named(key[0])}, k = {own['shown'].iloc[0] // n} of {n}"
-        lines.append(_line([named, *values, f"{own['seen'].mean():.2f}"]))
+        lines.append([named, *values, f"{own['seen'].mean():.2f}"])
     few = int(long.groupby(keys)["seed"].nunique().min())
     about = (
         f"Shares of withheld combinations right during a longer training, and of shown ones at its end ({few} seeds):"
     )
-    return "\n".join([about, "", *lines])
+    return f"{about}\n\n{_table(head, lines)}"
 
 
 def percolation(evidence: pd.DataFrame) -> str:
@@ -182,15 +182,15 @@ def percolation(evidence: pd.DataFrame) -> str:
     if SHARE not in named.index.get_level_values(0):
         return ""
     head = ["shown at random", "hang together", "withheld, right"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = []
     for subject, right in named[SHARE].items():
-        lines.append(_line([str(subject), f"{named['largest connected share', subject]:.2f}", f"{right:.2f}"]))
-    lines.append("")
+        lines.append([subject, f"{named['largest connected share', subject]:.2f}", f"{right:.2f}"])
+    told = []
     for subject, seen in named["share right of what was shown"].items():
         from_on = named["share from which half of the shown hang together", subject]
         together = f"half of those shown hang together from {number(from_on)} on"
-        lines.append(f"- {subject}: {together}; of those shown {number(seen)} or more are right.")
-    return "\n".join(lines)
+        told.append(f"- {subject}: {together}; of those shown {number(seen)} or more are right.")
+    return "\n".join([_table(head, lines), "", *told])
 
 
 def failures(board: pd.DataFrame, cells: pd.DataFrame, usual: int) -> str:
@@ -217,11 +217,11 @@ def verdicts(claims: pd.DataFrame) -> str:
     own = own[own["estimate"].notna() | ((own["place"] == "") & (own["claim"] != ELSEWHERE))]
     if own.empty:
         return ""
-    lines = [_line(["claim", "verdict", "estimate (95%)", "of"]), _line(["---"] * 4)]
+    lines = []
     for row in own.sort_values(["claim", "place"], kind="stable").to_dict("records"):
         named = ", ".join(filter(None, [row["claim"], row["place"]]))
-        lines.append(_line([named, row["verdict"], _interval(row, "estimate"), row["statistic"]]))
-    return "\n".join(lines)
+        lines.append([named, row["verdict"], _interval(row, "estimate"), row["statistic"]])
+    return _table(["claim", "verdict", "estimate (95%)", "of"], lines)
 
 
 def missing(measured: Measured, config: Config) -> str:
@@ -238,8 +238,8 @@ def missing(measured: Measured, config: Config) -> str:
     return f"Not measured: {', '.join([*none, *some])}." if none or some else ""
 
 
-def _line(values: Sequence[object]) -> str:
-    return f"| {' | '.join(map(str, values))} |"
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    return markdown(pd.DataFrame(rows, columns=list(head), dtype=object))
 
 
 def _of_seeds(own: pd.DataFrame) -> str:

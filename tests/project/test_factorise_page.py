@@ -189,7 +189,7 @@ def test_what_lies_around_a_request_is_told_with_what_was_drawn():
 def test_the_table_of_what_lies_around():
     rows = [("even", 8, 2, 1, 0.0, 1.0), ("even", 8, 2, 4, 1.0, 0.0), ("random", 8, 2, 9, 1.0, 0.0)]
     names = ["design", "positions", "each", "around", "right", "copied"]
-    lines = leaderboard_page.surroundings(pd.DataFrame(rows, columns=names)).splitlines()[2:]
+    lines = leaderboard_page.surroundings(pd.DataFrame(rows, columns=names).assign(image_size=16)).splitlines()[2:]
     assert lines[0].startswith("| shown within 2.3 px: | k | 0 to 2 | 3 to 5 | 6 to 8 | 9 or more |")
     assert lines[2] == "| N = 8 | 2 | 0.00 (1) | 1.00 (1) |  |  | 0.50 | 0.50 |"
     assert lines[3] == "| N = 8, random order | 2 |  |  |  | 1.00 (1) | 1.00 | 0.00 |"
