@@ -83,7 +83,9 @@ def in_words(board: pd.DataFrame) -> str:
         base = f"the plain UNet needs {_k_star(plain.iloc[0].to_dict())}; " if len(plain) else ""
         sentences.append(f"N = {n}, {n**2} combinations: {base}{', '.join(told) or 'no arm certainly fewer'}.")
     few = not board.empty and board["seeds"].min() < FEWEST_SEEDS
-    return " ".join([*sentences, *([f"Rows of fewer than {FEWEST_SEEDS} seeds describe."] if few else [])])
+    return " ".join(
+        [*sentences, *([f"Rows with fewer than {FEWEST_SEEDS} seeds are descriptive only."] if few else [])]
+    )
 
 
 def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:
@@ -181,14 +183,14 @@ def percolation(evidence: pd.DataFrame) -> str:
     named = own.set_index(["quantity", "subject"])["value"]
     if SHARE not in named.index.get_level_values(0):
         return ""
-    head = ["shown at random", "hang together", "withheld, right"]
+    head = ["shown at random", "connected", "withheld, right"]
     lines = []
     for subject, right in named[SHARE].items():
         lines.append([subject, f"{named['largest connected share', subject]:.2f}", f"{right:.2f}"])
     told = []
     for subject, seen in named["share right of what was shown"].items():
-        from_on = named["share from which half of the shown hang together", subject]
-        together = f"half of those shown hang together from {number(from_on)} on"
+        from_on = named["share from which half of the shown are connected", subject]
+        together = f"half of those shown are connected from {number(from_on)} on"
         told.append(f"- {subject}: {together}; of those shown {number(seen)} or more are right.")
     return "\n".join([_table(head, lines), "", *told])
 
@@ -198,14 +200,13 @@ def failures(board: pd.DataFrame, cells: pd.DataFrame, usual: int) -> str:
     told: dict[str, list[str]] = {}
     for row in cells[cells["heldout"] < FAILS].to_dict("records"):
         order = f", {ORDER}" if row["design"] == RANDOM else ""
-        steps = f", {row['training_steps']} steps" if row["training_steps"] != usual else ""
         seen = f", and {row['seen']:.2f} of what was shown" if row["seen"] < SEEN else ""
-        place = f"k = {row['shown'] // row['positions']} of {row['positions']}{order}{steps}"
+        place = f"k = {row['shown'] // row['positions']} of {row['positions']}{order}{_longer(row, usual)}"
         told.setdefault(_named(row["arm"]), []).append(f"{row['heldout']:.2f} ({place}{seen})")
     lines = [f"{arm} {', '.join(parts)}" for arm, parts in told.items()]
     failed = f"**Failed**, less than {FAILS:g} of what was withheld: {'; '.join(lines)}." if lines else ""
     unfair = board[board["guardrails"].fillna("") != ""].drop_duplicates(["arm", "guardrails"])
-    faults = [f"{_named(row['arm'])} ({row['guardrails']})" for row in unfair.to_dict("records")]
+    faults = [f"{_named(row['arm'])}{_longer(row, usual)} ({row['guardrails']})" for row in unfair.to_dict("records")]
     return "\n\n".join(
         filter(None, [failed, f"{UNFAIR} **Not a fair comparison**: {'; '.join(faults)}." if faults else ""])
     )
@@ -257,6 +258,10 @@ def _share(row: dict) -> str:
 def _named(arm: str) -> str:
     """Of the import path of a denoiser from elsewhere only the class."""
     return str(arm).rpartition(":")[2]
+
+
+def _longer(row: dict, usual: int) -> str:
+    return f", {row['training_steps']} steps" if row["training_steps"] != usual else ""
 
 
 def _place(row: dict) -> str:

@@ -95,7 +95,7 @@ def test_each_arm_has_a_row_and_what_is_only_a_bound_is_told():
         assert f"| at most {first['high']:.3g} |" in lines[2] and "nan" not in block
     row = cells.set_index(["arm", "positions", "shown"]).loc["relative", 12, 24]
     assert f"{row['heldout']:.2f} ({row['heldout_low']:.2f}–{row['heldout_high']:.2f})" in text
-    assert "Not measured" not in text and "Rows of fewer than 5 seeds describe." in text
+    assert "Not measured" not in text and "Rows with fewer than 5 seeds are descriptive only." in text
 
 
 def test_designs_in_random_order_have_a_section_of_their_own():
@@ -231,10 +231,10 @@ def test_a_longer_training_is_told_beside_the_usual_one():
     assert leaderboard_page.longer(replace(found, runs=short[0]), 800) == ""
 
 
-def test_shares_shown_at_random_are_told_with_what_hangs_together():
+def test_shares_shown_at_random_are_told_with_what_is_connected():
     checks = [
         count("share right of what was shown", 0.97, subject="narrow"),
-        count("share from which half of the shown hang together", 0.4, subject="narrow"),
+        count("share from which half of the shown are connected", 0.4, subject="narrow"),
         count("share right", 0.25, subject="narrow, 0.5 shown"),
         count("largest connected share", 0.875, subject="narrow, 0.5 shown"),
     ]
@@ -242,7 +242,7 @@ def test_shares_shown_at_random_are_told_with_what_hangs_together():
     lines = leaderboard_page.percolation(rows).splitlines()
     assert lines[2] == "| narrow, 0.5 shown | 0.88 | 0.25 |"
     assert (
-        lines[-1] == "- narrow: half of those shown hang together from 0.4 on; of those shown 0.97 or more are right."
+        lines[-1] == "- narrow: half of those shown are connected from 0.4 on; of those shown 0.97 or more are right."
     )
     assert leaderboard_page.percolation(rows[:0]) == ""
 

@@ -65,7 +65,7 @@ def _default_datasets() -> dict[str, Dataset]:
 def _withheld(plane: dict[str, float], block: list[float], **keys: Any) -> dict[str, Any]:
     """A block of combinations withheld, named after its share of each axis. Only the last checkpoint counts.
 
-    With `v` half the steps are enough for accurate images.
+    With `v` fewer steps are enough for accurate images.
     """
     lattice = plane | {"dx": 1.0, "dy": 1.0, "holdout": {"x": block, "y": block}} | keys
     last = {"training": {"steps": 800, "checkpoints": [800]}, "probe": {"checkpoints": [800]} | _SPARING}

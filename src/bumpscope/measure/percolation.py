@@ -20,7 +20,7 @@ def overlap(distance: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def largest_connected_share(distance: np.ndarray, sigma: float) -> float:
-    """Share of the bumps that hang together in the largest group of neighbours.
+    """Share of the bumps in the largest connected group of neighbours.
 
     Args:
         distance: of each pair of centres, px, shape (n, n).

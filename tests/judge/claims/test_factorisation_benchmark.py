@@ -196,7 +196,7 @@ def test_f3_is_contradicted_by_one_lattice_that_was_learnt_and_supported_by_all_
     assert percolation.judge(data_of(runs)).verdict == verdict
 
 
-def test_f3_needs_no_training_to_see_what_hangs_together():
+def test_f3_needs_no_training_to_see_what_is_connected():
     """Wide bumps overlap from the fewest on: shares that bracket the accuracy alone are enough to contradict."""
     runs = [
         drawn(f"wide-{share:g}", seed, right, dx=0.5, dy=0.5, sigma=1.0, shown=f"share={share:g}", n_images=1)
@@ -206,7 +206,7 @@ def test_f3_needs_no_training_to_see_what_hangs_together():
     judged = percolation.judge(data_of(runs))
     assert judged.verdict == "contradicted" and judged.estimate[0] > np.log(0.4 / 0.1)
     place = "spacing 0.5 px, sigma 1 px"
-    assert number(judged.checks, "share from which half of the shown hang together", place) < 0.1
+    assert number(judged.checks, "share from which half of the shown are connected", place) < 0.1
 
 
 def test_f3_without_random_shares_is_undetermined():

@@ -94,7 +94,7 @@ def test_c3_r2_of_the_axis_that_is_told_worse_is_shown_and_does_not_count():
     curves = {CORRECT["seen"]: rise(900)} | r2("requested", rise(500), 0.2) | r2("shuffled", -0.1, 0.05)
     experiment = every(5, curves=curves)
     checks = experiment.checks("C3")
-    assert number(checks, "R² of the axis told worse, when half of the images are right") == pytest.approx(0.2)
+    assert number(checks, "R² of the axis decoded worse, when half of the images are right") == pytest.approx(0.2)
     # The untrained network has 0.2 as well.
     assert number(checks, "the same above the higher of its controls") == pytest.approx(0)
     assert experiment.judge("C3").verdict == "undetermined"
@@ -105,4 +105,4 @@ def test_c3_controls_of_r2_below_zero_count_as_zero():
     curves = {CORRECT["seen"]: rise(900)} | r2("requested", 0.3 - 0.9 * untrained) | r2("shuffled", -2.0)
     checks = every(5, curves=curves).checks("C3")
     assert number(checks, "the same above the higher of its controls") == pytest.approx(0.3)
-    assert not np.isnan(number(checks, "R² of the axis told worse, when half of the images are right"))
+    assert not np.isnan(number(checks, "R² of the axis decoded worse, when half of the images are right"))

@@ -49,8 +49,8 @@ FLAT_SLOPE = 0.1
 def judge(data: Data) -> Judged:
     """Slope of ln onset of structure against ln spacing, within each seed, over balanced lattices alike otherwise.
 
-    Structure begins where R² of the request, of the factor that is told worse, crosses one half: the curve is fitted by
-    isotonic regression, since first crossings of noisy curves are early. Factors that are as dense in all lattices do
+    Structure begins where R² of the factor that is decoded worse crosses one half: the curve is fitted by isotonic
+    regression, since first crossings of noisy curves are early. Factors that are as dense in all lattices do
     not count, since one that is learnt late would hide what density does to the others. Supported when the interval of
     the slope over seeds lies above 0; contradicted when it lies below 0.1 and reaches 0 or less. That must hold with
     onsets never reached taken at the last step and at ten times it; with two of them in a seed, or an onset that the

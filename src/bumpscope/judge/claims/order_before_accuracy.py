@@ -158,7 +158,7 @@ def _elsewhere(tried: Mapping[RunKey, pd.DataFrame]) -> list[Check]:
 
 
 def _r2_checks(data: Data) -> list[Check]:
-    """R² of the axis that is told worse, and how far it exceeds its controls, where accuracy first reaches one half."""
+    """R² of the axis decoded worse, and how far it exceeds its controls, where accuracy first reaches one half."""
     accuracy = curves(data.table("metrics", **SEEN))
     known = curves(data.table("metrics", **R2), by=("layer", "t", "label", "factor"))
     worse: dict[RunKey, float] = {}
@@ -179,7 +179,7 @@ def _r2_checks(data: Data) -> list[Check]:
     if not excess:
         return []
     return [
-        estimate("R² of the axis told worse, when half of the images are right", t_interval(by_seed(worse))),
+        estimate("R² of the axis decoded worse, when half of the images are right", t_interval(by_seed(worse))),
         estimate("the same above the higher of its controls", t_interval(by_seed(excess))),
     ]
 

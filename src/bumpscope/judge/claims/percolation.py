@@ -1,4 +1,4 @@
-"""F3: combinations are drawn right once those shown hang together."""
+"""F3: combinations are drawn right once those shown are connected."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from bumpscope.measure.percolation import largest_connected_share
 from bumpscope.worlds.bumps import factors, lattice_points
 
 ID = "F3"
-QUESTION = "Are withheld combinations drawn right once those shown hang together?"
-STATEMENT = "Withheld combinations are drawn right from the share shown on at which those shown hang together"
-STATISTIC = "ln share shown at which half are right minus that from which half of the shown hang together"
+QUESTION = "Are withheld combinations drawn right once those shown are connected?"
+STATEMENT = "Withheld combinations are drawn right from the share shown on at which those shown are connected"
+STATISTIC = "ln share shown at which half are right minus that from which half of the shown are connected"
 READS: Reads = (("metrics", SHARES),)
 FIGURES = ("errors",)
 CAVEAT = "A finite lattice has no sharp threshold; both shares are where curves cross one half."
@@ -77,7 +77,7 @@ def _of_lattice(runs: pd.DataFrame) -> tuple[Interval, list[Check]]:
     place = f"spacing {first['dx']:g} px, sigma {first['sigma']:g} px"
     place += f", order {first['order']}" if first["order"] else ""
     lattice, order = lattice_of(first), int(first["order"])
-    together = hangs_together(lattice, order)
+    together = connected_from(lattice, order)
     timed = [fitted_onset(own["share"].to_numpy(), own["heldout"].to_numpy()) for _, own in runs.groupby("seed")]
     apart = [math.log(one.time / together) for one in timed if one is not None and one.timed]
     interval = t_interval(apart)
@@ -89,7 +89,7 @@ def _of_lattice(runs: pd.DataFrame) -> tuple[Interval, list[Check]]:
     checks.append(estimate(name, interval, SUPPORTS, Bound(least=-TOGETHER, most=TOGETHER), place))
     beyond = float(np.fmax(interval[1], -interval[2]))
     checks.append(count("least distance from 0", beyond, CONTRADICTS, Bound(above=TOGETHER), place))
-    checks.append(count("share from which half of the shown hang together", together, subject=place))
+    checks.append(count("share from which half of the shown are connected", together, subject=place))
     for share in sorted(runs["share"].unique()):
         own = runs[runs["share"] == share]
         here = f"{place}, {share:g} shown"
@@ -98,7 +98,7 @@ def _of_lattice(runs: pd.DataFrame) -> tuple[Interval, list[Check]]:
     return interval, checks
 
 
-def hangs_together(lattice: Lattice, order: int) -> float:
+def connected_from(lattice: Lattice, order: int) -> float:
     """The least share shown from which on half of those shown, or more, are in one group; in steps of a hundredth.
 
     Of very few the largest group is a large share, so that the curve falls before it rises.

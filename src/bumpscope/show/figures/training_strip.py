@@ -28,7 +28,7 @@ from bumpscope.store.results import Results
 
 CAPTION = (
     "Top: images of the same requests and noise (black 0, white 1); rings: requests. Middle: a point per image, placed "
-    "by its activations, coloured by the requested coordinate told worse at the end. Bottom: phases (?: between; "
+    "by its activations, coloured by the requested coordinate decoded worse at the end. Bottom: phases (?: between; "
     "blind: disorder would not be seen) and outcomes; ticks: checkpoints. Shown: seed and place of the first dataset "
     "whose weaker R² ends highest."
 )
