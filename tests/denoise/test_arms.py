@@ -48,6 +48,36 @@ def seen_by(network, *given):
     return found
 
 
+@pytest.mark.parametrize("kind", [kind for kind in BUILT_IN if kind not in ("equal_resolution", "own_resolution")])
+def test_whatever_network_a_step_calls_is_compiled(kind, monkeypatch):
+    inside, convolved = [], []
+    convolve = torch.nn.Conv2d.forward
+
+    def compile(module, **_):
+        def compiled(*given, **keys):
+            inside.append(module)
+            try:
+                return module._call_impl(*given, **keys)
+            finally:
+                inside.pop()
+
+        module._compiled_call_impl = compiled
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile)
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda *given: convolved.append(bool(inside)) or convolve(*given))
+    points = training_points(PLANE)
+    images = torch.tensor(to_network(render(points.mu_x, points.mu_y, PLANE))[:, None], dtype=torch.float32)
+    labels = torch.tensor(np.stack([points.mu_x, points.mu_y], axis=1), dtype=torch.float32)
+    data = TrainingData(images, labels, torch.tensor(points.probability))
+    training = Training(steps=10, batch_size=4, warmup_steps=1, log_every=1, checkpoints=[10], compile=True)
+    diffusion = Diffusion()
+    built = new_denoiser(PLANE, SMALL, diffusion, 0, DenoiserChoice(kind=kind))
+    trainer = Trainer(0, data, built, diffusion, training, torch.device("cpu"))
+    while trainer.step < training.steps:
+        trainer.advance()
+    assert convolved and all(convolved)
+
+
 @pytest.mark.parametrize("kind", ARMS)
 def test_arms_train_on_designs_with_stripes(kind):
     lattice = PLANE.model_copy(update={"shown": Shown(each=2), "stripes": 0.4})

@@ -132,6 +132,10 @@ class Denoiser(nn.Module):
         """Modules whose gradients are clipped separately. Together they hold all parameters, in order."""
         return [self]
 
+    def networks(self) -> list[nn.Module]:
+        """Modules that ``loss`` calls; these are compiled where ``training.compile`` is set."""
+        return [self]
+
     def update(self, progress: float, step: Callable[[], Any]) -> None:
         """Update the parameters from their gradients; ``step`` is the optimiser's."""
         step()

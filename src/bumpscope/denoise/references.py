@@ -62,6 +62,9 @@ class ProductOfStripes(Denoiser):
     def parts(self) -> list[nn.Module]:
         return [self.x, self.y]
 
+    def networks(self) -> list[nn.Module]:
+        return [self.x, self.y]
+
     def forward(
         self,
         x: Tensor,
@@ -188,6 +191,9 @@ class Gated(Denoiser):
             shut = self.network(noised, t, labels, torch.zeros_like(labels)).float()
             opened = self.network(noised, t, labels).float()
         return functional.mse_loss(torch.lerp(shut, opened, self.gate), target)
+
+    def networks(self) -> list[nn.Module]:
+        return [self.network]
 
     def stage(self, progress: float) -> int:
         """0 while the network is trained, 1 while the gate is."""

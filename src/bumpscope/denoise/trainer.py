@@ -119,8 +119,8 @@ class Trainer:
         self._parts = slices(self.weights_flat, self.network.parts())
         self._parameters = list(self.network.parameters())
         self._gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        if training.compile:
-            self.network.compile(dynamic=False)
+        for module in self.network.networks() if training.compile else ():
+            module.compile(dynamic=False)
         self.optimizer = adamw(self.weights_flat, training, rate_in_memory=device.type == "cuda")
         # On the CPU, since torch lists the cumulative sum of CUDA as not deterministic.
         self.cumulative = data.probability.cpu().double().cumsum(0).to(device)

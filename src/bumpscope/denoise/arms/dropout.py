@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bumpscope.denoise.denoiser import Batch, Denoiser, Task
@@ -51,6 +51,9 @@ class Dropout(Denoiser):
         alone_x, alone_y = (shown * axis for axis in _axes(shown))
         own_x, own_y, neither = (self.unet(x, t, labels, kept) for kept in (alone_x, alone_y, 0 * shown))
         return own_x + own_y - neither
+
+    def networks(self) -> list[nn.Module]:
+        return [self.unet]
 
     def loss(self, process: Process, batch: Batch, progress: float) -> Tensor:
         """Mean squared error with labels dropped."""
