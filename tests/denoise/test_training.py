@@ -139,6 +139,7 @@ def test_a_state_saved_at_any_step_is_resumed_to_the_bit(straight, tmp_path, cut
 @pytest.mark.parametrize(("kill", "resumed_at"), [(2, None), (5, 3), (10, 9)])
 def test_a_killed_training_goes_on_to_the_same_files(straight, tmp_path, monkeypatch, kill, resumed_at):
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(module, "SHARE_OF_STATES", math.inf)
     monkeypatch.setattr(module, "SECONDS_BETWEEN_REPORTS", math.inf)  # however slow the machine
     stopped(trainer(), kill, tmp_path)
     told = []
@@ -150,6 +151,7 @@ def test_a_killed_training_goes_on_to_the_same_files(straight, tmp_path, monkeyp
 
 def test_a_training_killed_twice_goes_on_to_the_same_files(straight, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(module, "SHARE_OF_STATES", math.inf)
     for kill in (4, 8):
         stopped(trainer(), kill, tmp_path)
     train(trainer(), tmp_path, {"run": "r"})
@@ -377,6 +379,7 @@ def test_a_batch_depends_on_its_step_only():
 
 def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_last_good_state(straight, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(module, "SHARE_OF_STATES", math.inf)
     one = trainer()
     advance = one.advance
 

@@ -1,7 +1,8 @@
 """Trainings to their end, which can be killed at any moment and resumed bit for bit.
 
 The state of a training is written atomically at every logged step that is a checkpoint, and at the first logged step
-after every half minute. Several trainings can share a device; each has its own folder and ends by itself.
+after every half minute, or more where writing it takes long. Several trainings can share a device; each has its own
+folder and ends by itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from bumpscope.store.files import CURE, FileError
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_STATES = 30.0
+# Of the time of all trainings that share a device, what their states may take, checkpoints aside.
+SHARE_OF_STATES = 0.05
 SECONDS_BETWEEN_REPORTS = 5.0
 Report = Callable[[str], None]
 
@@ -35,6 +38,7 @@ class Course:
             are written to it as ``step=S.safetensors``, with raw and averaged weights under ``raw.`` and ``ema.``.
         metadata: stored in every checkpoint together with its step.
         report: called with a line of progress every few seconds.
+        together: how many trainings share the device.
         error: what ended the training early; None while it goes on and where it came to its end.
     """
 
@@ -42,6 +46,7 @@ class Course:
     folder: Path
     metadata: Mapping[str, str]
     report: Report = log.info
+    together: int = 1
     error: TrainingError | FileError | None = None
 
     def begin(self) -> None:
@@ -57,6 +62,7 @@ class Course:
             self._save_checkpoint()
         self._first_step, self._started = trainer.step, time.monotonic()
         self._reported = self._saved = self._started
+        self._between_states = SECONDS_BETWEEN_STATES
 
     @property
     def ended(self) -> bool:
@@ -72,9 +78,8 @@ class Course:
         if trainer.log.steps[-1:] != [trainer.step]:
             return
         last = trainer.step == trainer.training.steps
-        if checkpoint or last or now - self._saved >= SECONDS_BETWEEN_STATES:
-            save_tensors(_state_path(self.folder), trainer.state(), self.metadata)
-            self._saved = now
+        if checkpoint or last or now - self._saved >= self._between_states:
+            self._save_state()
         if last or now - self._reported >= SECONDS_BETWEEN_REPORTS:
             rate = (trainer.step - self._first_step) / (now - self._started)
             left = (trainer.training.steps - trainer.step) / rate
@@ -90,6 +95,13 @@ class Course:
         except FileError:
             return "no state was saved before"
         return f"the last good state, of step {step}, is kept in {_state_path(self.folder)}"
+
+    def _save_state(self) -> None:
+        started = time.monotonic()
+        save_tensors(_state_path(self.folder), self.trainer.state(), self.metadata)
+        self._saved = time.monotonic()
+        # While one is written the others wait.
+        self._between_states = max(SECONDS_BETWEEN_STATES, self.together * (self._saved - started) / SHARE_OF_STATES)
 
     def _save_checkpoint(self) -> None:
         step = self.trainer.step
@@ -125,6 +137,7 @@ def train_together(courses: Iterable[Course], ended: Callable[[Course], None] = 
         return
     steps = Steps.on(waiting[0].trainer.device)
     for course in waiting:
+        course.together = len(waiting)
         _guarded(course, course.begin)
     while True:
         for course in [course for course in waiting if course.ended]:
