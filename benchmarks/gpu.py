@@ -5,8 +5,10 @@
 - equality: whether steps recorded as a CUDA graph, in company, and resumed give the bits of steps taken one by one.
 - training: time of a step, alone and with many runs, against diffusers' loop where that can be imported; and how many
   runs fit the memory.
+- recorded: diffusers' loop recorded as a CUDA graph. In a process of its own, since a recording that fails can leave
+  torch's own random numbers in disorder.
 - profile: kernels of a step, plain and compiled, and their time, by kind.
-- cpu: the same batch and the same short run on the CPU and on the GPU.
+- cpu: the same batch on the CPU and on the GPU, and the same run, by the numbers that the CPU draws.
 - sampling: requested centres, against diffusers' sampler.
 - set, analysis: benchmarks/gpu_set.py.
 - compiled: time of compiled steps, alone and with many runs, and their difference from the plain ones.
@@ -59,13 +61,15 @@ SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, at
 LATTICE = Lattice(image_size=16, margin=2.0)
 BLOCKS = 5  # of timed calls, of whose means the median counts
 SECONDS = 0.4  # of all blocks, where a call is short enough
+# Kinds of kernels by their names, of which the first counts; compiled ones are named after all that is fused in them.
 KINDS = {
-    "convolutions": r"conv|cudnn|implicit|wgrad|dgrad|xmma|winograd",
-    "matrix products": r"gemm|cutlass|aten::(mm|addmm|bmm)|attention|flash|fmha",
-    "normalisation": r"group_norm|GroupNorm|RowwiseMoments|batch_norm|ComputeFusedParams|ComputeInternalGradients",
-    "optimiser, clipping": r"adam|multi_tensor|foreach|norm_|lerp",
-    "copies, casts, layout": r"copy|cat|Memcpy|nchw|nhwc|transpose|permute|contiguous",
-    "fills": r"fill|zero_|Memset",
+    "fused by the compiler": r"^triton_",
+    "copies, casts, layout": r"copy|aten::cat|CatArray|memcpy|nchwTo|nhwcTo|convertTensor|transpose|contiguous",
+    "convolutions": r"conv|cudnn|implicit|fprop|wgrad|dgrad|winograd",
+    "matrix products": r"gemm|gemv|cutlass|xmma|aten::(mm|addmm|bmm)|attention|flash|fmha",
+    "normalisation": r"group_?norm|RowwiseMoments|batch_norm|ComputeFusedParams|ComputeInternalGradients",
+    "optimiser, clipping": r"adam|multi_tensor|foreach|norm|lerp",
+    "fills": r"fill|zero_|memset",
 }
 
 
@@ -186,7 +190,12 @@ def training(device: torch.device, small: bool) -> Iterator[Row]:
         if peers.diffusers_installed():
             row = {"size": size.name, "batch": size.batch, "loop": "diffusers", "runs": 1, "precision": "float32"}
             yield row | _measured(row, lambda size=size: peers.diffusers_step(size, device)[1], small)
-    # Last, since a recording that fails can leave torch's own random numbers in disorder.
+
+
+def recorded(device: torch.device, small: bool) -> Iterator[Row]:
+    """A row for each size: diffusers' loop, recorded."""
+    if not peers.diffusers_installed():
+        print("diffusers: not installed, so its loops and its sampler are left out", flush=True)
     for size, _, _ in _sizes(small) if device.type == "cuda" and peers.diffusers_installed() else ():
         row = {"size": size.name, "batch": size.batch, "loop": "diffusers, recorded", "runs": 1, "precision": "float32"}
         yield row | _measured(row, lambda size=size: peers.diffusers_step(size, device, True)[1], small)
@@ -300,14 +309,20 @@ def _profiled(trainer: Trainer, steps: int = 3) -> tuple[dict[str, float], dict[
         used = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         if on_gpu and event.device_type != torch.profiler.DeviceType.CUDA:
             continue
-        kind = next((name for name, words in KINDS.items() if re.search(words, event.key)), "everything else")
+        kind = kind_of(event.key)
         count[kind] += event.count / steps
         spent[kind] += used / 1e3 / steps
     return count, spent
 
 
+def kind_of(name: str) -> str:
+    """The kind of a kernel, or on a CPU of an operation."""
+    found = (kind for kind, words in KINDS.items() if re.search(words, name, flags=re.IGNORECASE))
+    return next(found, "everything else")
+
+
 def cpu(device: torch.device, small: bool) -> Iterator[Row]:
-    """CPU against GPU. They draw other numbers, so one batch is compared exactly, and a run by its losses."""
+    """CPU against GPU: the same batch, and the same run, for which the GPU is given what the CPU draws."""
     here = torch.device("cpu")
     for size in [replace(SIZES[0], model=SMALL, batch=4)] if small else SIZES[:2]:
         batch = our_trainer(size, here).batch(1)
@@ -319,14 +334,27 @@ def cpu(device: torch.device, small: bool) -> Iterator[Row]:
             yield row | {"what": "loss of one batch, relative difference", "value": abs(other - loss) / loss}
             yield row | {"what": "its gradient, relative difference", "value": apart}
     steps = 10 if small else 100
-    for place in (here, device):
-        for seed in (0, 1):
-            trainer = _trainer(SMALL if small else Model(), place, seed, steps, 4 if small else 16)
-            while trainer.step < steps:
-                trainer.advance()
-            name = f"mean loss of the last half of {steps} steps, seed {seed}, on the {place.type}"
-            row = {"size": SIZES[0].name, "precision": "float32", "what": name}
-            yield row | {"value": float(np.mean(trainer.log.losses[steps // 10 :]))}
+    one, other = (
+        _trainer(SMALL if small else Model(), place, 0, steps, 4 if small else 16) for place in (here, device)
+    )
+
+    def as_drawn(_: int) -> None:
+        for name in ("_uniform", "_t", "_noise"):
+            getattr(other, name).copy_(getattr(one, name))
+
+    other._draw = as_drawn  # type: ignore[method-assign]
+    while one.step < steps:
+        one.advance()
+        other.advance()
+        if one.step in (1, steps // 10, steps):
+            weights, others = (trainer.weights_flat.detach().cpu() for trainer in (one, other))
+            row = {"size": SIZES[0].name, "precision": "float32"}
+            yield row | {
+                "what": f"weights of one run after {one.step} steps, relative difference",
+                "value": float((weights - others).norm() / weights.norm()),
+            }
+    losses, others = one.log.losses[-1], other.log.losses[-1]
+    yield row | {"what": "its loss then, relative difference", "value": abs(others - losses) / losses}
 
 
 def _gradient(size: Size, place: torch.device, batch: Batch, precision: str = "float32") -> tuple[float, torch.Tensor]:
@@ -350,16 +378,14 @@ def sampled(device: torch.device, small: bool) -> Iterator[Row]:
     asked, process = repeated(network, device), Process.from_config(Diffusion(), device)
     one, other = generate(network, process, probe, centres, seeds), generate(asked, process, probe, centres, seeds)
     apart = float(np.abs(one.images - other.images).max())
-    calls = {
-        "bumpscope, DDIM": lambda: generate(asked, process, probe, centres, seeds),
-        "bumpscope, DDIM, one by one": lambda: generate(network, process, probe, centres, seeds),
-    }
+    calls = {"bumpscope, DDIM": lambda: generate(asked, process, probe, centres, seeds)}
     if peers.diffusers_installed():
         theirs = peers.diffusers_network(size).to(device).eval()
         noise = sampling.start_noise(seeds, size.lattice.image_size).to(device)
         calls["diffusers, DDIM"] = lambda: sampling.diffusers_sample(
             lambda x, t, _: theirs(x, t).sample, sampling.ddim_scheduler(), steps, noise, count
         )
+    calls["bumpscope, DDIM, one by one"] = lambda: generate(network, process, probe, centres, seeds)
     for name, call in calls.items():
         spent, _ = _milliseconds(call, 1, small)
         row: Row = {"sampler": name, "images": count, "images_a_second": 1e3 * count / spent}
@@ -369,6 +395,7 @@ def sampled(device: torch.device, small: bool) -> Iterator[Row]:
 PARTS: dict[str, Callable[[torch.device, bool], Iterator[Row]]] = {
     "equality": equality,
     "training": training,
+    "recorded": recorded,
     "profile": profile,
     "cpu": cpu,
     "sampling": sampled,
@@ -406,6 +433,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             gpu_set.analyse(chosen.out, chosen.small)
         else:
             with hold_device(chosen.device) as device:
+                if device.type == "cuda":
+                    torch.cuda.set_device(device)  # which is timed
                 if part == "compile":
                     compile_one(device, chosen.small, chosen.which)
                 else:

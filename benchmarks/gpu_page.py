@@ -32,6 +32,7 @@ step in bfloat16, copies and casts take 8. Compiled steps were not profiled.
 Tried and not kept, for eight runs at 16 px (13.8 ms): convolutions as products of unfolded images (35.2 ms) or in
 Triton (14.6 ms), and channels last in float32 (46.7 ms). The rows of this profile and of these trials were not kept."""
 SET = ("topology", "geometry", "phases")
+OF_STEPS = ("training", "recorded", "compiled")
 Frames = dict[str, pd.DataFrame]
 
 
@@ -53,7 +54,7 @@ def equality(frames: Frames) -> str:
 
 def steps(frames: Frames) -> str:
     """Steps of all runs a second: a row for each size and number of runs, a column for each loop."""
-    parts = [frames[name] for name in ("training", "compiled") if name in frames]
+    parts = [frames[name] for name in OF_STEPS if name in frames]
     frame = pd.concat(parts, ignore_index=True).dropna(subset="run_steps_a_second")
     # Steps one by one are bound by the processor, so one precision tells it all.
     frame = frame[~frame["loop"].str.endswith("one by one") | (frame.precision == "float32")]
@@ -101,11 +102,12 @@ def cpu(frames: Frames) -> str:
     return markdown(table.assign(value=frame.value.map("{:.1e}".format)))
 
 
-# Tables of benchmarks/gpu.sh, and how each is told; what was compiled stands among the other steps.
+# Tables of benchmarks/gpu.sh, and how each is told; those of steps are told together.
 TABLES: dict[str, Callable[[Frames], str]] = {
     "equality": equality,
     "training": steps,
-    "compiled": lambda frames: "" if "training" in frames else steps(frames),
+    "recorded": lambda frames: "" if "training" in frames else steps(frames),
+    "compiled": lambda frames: "" if {"training", "recorded"} & set(frames) else steps(frames),
     "sampling": sampling,
     "profile": profile,
     "cpu": cpu,
@@ -175,16 +177,16 @@ def _most(frames: Frames, size: str) -> float:
     rates = [
         frame.run_steps_a_second[(frame["size"] == size) & frame["loop"].str.startswith("bumpscope")].max()
         for name, frame in frames.items()
-        if name in ("training", "compiled")
+        if name in OF_STEPS
     ]
     return max((float(rate) for rate in rates if not math.isnan(rate)), default=math.nan)
 
 
 def _over_peers(frames: Frames) -> float:
     """The least ratio over sizes, in float32, of recorded steps that are not compiled; NaN where not measured."""
-    if "training" not in frames:
+    if not {"training", "recorded"} <= set(frames):
         return math.nan
-    frame = frames["training"]
+    frame = pd.concat([frames["training"], frames["recorded"]], ignore_index=True)
     frame = frame[frame.precision == "float32"].assign(ours=frame["loop"] == "bumpscope")
     frame = frame[frame.ours | frame["loop"].str.endswith(", recorded")]
     most = frame.pivot_table("run_steps_a_second", "size", "ours", "max")

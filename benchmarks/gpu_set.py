@@ -2,8 +2,8 @@
 
 Made by the commands of the workflow, without Snakemake, in a folder ``set`` beside the tables. Training and probing
 share one process; the rest runs in processes side by side. Each table holds all seeds, with a column ``run``, and is
-written as soon as it is there: gpu-set-losses and -behaviour by :func:`make`, gpu-set-topology, -geometry and -phases
-by :func:`analyse`.
+written again with each run that is done: gpu-set-losses and -behaviour by :func:`make`, gpu-set-topology, -geometry and
+-phases by :func:`analyse`.
 """
 
 from __future__ import annotations
@@ -104,10 +104,13 @@ def _measure(base: Path, runs: Sequence[Run], names: Sequence[str], out: Path) -
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1)) as pool:
         begun = {name: [pool.submit(_analyse, base, run, name) for run in runs] for name in names}
         for name, jobs in begun.items():
-            if failed := [error for error in (job.result() for job in jobs) if error]:
-                print(f"{name}: failed and is left out ({failed[0]})", flush=True)
-            else:
-                _gather(base, runs, name, out)
+            done = []
+            for run, job in zip(runs, jobs, strict=True):
+                if error := job.result():
+                    print(f"{name} of {run.id}: failed and is left out ({error})", flush=True)
+                else:
+                    done.append(run)
+                    _gather(base, done, name, out)
 
 
 def _train(base: Path, runs: Sequence[Run], device: str) -> None:

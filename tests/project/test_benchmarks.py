@@ -259,7 +259,7 @@ def test_what_a_gpu_was_measured_to_do_is_shown_where_there_is_a_table(tmp_path,
         record.write_table(tmp_path / f"gpu-{name}-cuda.parquet", frame, torch.device("cuda"))
     (tmp_path / "gpu-set-behaviour-cuda.parquet").rename(tmp_path / "gpu-set-behaviour.parquet")
     text = page.page(tmp_path)
-    assert "GPU: Some GPU, torch" in text and "Not measured: sampling, profile, cpu." in text
+    assert "GPU: Some GPU, torch" in text and "Not measured: recorded, sampling, profile, cpu." in text
     assert "1 of 2 training states" in text and "but not: unet, float32, b." in text
     assert "the same bits in company" in text and "2e-04 (bfloat16)" in text
     assert "at step 9: 75% correct, 25% multiple. Its topology, geometry, phases: not measured." in text
@@ -295,9 +295,11 @@ def test_the_targets_of_a_gpu_are_compared_with_what_was_measured():
         ("16 px, 0.4 M", "bumpscope", 1, "float32", 300.0),
         ("16 px, 0.4 M", "bumpscope", 8, "float32", 1500.0),
         ("16 px, 0.4 M", "diffusers", 1, "float32", 30.0),
-        ("16 px, 0.4 M", "diffusers, recorded", 1, "float32", 250.0),
         ("32 px, 1.5 M", "bumpscope", 8, "float32", 600.0),
         ("32 px, 1.5 M", "bumpscope", 8, "bfloat16", 900.0),
+    )
+    recorded = steps_table(
+        ("16 px, 0.4 M", "diffusers, recorded", 1, "float32", 250.0),
         ("32 px, 1.5 M", "diffusers, recorded", 1, "float32", 150.0),
     )
     compiled = steps_table(("16 px, 0.4 M", "bumpscope, compiled", 8, "float32", 2100.0))
@@ -306,7 +308,7 @@ def test_the_targets_of_a_gpu_are_compared_with_what_was_measured():
     def found(frames):
         return [line[1:] for line in cells(gpu_page.gpu_targets(frames))]
 
-    assert found({"training": training, "compiled": compiled, "sampling": sampled}) == [
+    assert found({"training": training, "recorded": recorded, "compiled": compiled, "sampling": sampled}) == [
         ["≥ 2,000", "2,100", "yes"],
         ["≥ 600", "900", "yes"],
         ["≥ 125", "not measured", "–"],
@@ -314,9 +316,8 @@ def test_the_targets_of_a_gpu_are_compared_with_what_was_measured():
         ["≥ 10", "9.00", "**no**"],
     ]
     # A peer that was only timed one by one tells nothing of one that is recorded.
-    alone = training[~training["loop"].str.endswith("recorded")]
-    assert found({"training": alone})[3:] == [["≥ 3", "not measured", "–"], ["≥ 10", "not measured", "–"]]
-    assert found({"training": alone})[0] == ["≥ 2,000", "1,500", "**no**"]
+    assert found({"training": training})[3:] == [["≥ 3", "not measured", "–"], ["≥ 10", "not measured", "–"]]
+    assert found({"training": training})[0] == ["≥ 2,000", "1,500", "**no**"]
 
 
 def test_the_rates_that_plans_rest_on_are_those_of_the_kept_tables():

@@ -12,40 +12,47 @@ from benchmark_modules import FOLDER, module
 
 gpu, record = module("gpu"), module("record")
 SET = ("losses", "behaviour")
-# Compiling takes minutes on a CPU.
-PARTS = [part for part in gpu.PARTS if part != "compiled"]
+# Compiling takes minutes on a CPU, where nothing is recorded.
+PARTS = [part for part in gpu.PARTS if part not in ("compiled", "recorded")]
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[Path, str]:
-    """The tables of a small run from a source tree that is not installed, and what it printed."""
+def made(tmp_path_factory) -> Path:
+    """The tables of a small run."""
     folder = tmp_path_factory.mktemp("gpu")
-    environment = os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [FOLDER / "gpu.sh", folder, "--small"], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout
+    gpu.main([*PARTS, "set", "--small", "--device", "cpu", "--out", str(folder)])
+    return folder
 
 
 def table(made, name):
-    frame, facts = record.read_table(made[0] / f"{name}.parquet")
+    frame, facts = record.read_table(made / f"{name}.parquet")
     assert facts["torch"] == torch.__version__ and len(frame)
     return frame
 
 
-@pytest.mark.slow  # half a minute for all that look at one run
-def test_every_part_writes_its_table_and_a_summary_is_kept(made):
-    folder, told = made
-    names = {f"gpu-{part}-cpu" for part in PARTS} | {f"gpu-set-{name}" for name in SET}
-    assert {path.stem for path in folder.glob("*.parquet")} == names and not (folder / "set").exists()
-    assert (folder / "summary.txt").read_text(encoding="utf-8") == told
-    assert all(f"{part}: " in told for part in [*PARTS, "set"])
+def names_of_tables():
+    return {f"gpu-{part}-cpu" for part in PARTS} | {f"gpu-set-{name}" for name in SET}
 
 
-@pytest.mark.slow  # half a minute for all that look at one run
+def test_every_part_writes_its_table(made):
+    assert {path.stem for path in made.glob("*.parquet")} == names_of_tables()
+
+
+@pytest.mark.slow  # the same by the script, in half a minute
+def test_a_source_tree_that_is_not_installed_will_do_and_a_summary_is_kept(tmp_path):
+    environment = os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [FOLDER / "gpu.sh", tmp_path, "--small"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.stem for path in tmp_path.glob("*.parquet")} == names_of_tables() and not (tmp_path / "set").exists()
+    assert (tmp_path / "summary.txt").read_text(encoding="utf-8") == done.stdout
+    assert all(f"{part}: " in done.stdout for part in [*PARTS, "set"])
+
+
 def test_on_a_cpu_nothing_is_recorded_and_everything_is_the_same(made):
     frame = table(made, "gpu-equality-cpu")
     assert set(frame.reference) == set(gpu.REFERENCES) and set(frame.precision) == {"float32", "bfloat16"}
@@ -53,7 +60,6 @@ def test_on_a_cpu_nothing_is_recorded_and_everything_is_the_same(made):
     assert frame.same.all() and not frame.recorded.any()
 
 
-@pytest.mark.slow  # half a minute for all that look at one run
 def test_loops_are_timed_alone_and_with_others(made):
     frame = table(made, "gpu-training-cpu")
     assert {"bumpscope, one by one", "bumpscope", "diffusers"} <= set(frame["loop"])
@@ -63,15 +69,13 @@ def test_loops_are_timed_alone_and_with_others(made):
     assert (frame.run_steps_a_second * frame.milliseconds / frame.runs).tolist() == pytest.approx([1e3] * len(frame))
 
 
-@pytest.mark.slow  # half a minute for all that look at one run
 def test_cpu_and_device_agree_where_they_are_the_same(made):
     frame = table(made, "gpu-cpu-cpu")
     found = frame[frame.what.str.contains("relative difference")].groupby("precision").value.max()
     assert found["float32"] == found["tf32"] == 0 < found["bfloat16"] < 0.1  # TF32 is for GPUs
-    assert frame[frame.what.str.contains("seed 0")].value.nunique() == 1
+    assert frame.what.str.match("weights of one run after .* steps").sum() == 2
 
 
-@pytest.mark.slow  # half a minute for all that look at one run
 def test_images_of_the_set_are_judged(made):
     frame = table(made, "gpu-set-behaviour")
     assert set(frame.run) == {"balanced-seed0", "balanced-seed1"} and len(frame) == 2 * 16
@@ -96,6 +100,29 @@ def test_a_loop_that_cannot_be_recorded_is_a_row_with_its_error(monkeypatch, tmp
     (error,) = frame.error.dropna()
     assert error == "operation not permitted when stream is capturing"
     assert frame.milliseconds.notna().sum() == len(frame) - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("void cudnn::ops::nchwToNhwcKernel<float, float>", "copies, casts, layout"),
+        ("void cask_plugin::convertTensor_kernel<float>", "copies, casts, layout"),
+        ("void at::native::CatArrayBatchedCopy<float, unsigned int, 4>", "copies, casts, layout"),
+        ("void at::native::multi_tensor_apply_kernel<CopyFunctor<float, float>, Copy<float>>", "copies, casts, layout"),
+        ("Memcpy DtoD (Device -> Device)", "copies, casts, layout"),
+        ("sm80_xmma_fprop_implicit_gemm_tf32f32_nhwckcrs_nhwc_tilesize128x64", "convolutions"),
+        ("void wgrad2d_grouped_direct_kernel<float>", "convolutions"),
+        ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize64x64", "matrix products"),
+        ("ampere_sgemm_32x128_tn", "matrix products"),
+        ("void at::native::RowwiseMomentsCUDAKernel<float>", "normalisation"),
+        ("multi_tensor_apply_kernel<FusedOptimizerTensorListMetadata<4>, FusedAdamMathFunctor>", "optimiser, clipping"),
+        ("triton_poi_fused_convolution_silu_3", "fused by the compiler"),
+        ("void at::native::vectorized_elementwise_kernel<4, at::native::FillFunctor<float>>", "fills"),
+        ("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>", "everything else"),
+    ],
+)
+def test_kernels_are_counted_by_kind(name, kind):
+    assert gpu.kind_of(name) == kind
 
 
 def test_a_part_that_is_cut_off_leaves_what_it_has(monkeypatch, tmp_path):
@@ -136,5 +163,5 @@ def test_a_part_that_fails_is_told_and_the_python_that_lacks_a_package_too(tmp_p
     assert failing.returncode == 1
     told = sorted(line.split(":")[0] for line in failing.stdout.splitlines())
     compiling = [f"compile --which {which}" for which in range(len(gpu._compiled_sizes(False)))]
-    parts = ["analysis", *compiling, "compiled profile", "cpu", "equality", "sampling", "set", "training"]
+    parts = ["analysis", "compiled", *compiling, *PARTS, "recorded", "set"]
     assert told == sorted(parts)
