@@ -214,7 +214,7 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(monkeypatch, caplog):
         (
             "train",
             RuntimeError("No working C++ compiler found in x"),
-            "training.compile: needs a C++ compiler; install",
+            "training.compile: needs a C and a C++ compiler; install",
         ),
         ("geometry", MemoryError(), "the machine is out of memory: lower probe.samples or model.base_width, or give"),
     ],

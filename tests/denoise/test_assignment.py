@@ -11,8 +11,10 @@ from contextlib import ExitStack
 import pytest
 import torch
 
+from bumpscope.commands import train as train_module
 from bumpscope.commands.dataset import dataset as draw
 from bumpscope.commands.interface import CommandError
+from bumpscope.commands.jobs import runs_in_a_job
 from bumpscope.commands.train import train as train_command
 from bumpscope.config.loading import validate
 from bumpscope.config.section import canonical_json
@@ -72,7 +74,8 @@ def test_one_job_trains_all_planned_runs_and_their_own_jobs_publish_the_same_byt
     assert "small-seed1, small-seed0, small-seed2: training on cpu" in caplog.text
     # Its own is published by it, the others by their own jobs.
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["small-seed1"]
-    monkeypatch.setattr(Trainer, "advance", lambda self: pytest.fail("trained again"))
+    # Nor is a device waited for.
+    monkeypatch.setattr(train_module, "hold_device", lambda *_: pytest.fail("trained again"))
     for entry in (plan[0], plan[2]):
         train_command(**job(tmp_path, entry))
     for entry in plan:
@@ -80,13 +83,18 @@ def test_one_job_trains_all_planned_runs_and_their_own_jobs_publish_the_same_byt
         assert results(tmp_path / name) == results(tmp_path / "alone" / name)
 
 
-@pytest.mark.parametrize(("together", "trained"), [("auto", 1), ("1", 1), ("2", 2)])
+@pytest.mark.parametrize(("together", "trained"), [("auto", 1), ("auto:2", 1), ("1", 1), ("2", 2)])
 def test_no_more_are_trained_than_asked_for_and_on_a_cpu_one(plan, tmp_path, together, trained):
     train_command(**job(tmp_path, plan[0], together))
     assert len(list((tmp_path / "state").glob("*/*/state.safetensors"))) == trained
 
 
-@pytest.mark.parametrize("together", ["0", "many", "-1"])
+@pytest.mark.parametrize(("together", "number"), [("auto", 8), ("auto:3", 3), ("auto:20", 8), ("20", 20)])
+def test_on_a_gpu_a_job_takes_its_share_of_what_is_planned(together, number):
+    assert runs_in_a_job(together, on_gpu=True) == number
+
+
+@pytest.mark.parametrize("together", ["0", "many", "-1", "auto:", "auto:0", "automatic"])
 def test_another_number_of_runs_is_told(plan, tmp_path, together):
     with pytest.raises(CommandError, match=r"--runs-per-job: holds .*; allowed: auto or a number from 1"):
         train_command(**job(tmp_path, plan[0], together))
@@ -182,6 +190,42 @@ def test_a_jobs_own_run_that_diverges_fails_it_after_the_others_are_trained(plan
     assert not list((tmp_path / "state/small-seed0").glob("*/step=6.safetensors"))
     for seed in (1, 2):
         assert list((tmp_path / f"state/small-seed{seed}").glob("*/step=6.safetensors"))
+
+
+@pytest.fixture
+def breaking(monkeypatch):
+    """Makes the steps of a run with this seed raise an error of a kind that nobody expects."""
+
+    def of(seed):
+        advance = Trainer.advance
+
+        def broken(self):
+            if self.seed == seed and self.step == 2:
+                raise ValueError("two\nlines")
+            advance(self)
+
+        monkeypatch.setattr(Trainer, "advance", broken)
+
+    return of
+
+
+def test_another_run_whose_steps_raise_an_error_costs_the_job_nothing(plan, tmp_path, breaking, caplog):
+    breaking(2)
+    train_command(**job(tmp_path, plan[0]))
+    assert "small-seed0, small-seed1, small-seed2: failed (two)" in caplog.messages
+    assert len(results(tmp_path / "runs/small-seed0")) == 3
+    with pytest.raises(ValueError, match="two"):
+        train_command(**job(tmp_path, plan[2]))
+
+
+def test_a_run_that_fails_while_another_process_trains_the_jobs_own_is_not_tried_again(
+    plan, tmp_path, breaking, caplog
+):
+    breaking(1)
+    own = Assignment(Train.model_validate(plan[0]["settings"]), tmp_path / "small.parquet", tmp_path, CPU)
+    other = Assignment(Train.model_validate(plan[1]["settings"]), tmp_path / "small.parquet", tmp_path / "other", CPU)
+    assert train_module._train([other], own) is None
+    assert caplog.messages == ["small-seed1: failed (two)"] and other.failure.exists()
 
 
 @pytest.fixture

@@ -43,36 +43,49 @@ def targets(seeds=SEEDS) -> list[str]:
     return [f"results/runs/{dataset}/seed={seed}/losses.parquet" for dataset in GRID["datasets"] for seed in seeds]
 
 
-def on_fake_gpus(project: Path, gpus: int, files: list[str]) -> None:
-    """Make files with two runs a job."""
+def on_fake_gpus(project: Path, gpus: int, files: list[str], *more: str) -> None:
+    """Make files with as many runs a job as there are planned ones for each GPU."""
     environment = os.environ | {"PYTHONPATH": str(FAKE_GPUS), "TMPDIR": str(project.parent)}
-    words = command(
-        *files, "--cores", "8", "--resources", f"gpu={gpus}", "--config", "runs_per_job=2", preset="grid.yaml"
-    )
+    words = command(*files, "--cores", "8", "--resources", f"gpu={gpus}", *more, preset="grid.yaml")
     done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, str]:
-    """A project whose four runs were trained on two GPUs, two at a time, and what was told."""
+    """A project whose four runs were trained on two GPUs, and what was told."""
     project = copy_project(tmp_path_factory.mktemp("runs-per-job") / "project")
     (project / "grid.yaml").write_text(yaml.safe_dump(GRID), encoding="utf-8")
     on_fake_gpus(project, 2, targets())
-    logs = sorted((project / "results/logs/train").glob("*.log"))
+    return project, told_by(project / "results")
+
+
+def told_by(results: Path) -> str:
+    logs = sorted((results / "logs/train").glob("*.log"))
     assert len(logs) == 4
-    return project, "".join(path.read_text(encoding="utf-8") for path in logs)
+    return "".join(path.read_text(encoding="utf-8") for path in logs)
+
+
+def batches_of(told: str) -> list[list[str]]:
+    return [batch.split(", ") for batch in re.findall(r"INFO (\S.*): training on cpu", told)]
 
 
 def test_each_run_is_trained_once_by_jobs_that_train_runs_of_one_shape(trained):
     _, told = trained
-    batches = [batch.split(", ") for batch in re.findall(r"INFO (\S.*): training on cpu", told)]
+    batches = batches_of(told)
     assert sorted(run for batch in batches for run in batch) == [
         f"{dataset}-seed{seed}" for dataset in ("large", "small") for seed in SEEDS
     ]
     assert max(map(len, batches)) > 1
     assert all(len({run.partition("-")[0] for run in batch}) == 1 for batch in batches)
     assert len(re.findall(r"step 20 of 20", told)) == 4
+
+
+def test_with_as_many_gpus_as_runs_each_is_trained_by_its_own_job(trained):
+    project, _ = trained
+    words = [target.replace("results/", "each/") for target in targets()]
+    on_fake_gpus(project, 4, words, "--config", "output=each")
+    assert [len(batch) for batch in batches_of(told_by(project / "each"))] == [1, 1, 1, 1]
 
 
 def test_no_two_jobs_hold_one_gpu_at_a_time(trained):

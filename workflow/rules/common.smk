@@ -1,5 +1,6 @@
 # What all rules share: the configuration, checked before anything starts, and where things lie.
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -107,7 +108,6 @@ os.environ.update(
     PATH=before("PATH", Path(sys.executable).parent),
     PYTHONPATH=before("PYTHONPATH", SOURCE),
     BUMPSCOPE_DEVICE=CONFIG.device,
-    BUMPSCOPE_RUNS_PER_JOB=str(CONFIG.runs_per_job),
     BUMPSCOPE_PLANNED=PLANNED,
     BUMPSCOPE_PLANNED_PROBES=PLANNED_PROBES,
     # Not a parameter of its rule: it holds paths, and a folder that moves makes nothing stale.
@@ -122,6 +122,9 @@ os.environ.update(
     MKL_NUM_THREADS="1",
     NUMBA_NUM_THREADS="1",
 )
+# Jobs of a cluster have it from the workflow that submitted them.
+if workflow.is_main_process or "BUMPSCOPE_RUNS_PER_JOB" not in os.environ:
+    os.environ["BUMPSCOPE_RUNS_PER_JOB"] = str(CONFIG.runs_per_job)
 if any(run.training.compile for run in RUNS.values()):
     # Kept beside the results, so that a machine compiles a network once. Torch makes the folder in any case.
     os.environ.setdefault(
@@ -243,8 +246,15 @@ def check_image():
         )
 
 
+def gpus_at_a_time():
+    """How many GPUs jobs may use at a time, as far as can be told without loading torch."""
+    granted = dict(workflow.global_resources.unwrapped_items()).get("gpu")
+    here = 0 if workflow.executor_plugin.name == "slurm" else len(nvidia_cards())
+    return min(filter(None, (granted, here)), default=1)
+
+
 def note_what_is_planned():
-    """List the trainings and probes that will run, so that a job can do several of them."""
+    """List the trainings and probes that will run, so that a job can do several of them, and share them out."""
     trainings, probes = {}, []
     for job in workflow.dag.needrun_jobs():
         if job.rule.name in TRAININGS:
@@ -269,6 +279,10 @@ def note_what_is_planned():
         }
         for job in probes
     ]
+    if CONFIG.runs_per_job == "auto" and (gpus := gpus_at_a_time()) > 1:
+        # No GPU stays empty while another has several runs.
+        runs = {*trainings, *map(state_of, (job.wildcards for job in probes))}
+        os.environ["BUMPSCOPE_RUNS_PER_JOB"] = f"auto:{max(1, math.ceil(len(runs) / gpus))}"
     try:
         for path, entries in (
             (PLANNED, [*trainings.values()]),

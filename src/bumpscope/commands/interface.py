@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -117,9 +118,10 @@ def execute(command: Callable[..., None]) -> None:
     except Exception as error:
         if isinstance(error, FileError) or type(error).__name__ in fixable:
             message = str(error)
-        elif "C++ compiler" in str(error):
+        elif re.search(r"\bC(\+\+)? compiler\b", str(error)):
             message = (
-                "training.compile: needs a C++ compiler; install one, name it in CXX, or leave out training.compile"
+                "training.compile: needs a C and a C++ compiler; install them, name them in CC and CXX, or leave out "
+                "training.compile"
             )
         elif isinstance(error, OSError) and error.errno in NO_ROOM and error.filename:
             message = str(unwritable(error.filename, error))

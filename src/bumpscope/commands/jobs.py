@@ -13,7 +13,8 @@ RunsPerJobOption = Annotated[
     str,
     typer.Option(
         envvar="BUMPSCOPE_RUNS_PER_JOB",
-        help=f"runs that share a job, this one and planned others; auto: {RUNS_PER_GPU} on a GPU, 1 on a CPU",
+        help=f"runs that share a job, this one and planned others; auto: {RUNS_PER_GPU} on a GPU, 1 on a CPU; auto:N: "
+        "N on a GPU where that is less",
     ),
 ]
 
@@ -24,6 +25,9 @@ def runs_in_a_job(text: str, on_gpu: bool) -> int:
     Raises:
         CommandError: when it stands for none.
     """
-    if text != "auto" and (not text.isdecimal() or int(text) == 0):
+    most = str(RUNS_PER_GPU) if text == "auto" else text.removeprefix("auto:")
+    if not most.isdecimal() or int(most) == 0:
         raise CommandError(f"--runs-per-job: holds {text}; allowed: auto or a number from 1")
-    return (RUNS_PER_GPU if on_gpu else 1) if text == "auto" else int(text)
+    if not text.startswith("auto"):
+        return int(most)
+    return min(RUNS_PER_GPU, int(most)) if on_gpu else 1

@@ -24,7 +24,7 @@ from bumpscope.commands.interface import log
 from bumpscope.commands.jobs import runs_in_a_job
 from bumpscope.config.steps import STEPS, Step
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.devices import give_back
+from bumpscope.denoise.devices import expected, give_back
 from bumpscope.probe.checkpoint import checkpoint_path
 from bumpscope.store.files import FileError, publish
 from bumpscope.store.locks import hold
@@ -119,7 +119,7 @@ def share(
         planned: a JSON list of mappings with ``command``, ``settings``, ``checkpoints``, ``state`` and ``after``: the
             state of the training that comes before, or null.
     """
-    most = runs_in_a_job(runs_per_job, device != "cpu" and gpus > 0 and torch.cuda.is_available())
+    most = runs_in_a_job(runs_per_job, expected(device, gpus).type == "cuda")
     if own.state is None or (most == 1 and not own.is_made()):
         with hold_device(device, gpus) as place:
             own.make(outputs, place)

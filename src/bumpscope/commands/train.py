@@ -15,12 +15,12 @@ from bumpscope.config.steps import Train
 from bumpscope.config.training import Training
 from bumpscope.denoise.assignment import Assignment, companions
 from bumpscope.denoise.devices import device as hold_device
-from bumpscope.denoise.devices import give_back, out_of_memory
+from bumpscope.denoise.devices import expected, give_back, out_of_memory
 from bumpscope.denoise.loop import Course, train_together
 from bumpscope.denoise.recorder import cause
 from bumpscope.denoise.trainer import LossLog, TrainingError, learning_rate
 from bumpscope.store.checkpoints import load_tensors
-from bumpscope.store.files import FileError, atomic_path, publish
+from bumpscope.store.files import FileError, atomic_path, first_line, publish
 from bumpscope.store.locks import hold
 from bumpscope.store.manifest import checksum, recorded_folder
 from bumpscope.store.tables import write_table
@@ -46,7 +46,9 @@ def train(
     chosen = read_settings(settings, Train)
     runs_in_a_job(runs_per_job, on_gpu=False)  # a wrong number is told before a GPU is waited for
     lock: FileLock | None = None
-    losses: LossLog | None = None
+    # Another job may have trained it: then no GPU is waited for, nor started.
+    own = Assignment(chosen, dataset, state, expected(device, gpus))
+    losses = own.losses()
     held = False
     while losses is None:
         with hold_device(device, gpus) as place, ExitStack() as others:
@@ -83,7 +85,7 @@ def _train(batch: list[Assignment], own: Assignment) -> LossLog | None:
     if batch:
         names, where = ", ".join(one.settings.run for one in batch), own.machine["gpu"] or own.machine["processor"]
         log.info("%s: training on %s (%s)", names, own.device, where)
-    courses = _courses(batch)
+    courses = _courses(batch, own)
     for one in (one for one in batch if one.settings.run in courses):
         error = courses[one.settings.run].error
         if isinstance(error, TrainingError):
@@ -98,24 +100,35 @@ def _train(batch: list[Assignment], own: Assignment) -> LossLog | None:
     return mine.trainer.log
 
 
-def _courses(batch: list[Assignment]) -> dict[str, Course]:
+def _courses(batch: list[Assignment], own: Assignment) -> dict[str, Course]:
     """The trainings of a batch, by run, taken to their end.
 
-    Where a GPU's memory does not hold them all, it is the first half of them. What was trained of the others is kept.
+    Where a GPU's memory does not hold them all, it is the first half of them, and where they fail together for another
+    reason the first alone. What was trained of the others is kept. That a single one fails is raised if it is the job's
+    own; any other is left to its own job.
     """
     courses: dict[str, Course] = {}
-    while True:
+    while batch:
         try:
             courses |= {one.settings.run: one.course() for one in batch}
             train_together(courses.values())
             return courses
-        except RuntimeError as error:
-            if len(batch) == 1 or not out_of_memory(cause(error)):
+        except Exception as error:
+            if batch == [own]:
                 raise
-        log.warning("%d runs do not fit the GPU's memory together; going on with %d", len(batch), len(batch) // 2)
-        batch = batch[: len(batch) // 2]
+            if len(batch) == 1:
+                batch[0].note_failure(error)
+            if out_of_memory(cause(error)):
+                left = len(batch) // 2
+                told = f"{len(batch)} runs do not fit the GPU's memory together; going on with {left}"
+            else:
+                left = min(1, len(batch) - 1)
+                told = f"{', '.join(one.settings.run for one in batch)}: failed ({first_line(cause(error))})"
+        log.warning("%s", told)
         courses.clear()
         give_back(batch[0].device)
+        batch = batch[:left]
+    return {}
 
 
 def _publish_all(own: Assignment, output: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,13 @@ class Assignment:
         if settings.training.labels == "permuted":
             self._data = self._data.with_permuted_labels(settings.seed)
         # Whatever could change the weights is part of the key, so that no stale state is ever resumed.
-        self.machine, codes = described(device), [code_fingerprint(module) for module in code]
+        codes = [code_fingerprint(module) for module in code]
         self.folder = state / fingerprint(plain, _digest(self._data), codes, torch.__version__, device.type)
-        self._about = self.metadata | self.machine
+
+    @cached_property
+    def machine(self) -> dict[str, str]:
+        """What trains it; telling a GPU starts CUDA."""
+        return described(self.device)
 
     def losses(self) -> LossLog | None:
         """Its losses, if it has been trained to the end."""
@@ -75,7 +79,7 @@ class Assignment:
         data = self._data.to(self.device)
         trainer = Trainer(chosen.seed, data, network, chosen.diffusion, chosen.training, self.device)
         parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
-        about = self._about | {"parameters": str(parameters)}
+        about = self.metadata | self.machine | {"parameters": str(parameters)}
         return Course(trainer, self.folder, about, lambda text: log.info("%s: %s", chosen.run, text))
 
     def fitting(self, most: int) -> int:

@@ -78,6 +78,12 @@ def device(name: str, gpus: int = 1) -> Iterator[torch.device]:
         yield torch.device(f"cuda:{index}")
 
 
+def expected(name: str, gpus: int = 1) -> torch.device:
+    """The kind of device that :func:`device` would hold, told without starting CUDA."""
+    on_gpu = name == "cuda" or (name == "auto" and gpus > 0 and torch.cuda.is_available())
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """In the block float32 products on a GPU may be rounded to TF32, if ``allowed``."""

@@ -6,27 +6,28 @@ import logging
 import sys
 from contextlib import contextmanager
 
-DEVICES = "bumpscope.denoise.devices"
 COUNT = 2
 
 
 class _Finder(importlib.abc.MetaPathFinder):
+    """Changes modules as soon as they are loaded."""
+
     def find_spec(self, name, path=None, target=None):
-        if name != DEVICES:
+        change = CHANGES.pop(name, None)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         run = spec.loader.exec_module
 
         def exec_module(module):
             run(module)
-            _fake(module)
+            change(module)
 
         spec.loader.exec_module = exec_module
         return spec
 
 
-def _fake(module):
+def _devices(module):
     on_cpu = module.device
 
     @contextmanager
@@ -39,4 +40,10 @@ def _fake(module):
     module.device = device
 
 
+def _jobs(module):
+    number = module.runs_in_a_job
+    module.runs_in_a_job = lambda text, on_gpu: number(text, True)
+
+
+CHANGES = {"bumpscope.denoise.devices": _devices, "bumpscope.commands.jobs": _jobs}
 sys.meta_path.insert(0, _Finder())
