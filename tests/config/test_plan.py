@@ -26,6 +26,7 @@ from bumpscope.config.plan import (
     sensitivity_seconds,
 )
 from bumpscope.denoise.unet import UNet
+from bumpscope.probe import resolution
 from bumpscope.probe.frequency import make_binned_probe
 
 SIXTEEN_PIXELS = Model(blocks_per_level=2, embedding_width=56)  # 0.4 million parameters
@@ -105,12 +106,27 @@ def test_probes_by_frequency_bin_are_counted_as_they_are_made():
         assert binned_probes(samples) == len(make_binned_probe(Lattice(), 0.2, 300, samples, 0).weight)
 
 
+def test_fits_on_fine_lattices_take_as_long_as_was_measured():
+    assert (plan.MOST_WEIGHTS, plan.FEWEST_PROBES) == (resolution.WEIGHTS, resolution.FEWEST_PROBES)
+
+    def fit(image_size, margin, dx, dy, samples):
+        lattice = {"image_size": image_size, "margin": margin, "dx": dx, "dy": dy}
+        lattice |= {"model": {"attention_resolutions": [4]}}
+        (run,) = validate({"seeds": [0], "datasets": {"d": lattice | {"probe": {"effect_samples": samples}}}}).runs()
+        return plan._fit_seconds(run)
+
+    # Medians of three fits each, on a core of an Intel Xeon.
+    found = [fit(16, 2, 1, 1, 256), fit(32, 0, 1, 1, 256), fit(32, 0, 0.1, 1, 256), fit(32, 0, 0.1, 0.1, 256)]
+    assert found == pytest.approx([0.04, 0.24, 0.87, 0.78], rel=0.5)
+
+
 def test_probes_by_frequency_bin_and_a_reference_cost_more():
     def run(**keys):
         return next(validate({"datasets": {"d": {"margin": 2.0} | keys}}).runs())
 
     plain, twice, binned = (
-        run_seconds(run(probe=probe))["effects"] for probe in ({}, {"effect_samples": 512}, {"frequency_bins": True})
+        plan._work(run(probe=probe), None)["effects"][0]
+        for probe in ({}, {"effect_samples": 512}, {"frequency_bins": True})
     )
     # 288 images in bins, with three labels each, against 256 with both weights.
     assert (binned - plain) / (twice - plain) == pytest.approx(3 * 288 / (2 * 256))

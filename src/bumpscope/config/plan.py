@@ -23,7 +23,10 @@ from bumpscope.config.variants import readings, variants
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
 # (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
 MULTIPLY_ADDS_A_SECOND = {"train": 1.8e10, "generate": 1.7e10}
-SECONDS_A_FIT = 0.06  # of a resolution, on a small lattice
+# Of a resolution, with 1e7 products of a pixel, a lattice point and a probe, of which there are no more than so many
+# points and probes (probe/resolution.py).
+SECONDS_A_FIT, FIT_EXPONENT = 0.04, 0.55
+MOST_WEIGHTS, FEWEST_PROBES = 2**22, 32
 SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 # Of 512 activation vectors; vary has no UMAP, and those that phases are read from come on top.
 SECONDS_A_CLOUD = {"geometry": 0.7, "topology": 0.35, "vary": 0.22, "umaps": 1.9}
@@ -147,7 +150,7 @@ def _work(run: Run, counted: Counted | None) -> dict[str, tuple[float, float]]:
     return {
         "train": (training.steps * training.batch_size * trained, 0.0),
         "generate": ((images + control) * probe.sampling_steps * forward, 0.0),
-        "effects": (estimates * forward, fits * SECONDS_A_FIT),
+        "effects": (estimates * forward, fits * _fit_seconds(run)),
         "interventions": (
             (interfered + fitted) * probe.sampling_steps * forward,
             interfered * image + subspaces * SECONDS_A_SUBSPACE,
@@ -159,6 +162,15 @@ def _work(run: Run, counted: Counted | None) -> dict[str, tuple[float, float]]:
         ),
         "topology": (0.0, measured * clouds * SECONDS_A_CLOUD["topology"]),
     }
+
+
+def _fit_seconds(run: Run) -> float:
+    """Seconds on one core of a fit of the resolution; those of a small lattice where its points are not known."""
+    points = run.lattice.most_points
+    if math.isinf(points):
+        return SECONDS_A_FIT
+    weights = max(min(points * run.probe.effect_samples, MOST_WEIGHTS), points * FEWEST_PROBES)
+    return SECONDS_A_FIT * max(1.0, weights * run.lattice.image_size**2 / 1e7) ** FIT_EXPONENT
 
 
 def run_seconds(run: Run, counted: Counted | None = None) -> dict[str, float]:
