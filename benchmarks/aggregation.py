@@ -2,8 +2,8 @@
 
     python benchmarks/aggregation.py --results results [--runs 10 100 1000]
 
-The runs of a finished experiment are repeated under other seeds. Their tables are links to the real ones, so that a
-thousand runs take no room; each has a last checkpoint of its own, which names its run.
+The runs of a finished experiment are repeated under other seeds. They share copies of the real tables that do not name
+their run, so that a thousand runs take no room; each has a last checkpoint of its own, which does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 from record import RESULTS, save, watched, with_slopes
 
@@ -47,6 +48,12 @@ def multiply(results: Path, target: Path, count: int) -> dict[str, list[int]]:
     names = [path for name, path in of_a_run.items() if name not in NOT_LINKED]
     grid: dict[str, list[int]] = {}
     shutil.copytree(results / "datasets", target / "datasets")
+    nameless = {template: target / "nameless" / f"{number}" for number, template in enumerate(templates)}
+    for template in templates[:count]:
+        nameless[template].mkdir(parents=True)
+        for name in names:
+            if (template / name).exists():
+                _without_run(template / name, nameless[template] / name)
     for number in range(count):
         template = templates[number % len(templates)]
         seed = int(template.name.removeprefix("seed=")) + SEEDS_APART * (number // len(templates))
@@ -56,13 +63,23 @@ def multiply(results: Path, target: Path, count: int) -> dict[str, list[int]]:
         (folder / "checkpoints").mkdir(parents=True)
         for name in names:
             if (template / name).exists():
-                _link(template / name, folder / name)
+                _link(nameless[template] / name, folder / name)
         last = max((template / "checkpoints").glob("step=*.safetensors"), key=lambda path: int(path.stem[5:]))
         metadata = read_checkpoint_metadata(last)
         config = json.loads(metadata["config"]) | {"run": f"{dataset}-seed{seed}", "seed": seed}
         metadata |= {"config": canonical_json(config), "run": config["run"]}
         save_tensors(folder / "checkpoints" / last.name, {"ema.none": torch.zeros(1)}, metadata)
     return grid
+
+
+def _without_run(source: Path, target: Path) -> None:
+    """Copy a table, which is then of no run in particular."""
+    with pq.ParquetFile(source) as file:
+        told = file.schema_arrow.metadata
+        schema = file.schema_arrow.with_metadata({key: value for key, value in told.items() if key != b"bumpscope.run"})
+        with pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as writer:
+            for group in range(file.num_row_groups):
+                writer.write_table(file.read_row_group(group).replace_schema_metadata(schema.metadata))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "support"))
 PAGE = ROOT / "docs" / "explorer.md"
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
-RUNS = 5  # looked at, evenly over the experiment
+RUNS = 5  # looked at, evenly over those with several checkpoints
 MOVES = 8  # of the mouse between two checkpoints, 16 ms each, as in a slow drag
 SHOWN = "document.documentElement.dataset.shown === location.hash"
 # Times at which frames were drawn, and from each wish for a step until it is on the screen.
@@ -53,7 +53,8 @@ def measure(file: Path) -> pd.DataFrame:
         page = visit.page
         page.wait_for_function(SHOWN, timeout=60_000)
         opened = 1000 * (time.perf_counter() - started)
-        index = page.evaluate("JSON.parse(document.getElementById('index').textContent).runs")
+        runs = page.evaluate("JSON.parse(document.getElementById('index').textContent).runs")
+        index = [entry for entry in runs if len(entry["steps"]) > 1]
         for number in np.unique(np.linspace(0, len(index) - 1, RUNS).round().astype(int)):
             entry = index[number]
             page.evaluate(

@@ -1,10 +1,12 @@
 """The benchmarks compare what is alike, count what they say, and the page says what their tables say."""
 
+import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ from bumpscope.denoise.process import Process
 from bumpscope.denoise.samplers import ddim, trailing_timesteps
 from bumpscope.denoise.unet import new_network
 from bumpscope.worlds.bumps import from_network
+from many_runs import write_one_run
 
 SMALL = Model(base_width=8, channel_multipliers=[1, 1, 1], embedding_width=8, attention_resolutions=[2])
 
@@ -212,6 +215,24 @@ def test_compiling_pays_once_faster_steps_have_made_up_for_its_start(compiled, t
     assert "earn" not in page.engine(frame.assign(verdict=""))
     frame = frame.assign(verdict="", first_step=[np.nan, 80], first_step_later=[np.nan, 10])
     assert told in page.engine(frame)
+
+
+def test_runs_are_repeated_under_other_seeds(tmp_path):
+    aggregation = module("aggregation")
+    base = write_one_run(tmp_path / "results")
+    for path in base.glob("runs/**/*.parquet"):  # as tables of a real run do, they say whose they are
+        table = pq.read_table(path)
+        pq.write_table(
+            table.replace_schema_metadata(table.schema.metadata | {b"bumpscope.run": b"balanced-seed0"}), path
+        )
+    grid = aggregation.multiply(base, tmp_path / "many", 3)
+    assert grid == {"balanced": [0, 10_000, 20_000]}
+    shutil.copyfile(base / "config.json", tmp_path / "many" / "config.json")
+    commands = aggregation.commands(tmp_path / "many", grid, ())
+    for name in ("runs", "metrics"):
+        record.watched([sys.executable, "-m", "bumpscope", *commands[name]])
+    metrics = pd.read_parquet(tmp_path / "many" / "metrics.parquet")
+    assert metrics.groupby("seed").size().nunique() == 1 and set(metrics.seed) == {0, 10_000, 20_000}
 
 
 def test_a_command_that_fails_is_told_with_what_it_printed():
