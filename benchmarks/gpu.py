@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import re
 import time
 from collections import defaultdict
@@ -64,11 +65,11 @@ SECONDS = 0.4  # of all blocks, where a call is short enough
 # Kinds of kernels by their names, of which the first counts; compiled ones are named after all that is fused in them.
 KINDS = {
     "fused by the compiler": r"^triton_",
-    "copies, casts, layout": r"copy|aten::cat|CatArray|memcpy|nchwTo|nhwcTo|convertTensor|transpose|contiguous",
+    "copies, casts, layout": r"copy(?!_atom)|aten::cat|CatArray|memcpy|nchwTo|nhwcTo|convertTensor|transpose|contig",
     "convolutions": r"conv|cudnn|implicit|fprop|wgrad|dgrad|winograd",
     "matrix products": r"gemm|gemv|cutlass|xmma|aten::(mm|addmm|bmm)|attention|flash|fmha",
     "normalisation": r"group_?norm|RowwiseMoments|batch_norm|ComputeFusedParams|ComputeInternalGradients",
-    "optimiser, clipping": r"adam|multi_tensor|foreach|norm|lerp",
+    "optimiser, clipping": r"adam|multi_tensor|foreach|norm(?!al)|lerp",
     "fills": r"fill|zero_|memset",
 }
 
@@ -276,11 +277,8 @@ def _compiled_against_plain(size: Size, device: torch.device, precision: str) ->
     plain, company = new(compiled=False), [new(), new(1)]
     for trainers, steps in (([one], Steps(None)), ([plain], Steps(None)), (company, Steps.on(device))):
         _taken(trainers, steps, 10)
-    scale = plain.weights_flat.detach().norm()
     for name, other in (("weights_apart_from_plain", plain), ("weights_apart_in_company", company[0])):
-        # Channels last stores the same weights in another order.
-        pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
-        row[name] = float(sum((left.data - right.data).square().sum() for left, right in pairs).sqrt() / scale)
+        row[name] = _weights_apart(one, other)
     return row
 
 
@@ -343,18 +341,23 @@ def cpu(device: torch.device, small: bool) -> Iterator[Row]:
             getattr(other, name).copy_(getattr(one, name))
 
     other._draw = as_drawn  # type: ignore[method-assign]
+    other.seed += 1  # so that on a CPU too it would draw other numbers
     while one.step < steps:
         one.advance()
         other.advance()
         if one.step in (1, steps // 10, steps):
-            weights, others = (trainer.weights_flat.detach().cpu() for trainer in (one, other))
             row = {"size": SIZES[0].name, "precision": "float32"}
-            yield row | {
-                "what": f"weights of one run after {one.step} steps, relative difference",
-                "value": float((weights - others).norm() / weights.norm()),
-            }
-    losses, others = one.log.losses[-1], other.log.losses[-1]
-    yield row | {"what": "its loss then, relative difference", "value": abs(others - losses) / losses}
+            what = f"weights of one run after {one.step} steps, relative difference"
+            yield row | {"what": what, "value": _weights_apart(one, other)}
+    loss, other_loss = one.log.losses[-1], other.log.losses[-1]
+    yield row | {"what": "its loss then, relative difference", "value": abs(other_loss - loss) / loss}
+
+
+def _weights_apart(one: Trainer, other: Trainer) -> float:
+    """Norm of the difference of the weights over that of the weights, which devices store in different orders."""
+    pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
+    apart = sum(float((left.data.cpu() - right.data.cpu()).square().sum()) for left, right in pairs)
+    return math.sqrt(apart) / float(one.weights_flat.detach().norm())
 
 
 def _gradient(size: Size, place: torch.device, batch: Batch, precision: str = "float32") -> tuple[float, torch.Tensor]:
@@ -434,7 +437,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             with hold_device(chosen.device) as device:
                 if device.type == "cuda":
-                    torch.cuda.set_device(device)  # which is timed
+                    torch.cuda.set_device(device)  # synchronize() waits for the current one
                 if part == "compile":
                     compile_one(device, chosen.small, chosen.which)
                 else:

@@ -55,7 +55,10 @@ def equality(frames: Frames) -> str:
 def steps(frames: Frames) -> str:
     """Steps of all runs a second: a row for each size and number of runs, a column for each loop."""
     parts = [frames[name] for name in OF_STEPS if name in frames]
-    frame = pd.concat(parts, ignore_index=True).dropna(subset="run_steps_a_second")
+    frame = pd.concat(parts, ignore_index=True)
+    if "run_steps_a_second" not in frame:  # whatever was tried has failed
+        return ""
+    frame = frame.dropna(subset="run_steps_a_second")
     # Steps one by one are bound by the processor, so one precision tells it all.
     frame = frame[~frame["loop"].str.endswith("one by one") | (frame.precision == "float32")]
     frame = frame.assign(column=[_column(*cells) for cells in zip(frame["loop"], frame.precision, strict=True)])
@@ -129,7 +132,7 @@ def on_a_gpu(folder: Path) -> str:
     text = INTRODUCTION + (f" In full: {links}." if links else "") + (f" Not measured: {missing}." if missing else "")
     parts = [TABLES[name](frames) for name in frames]
     # Of other measurements it would explain what they may not show.
-    beside = "training" in tables and BESIDE.items() <= tables["training"][1].items()
+    beside = "training" in tables and "profile" not in tables and BESIDE.items() <= tables["training"][1].items()
     told = [*parts, outcomes(folder), WHY if beside else ""]
     return "\n\n".join(["## On a GPU", text, gpu_targets(frames), *filter(None, told)])
 
@@ -142,7 +145,9 @@ def outcomes(folder: Path) -> str:
     frame = table[0][table[0].step == table[0].step.max()]
     found = frame.outcome.value_counts(normalize=True)
     shares = ", ".join(f"{share:.0%} {name}" for name, share in found.items() if share >= 0.005)
-    missing = [name for name in SET if not (folder / f"gpu-set-{name}.parquet").exists()]
+    runs = frame.run.nunique()
+    found_of = {name: read_table(folder / f"gpu-set-{name}.parquet") for name in SET}
+    missing = [name for name, found in found_of.items() if found is None or found[0].run.nunique() < runs]
     rest = f" Its {', '.join(missing)}: {NOT_MEASURED}." if missing else ""
     return f"The 32 px set, {frame.run.nunique()} runs, at step {frame.step.iloc[0]:,}: {shares}.{rest}"
 
@@ -177,7 +182,7 @@ def _most(frames: Frames, size: str) -> float:
     rates = [
         frame.run_steps_a_second[(frame["size"] == size) & frame["loop"].str.startswith("bumpscope")].max()
         for name, frame in frames.items()
-        if name in OF_STEPS
+        if name in ("training", "compiled")
     ]
     return max((float(rate) for rate in rates if not math.isnan(rate)), default=math.nan)
 
@@ -188,7 +193,7 @@ def _over_peers(frames: Frames) -> float:
         return math.nan
     frame = pd.concat([frames["training"], frames["recorded"]], ignore_index=True)
     frame = frame[frame.precision == "float32"].assign(ours=frame["loop"] == "bumpscope")
-    frame = frame[frame.ours | frame["loop"].str.endswith(", recorded")]
+    frame = frame[frame.ours | frame["loop"].str.endswith(", recorded")].dropna(subset="run_steps_a_second")
     most = frame.pivot_table("run_steps_a_second", "size", "ours", "max")
     return float((most[True] / most[False]).min()) if {True, False} <= set(most) else math.nan
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from record import ROOT, THREADS, write_table
+from record import read_table as read_results
 
 from bumpscope.commands.dataset import dataset as draw
 from bumpscope.commands.generate import generate
@@ -82,6 +83,9 @@ def make(out: Path, device: str, small: bool) -> None:
     _gather(base, runs, "losses", out)
     _timed("probing", lambda: _probe(base, runs, device))
     _measure(base, runs, ("behaviour",), out)
+    if (found := read_results(out / "gpu-set-behaviour.parquet")) is not None:
+        shares = found[0].groupby("step").outcome.value_counts(normalize=True).unstack(fill_value=0.0)
+        print(f"Share of images by outcome, over all runs:\n{shares.round(2).to_string()}", flush=True)
 
 
 def analyse(out: Path, small: bool) -> None:
@@ -172,9 +176,6 @@ def _gather(base: Path, runs: Sequence[Run], name: str, out: Path) -> None:
     write_table(path, frame, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if path.stat().st_size > MOST_BYTES:
         print(f"{path.name}: larger than {MOST_BYTES / 2**20:.0f} MiB")
-    if name == "behaviour":
-        shares = frame.groupby("step").outcome.value_counts(normalize=True).unstack(fill_value=0.0)
-        print(f"Share of images by outcome, over all runs:\n{shares.round(2).to_string()}", flush=True)
 
 
 def _timed(what: str, call: Callable[[], None]) -> None:

@@ -209,13 +209,14 @@ def breaking(monkeypatch):
     return of
 
 
-def test_another_run_whose_steps_raise_an_error_costs_the_job_nothing(plan, tmp_path, breaking, caplog):
+def test_another_run_whose_steps_raise_an_error_does_not_fail_the_job(plan, tmp_path, breaking, caplog):
     breaking(2)
     train_command(**job(tmp_path, plan[0]))
     assert "small-seed0, small-seed1, small-seed2: failed (two)" in caplog.messages
     assert len(results(tmp_path / "runs/small-seed0")) == 3
     with pytest.raises(ValueError, match="two"):
         train_command(**job(tmp_path, plan[2]))
+    assert found(plan, tmp_path) == ["small-seed1"]  # nor is it taken along again
 
 
 def test_a_run_that_fails_while_another_process_trains_the_jobs_own_is_not_tried_again(
@@ -277,6 +278,7 @@ def test_the_room_for_runs_is_told_by_a_first_step_that_leaves_no_trace(plan, tm
     state = tmp_path / "state" / "small-seed0"
     own = Assignment(Train.model_validate(plan[0]["settings"]), tmp_path / "small.parquet", state, CPU)
     assert own.fitting(8) == 8 and not tried  # the memory of a machine is not asked
+    assert own.machine["gpu"] == ""  # told before there is a GPU that torch does not have
     own.device = torch.device("cuda:0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assignment, "Trainer", lambda *given: Trainer(*given[:-1], CPU))

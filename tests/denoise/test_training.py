@@ -149,6 +149,15 @@ def test_a_killed_training_goes_on_to_the_same_files(straight, tmp_path, monkeyp
     assert log == straight[2]
 
 
+@pytest.mark.parametrize(("saving", "together", "between"), [(0.01, 8, 30), (2, 1, 40), (2, 8, 320), (60, 8, 600)])
+def test_states_that_are_slow_to_save_are_saved_less_often(tmp_path, monkeypatch, saving, together, between):
+    clock = iter([0.0, float(saving)])
+    course = module.Course(trainer(), tmp_path, {}, together=together)
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    course._save_state()
+    assert course._between_states == pytest.approx(between)
+
+
 def test_a_training_killed_twice_goes_on_to_the_same_files(straight, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 0.0)
     monkeypatch.setattr(module, "SHARE_OF_STATES", math.inf)

@@ -249,12 +249,15 @@ def check_image():
 def gpus_at_a_time():
     """How many GPUs jobs may use at a time, as far as can be told without loading torch."""
     granted = dict(workflow.global_resources.unwrapped_items()).get("gpu")
-    here = 0 if workflow.executor_plugin.name == "slurm" else len(nvidia_cards())
-    return min(filter(None, (granted, here)), default=1)
+    if workflow.executor_plugin.name == "slurm":
+        return granted or 1
+    shown = os.getenv("CUDA_VISIBLE_DEVICES", "").split(",")
+    limits = (granted, len(nvidia_cards()), len(list(filter(None, shown))), workflow.cores)
+    return min(filter(None, limits), default=1)
 
 
 def note_what_is_planned():
-    """List the trainings and probes that will run, so that a job can do several of them, and share them out."""
+    """List the trainings and probes that will run, so that a job can do several of them, and divide them among the GPUs."""
     trainings, probes = {}, []
     for job in workflow.dag.needrun_jobs():
         if job.rule.name in TRAININGS:
@@ -280,7 +283,7 @@ def note_what_is_planned():
         for job in probes
     ]
     if CONFIG.runs_per_job == "auto" and (gpus := gpus_at_a_time()) > 1:
-        # No GPU stays empty while another has several runs.
+        # Divided among the GPUs, so that the first job does not take them all.
         runs = {*trainings, *map(state_of, (job.wildcards for job in probes))}
         os.environ["BUMPSCOPE_RUNS_PER_JOB"] = f"auto:{max(1, math.ceil(len(runs) / gpus))}"
     try:

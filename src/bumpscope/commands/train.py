@@ -114,11 +114,12 @@ def _courses(batch: list[Assignment], own: Assignment) -> dict[str, Course]:
             train_together(courses.values())
             return courses
         except Exception as error:
+            full = out_of_memory(cause(error))
+            if len(batch) == 1 and not (full and batch == [own]):
+                batch[0].note_failure(error)
             if batch == [own]:
                 raise
-            if len(batch) == 1:
-                batch[0].note_failure(error)
-            if out_of_memory(cause(error)):
+            if full:
                 left = len(batch) // 2
                 told = f"{len(batch)} runs do not fit the GPU's memory together; going on with {left}"
             else:

@@ -112,7 +112,8 @@ class Config(Section):
     runs_per_job: RunsPerJob = Field(
         "auto",
         description="runs that share a job: trained side by side where they have one shape, probed one after another;"
-        " auto is as many as fit, at most 8, on a GPU and 1 on a CPU; changing it reruns nothing",
+        " auto is as many as fit, at most 8, on a GPU (an equal share of the planned ones, on several) and 1 on a CPU;"
+        " changing it reruns nothing",
     )
     check_disk: bool = Field(
         True, description="refuse, before any job, an experiment that the disk has no room for by the plan"

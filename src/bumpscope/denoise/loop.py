@@ -23,8 +23,9 @@ from bumpscope.store.files import CURE, FileError
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_STATES = 30.0
-# Of the time of all trainings that share a device, what their states may take, checkpoints aside.
-SHARE_OF_STATES = 0.05
+# Of the time of all trainings that share a device, what their states may take, checkpoints aside; but however slow the
+# disk is, there are no more seconds between two.
+SHARE_OF_STATES, MOST_BETWEEN_STATES = 0.05, 600.0
 SECONDS_BETWEEN_REPORTS = 5.0
 Report = Callable[[str], None]
 
@@ -101,7 +102,8 @@ class Course:
         save_tensors(_state_path(self.folder), self.trainer.state(), self.metadata)
         self._saved = time.monotonic()
         # While one is written the others wait.
-        self._between_states = max(SECONDS_BETWEEN_STATES, self.together * (self._saved - started) / SHARE_OF_STATES)
+        long_enough = self.together * (self._saved - started) / SHARE_OF_STATES
+        self._between_states = min(max(SECONDS_BETWEEN_STATES, long_enough), MOST_BETWEEN_STATES)
 
     def _save_checkpoint(self) -> None:
         step = self.trainer.step
