@@ -169,6 +169,7 @@ def test_what_was_made_of_other_settings_is_made_again(plan, tmp_path):
 
 
 def test_what_was_made_of_earlier_checkpoints_is_not_taken(plan, tmp_path):
+    note(tmp_path, [plan[0], plan[2]])
     job(tmp_path, plan[0], "2", tmp_path / "probes.json")
     own = sharing.Probing("effects", steps.Effects.model_validate(plan[2]["settings"]), Path(plan[2]["checkpoints"]))
     one = dataclasses.replace(own, state=Path(plan[2]["state"]))

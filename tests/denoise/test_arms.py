@@ -69,7 +69,7 @@ def test_whatever_network_a_step_calls_is_compiled(kind, monkeypatch):
     images = torch.tensor(to_network(render(points.mu_x, points.mu_y, PLANE))[:, None], dtype=torch.float32)
     labels = torch.tensor(np.stack([points.mu_x, points.mu_y], axis=1), dtype=torch.float32)
     data = TrainingData(images, labels, torch.tensor(points.probability))
-    training = Training(steps=10, batch_size=4, warmup_steps=1, log_every=1, checkpoints=[10], compile=True)
+    training = Training(steps=4, batch_size=4, warmup_steps=1, log_every=1, checkpoints=[4], compile=True)
     diffusion = Diffusion()
     built = new_denoiser(PLANE, SMALL, diffusion, 0, DenoiserChoice(kind=kind))
     trainer = Trainer(0, data, built, diffusion, training, torch.device("cpu"))

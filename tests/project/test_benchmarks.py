@@ -1,6 +1,5 @@
 """The benchmarks compare what is alike, count what they say, and the page says what their tables say."""
 
-import shutil
 import sys
 from dataclasses import replace
 
@@ -9,8 +8,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+import typer
 
 from benchmark_modules import module
+from bumpscope.commands.metrics import metrics as metrics_of
+from bumpscope.commands.runs import runs
 from bumpscope.config.diffusion import Diffusion
 from bumpscope.config.lattice import Lattice
 from bumpscope.config.loading import validate
@@ -227,10 +229,11 @@ def test_runs_are_repeated_under_other_seeds(tmp_path):
         )
     grid = aggregation.multiply(base, tmp_path / "many", 3)
     assert grid == {"balanced": [0, 10_000, 20_000]}
-    shutil.copyfile(base / "config.json", tmp_path / "many" / "config.json")
     commands = aggregation.commands(tmp_path / "many", grid, ())
-    for name in ("runs", "metrics"):
-        record.watched([sys.executable, "-m", "bumpscope", *commands[name]])
+    for name, command in (("runs", runs), ("metrics", metrics_of)):
+        app = typer.Typer()
+        app.command()(command)
+        app(commands[name][1:], standalone_mode=False)
     metrics = pd.read_parquet(tmp_path / "many" / "metrics.parquet")
     assert metrics.groupby("seed").size().nunique() == 1 and set(metrics.seed) == {0, 10_000, 20_000}
 

@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 def made(tmp_path_factory) -> Path:
     """The tables of a small run."""
     folder = tmp_path_factory.mktemp("gpu")
-    gpu.main([*PARTS, "set", "--small", "--device", "cpu", "--out", str(folder)])
+    gpu.main([*PARTS, "--small", "--device", "cpu", "--out", str(folder)])
     return folder
 
 
@@ -31,12 +31,11 @@ def table(made, name):
     return frame
 
 
-def names_of_tables():
-    return {f"gpu-{part}-cpu" for part in PARTS} | {f"gpu-set-{name}" for name in SET}
+TABLES = {f"gpu-{part}-cpu" for part in PARTS}
 
 
 def test_every_part_writes_its_table(made):
-    assert {path.stem for path in made.glob("*.parquet")} == names_of_tables()
+    assert {path.stem for path in made.glob("*.parquet")} == TABLES
 
 
 @pytest.mark.slow  # the same by the script, in half a minute
@@ -48,7 +47,8 @@ def test_a_source_tree_that_is_not_installed_will_do_and_a_summary_is_kept(tmp_p
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {path.stem for path in tmp_path.glob("*.parquet")} == names_of_tables() and not (tmp_path / "set").exists()
+    tables = TABLES | {f"gpu-set-{name}" for name in SET}
+    assert {path.stem for path in tmp_path.glob("*.parquet")} == tables and not (tmp_path / "set").exists()
     assert (tmp_path / "summary.txt").read_text(encoding="utf-8") == done.stdout
     assert all(f"{part}: " in done.stdout for part in [*PARTS, "set"])
 
@@ -76,18 +76,13 @@ def test_cpu_and_device_agree_where_they_are_the_same(made):
     assert frame.what.str.match("weights of one run after .* steps").sum() == 2
 
 
-def test_images_of_the_set_are_judged(made):
-    frame = table(made, "gpu-set-behaviour")
-    assert set(frame.run) == {"balanced-seed0", "balanced-seed1"} and len(frame) == 2 * 16
-
-
 @pytest.mark.slow  # UMAP is compiled
-def test_activations_of_the_set_are_measured(tmp_path):
+def test_images_of_the_set_are_judged_and_its_activations_measured(tmp_path):
     gpu.gpu_set.make(tmp_path, "cpu", True)
+    assert len(table(tmp_path, "gpu-set-behaviour")) == 2 * 16
     gpu.gpu_set.analyse(tmp_path, True)
-    for name in ("topology", "geometry", "phases"):
-        frame, _ = record.read_table(tmp_path / f"gpu-set-{name}.parquet")
-        assert set(frame.run) == {"balanced-seed0", "balanced-seed1"}
+    for name in ("behaviour", "topology", "geometry", "phases"):
+        assert set(table(tmp_path, f"gpu-set-{name}").run) == {"balanced-seed0", "balanced-seed1"}
     assert not (tmp_path / "set").exists()
 
 

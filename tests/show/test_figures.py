@@ -99,7 +99,13 @@ def test_a_figure_reads_the_tables_it_names_and_no_others(name, full, monkeypatc
     assert read == set(module.READS) | {"runs"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Of many panels, which take seconds to draw twice.
+LARGE = {"label_effects", "event_order", "learning_and_geometry", "decodability", "errors"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in NAMES]
+)
 def test_a_figure_is_drawn_from_its_csv_alone(name, selected, tmp_path):
     module, data = gallery.figure(name), selected[name]
     assert len(data)

@@ -269,7 +269,7 @@ def test_references_of_known_coupling_have_a_table_of_their_own(tmp_path):
 def test_a_leaderboard_has_a_section_where_there_is_one(tmp_path):
     root = write_results(tmp_path, {"d": {"dx": 1.0, "dy": 1.0}}, (0,), (0, 600), samples=32, without=("claims",))
     text = " ".join(Page(build(Results(root), root / "figures", {})).text.split())
-    assert "Combinations that must be shown" in text and "at most 8.69 " in text and "Fewer than five seeds" in text
+    assert "Combinations that must be shown" in text and "at most 8.69 " in text and "fewer than five seeds" in text
     table = Results(root).leaderboard
     assert "random order" not in text
     shuffled = pd.concat([table, table.assign(design="random")])
