@@ -162,7 +162,7 @@ def _digest(data: TrainingData) -> str:
     """Stands for what training draws from, whatever made it."""
     digest = hashlib.sha256()
     for tensor in (data.images, data.labels, data.probability):
-        digest.update(tensor.numpy().tobytes())
+        digest.update(np.ascontiguousarray(tensor.numpy()))
     return digest.hexdigest()
 
 
@@ -189,7 +189,7 @@ def _read(path: Path, asked: tuple[str, ...]) -> tuple[TrainingData, dict[str, n
     size = round(pixels.shape[1] ** 0.5)
     drawn = points.probability.to_numpy() > 0
     data = TrainingData(
-        torch.tensor(pixels[drawn].reshape(-1, 1, size, size)),
+        torch.from_numpy(pixels[drawn].reshape(-1, 1, size, size)),
         torch.tensor(points.loc[drawn, list(asked)].to_numpy(), dtype=torch.float32),
         torch.tensor(points.probability.to_numpy()[drawn]),
     )
