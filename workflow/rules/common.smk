@@ -122,9 +122,10 @@ os.environ.update(
     MKL_NUM_THREADS="1",
     NUMBA_NUM_THREADS="1",
 )
-# Jobs of a cluster have it from the workflow that submitted them.
-if workflow.is_main_process or "BUMPSCOPE_RUNS_PER_JOB" not in os.environ:
-    os.environ["BUMPSCOPE_RUNS_PER_JOB"] = str(CONFIG.runs_per_job)
+if workflow.is_main_process:
+    os.environ.update(BUMPSCOPE_RUNS_PER_JOB=str(CONFIG.runs_per_job))
+else:  # jobs of a cluster have it from the workflow that submitted them
+    os.environ.setdefault("BUMPSCOPE_RUNS_PER_JOB", str(CONFIG.runs_per_job))
 if any(run.training.compile for run in RUNS.values()):
     # Kept beside the results, so that a machine compiles a network once. Torch makes the folder in any case.
     os.environ.setdefault(
@@ -285,7 +286,8 @@ def note_what_is_planned():
     if CONFIG.runs_per_job == "auto" and (gpus := gpus_at_a_time()) > 1:
         # Divided among the GPUs, so that the first job does not take them all.
         runs = {*trainings, *map(state_of, (job.wildcards for job in probes))}
-        os.environ["BUMPSCOPE_RUNS_PER_JOB"] = f"auto:{max(1, math.ceil(len(runs) / gpus))}"
+        most = max(1, math.ceil(len(runs) / gpus))
+        os.environ.update(BUMPSCOPE_RUNS_PER_JOB=f"auto:{most}")
     try:
         for path, entries in (
             (PLANNED, [*trainings.values()]),

@@ -162,7 +162,7 @@ def _digest(data: TrainingData) -> str:
     """Stands for what training draws from, whatever made it."""
     digest = hashlib.sha256()
     for tensor in (data.images, data.labels, data.probability):
-        digest.update(np.ascontiguousarray(tensor.numpy()))
+        digest.update(np.ascontiguousarray(tensor.numpy()).data)
     return digest.hexdigest()
 
 
