@@ -253,7 +253,12 @@ def gpus_at_a_time():
     if workflow.executor_plugin.name == "slurm":
         return granted or 1
     shown = os.getenv("CUDA_VISIBLE_DEVICES", "").split(",")
-    limits = (granted, len(nvidia_cards()), len(list(filter(None, shown))), workflow.cores)
+    limits = (
+        granted,
+        len(nvidia_cards()),
+        len(list(filter(None, shown))),
+        workflow.cores,
+    )
     return min(filter(None, limits), default=1)
 
 
