@@ -172,7 +172,7 @@ def prepared(text: str) -> str:
     folder = Path(sys.executable).parent
     text = re.sub(r"<[^>]+>", "PLACEHOLDER", text).split(" | ")[0]
     text = re.sub(r"\bresults/\S+", lambda match: translated(match[0]), text)
-    text = text.replace(".venv/bin/", f"{folder}/")
+    text = text.replace(".venv/bin/", f"{shlex.quote(str(folder))}/")
     return re.sub(r"^(snakemake|make)\b", r"\1 --dry-run", text)
 
 
