@@ -38,7 +38,7 @@ fi
 
 status=0
 run() { # seconds, parts
-    local limit=$1 rest=$((475 - SECONDS))
+    local limit=$1 rest=$((460 - SECONDS))
     [ "$rest" -gt 10 ] || rest=10
     [ -n "$small" ] || [ "$limit" -lt "$rest" ] || limit=$rest
     shift

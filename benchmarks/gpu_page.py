@@ -145,11 +145,13 @@ def outcomes(folder: Path) -> str:
     frame = table[0][table[0].step == table[0].step.max()]
     found = frame.outcome.value_counts(normalize=True)
     shares = ", ".join(f"{share:.0%} {name}" for name, share in found.items() if share >= 0.005)
-    runs = frame.run.nunique()
-    found_of = {name: read_table(folder / f"gpu-set-{name}.parquet") for name in SET}
-    missing = [name for name, found in found_of.items() if found is None or found[0].run.nunique() < runs]
+    runs, missing = frame.run.nunique(), []
+    for name in SET:
+        measured = read_table(folder / f"gpu-set-{name}.parquet")
+        if measured is None or measured[0].run.nunique() < runs:
+            missing.append(name)
     rest = f" Its {', '.join(missing)}: {NOT_MEASURED}." if missing else ""
-    return f"The 32 px set, {frame.run.nunique()} runs, at step {frame.step.iloc[0]:,}: {shares}.{rest}"
+    return f"The 32 px set, {runs} runs, at step {frame.step.iloc[0]:,}: {shares}.{rest}"
 
 
 def gpu_targets(frames: Frames) -> str:

@@ -85,7 +85,7 @@ def make(out: Path, device: str, small: bool) -> None:
     _measure(base, runs, ("behaviour",), out)
     if (found := read_results(out / "gpu-set-behaviour.parquet")) is not None:
         shares = found[0].groupby("step").outcome.value_counts(normalize=True).unstack(fill_value=0.0)
-        print(f"Share of images by outcome, over all runs:\n{shares.round(2).to_string()}", flush=True)
+        print(f"Share of images by outcome:\n{shares.round(2).to_string()}", flush=True)
 
 
 def analyse(out: Path, small: bool) -> None:

@@ -83,9 +83,8 @@ def in_words(board: pd.DataFrame) -> str:
         base = f"the plain UNet needs {_k_star(plain.iloc[0].to_dict())}; " if len(plain) else ""
         sentences.append(f"N = {n}, {n**2} combinations: {base}{', '.join(told) or 'no arm certainly fewer'}.")
     few = not board.empty and board["seeds"].min() < FEWEST_SEEDS
-    return " ".join(
-        [*sentences, *([f"Rows with fewer than {FEWEST_SEEDS} seeds are descriptive only."] if few else [])]
-    )
+    sentences += [f"Rows with fewer than {FEWEST_SEEDS} seeds are descriptive only."] if few else []
+    return " ".join(sentences)
 
 
 def shares(cells: pd.DataFrame, board: pd.DataFrame) -> str:

@@ -153,20 +153,35 @@ def test_a_job_whose_run_is_trained_elsewhere_trains_others_meanwhile(plan, tmp_
 
 
 @pytest.fixture
-def diverging(monkeypatch):
-    """The run with this seed diverges at its third step."""
+def at_third_step(monkeypatch):
+    """Makes something happen before the third step of the run with a seed."""
 
-    def of(seed):
+    def of(seed, happens):
         advance = Trainer.advance
 
-        def poisoned(self):
+        def disturbed(self):
             if self.seed == seed and self.step == 2:
-                self.weights_flat.data.fill_(float("nan"))
+                happens(self)
             advance(self)
 
-        monkeypatch.setattr(Trainer, "advance", poisoned)
+        monkeypatch.setattr(Trainer, "advance", disturbed)
 
     return of
+
+
+@pytest.fixture
+def diverging(at_third_step):
+    return lambda seed: at_third_step(seed, lambda one: one.weights_flat.data.fill_(float("nan")))
+
+
+@pytest.fixture
+def breaking(at_third_step):
+    """With an error of a kind that nobody expects."""
+
+    def broken(_):
+        raise ValueError("two\nlines")
+
+    return lambda seed: at_third_step(seed, broken)
 
 
 def test_another_run_that_diverges_is_named_and_fails_its_own_job_alone(plan, tmp_path, diverging, caplog):
@@ -190,23 +205,6 @@ def test_a_jobs_own_run_that_diverges_fails_it_after_the_others_are_trained(plan
     assert not list((tmp_path / "state/small-seed0").glob("*/step=6.safetensors"))
     for seed in (1, 2):
         assert list((tmp_path / f"state/small-seed{seed}").glob("*/step=6.safetensors"))
-
-
-@pytest.fixture
-def breaking(monkeypatch):
-    """Makes the steps of a run with this seed raise an error of a kind that nobody expects."""
-
-    def of(seed):
-        advance = Trainer.advance
-
-        def broken(self):
-            if self.seed == seed and self.step == 2:
-                raise ValueError("two\nlines")
-            advance(self)
-
-        monkeypatch.setattr(Trainer, "advance", broken)
-
-    return of
 
 
 def test_another_run_whose_steps_raise_an_error_does_not_fail_the_job(plan, tmp_path, breaking, caplog):

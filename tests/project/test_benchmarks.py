@@ -296,6 +296,15 @@ def test_what_a_gpu_was_measured_to_do_is_shown_where_there_is_a_table(tmp_path,
     )
 
 
+def test_loops_that_all_failed_are_no_steps():
+    failed = pd.DataFrame({"size": ["16 px, 0.4 M"], "loop": ["diffusers, recorded"], "error": ["cannot"]})
+    failed = failed.assign(runs=1, precision="float32")
+    assert gpu_page.steps({"recorded": failed}) == ""
+    training = steps_table(("16 px, 0.4 M", "bumpscope", 8, "float32", 700.0))
+    found = cells(gpu_page.gpu_targets({"training": training, "recorded": failed}))
+    assert [line[2] for line in found] == ["700", *["not measured"] * 4]
+
+
 def test_kernels_and_differences_from_the_cpu_are_told():
     row = {"size": "16 px, 0.4 M", "precision": "tf32", "compiled": True}
     parts = [

@@ -252,18 +252,13 @@ def gpus_at_a_time():
     granted = dict(workflow.global_resources.unwrapped_items()).get("gpu")
     if workflow.executor_plugin.name == "slurm":
         return granted or 1
-    shown = os.getenv("CUDA_VISIBLE_DEVICES", "").split(",")
-    limits = (
-        granted,
-        len(nvidia_cards()),
-        len(list(filter(None, shown))),
-        workflow.cores,
-    )
-    return min(filter(None, limits), default=1)
+    shown = [*filter(None, os.getenv("CUDA_VISIBLE_DEVICES", "").split(","))]
+    found = min(filter(None, (granted, len(nvidia_cards()), len(shown))), default=1)
+    return min(found, workflow.cores or found)
 
 
 def note_what_is_planned():
-    """List the trainings and probes that will run, so that a job can do several of them, and divide them among the GPUs."""
+    """List the trainings and probes that will run, of which a job can do several, and divide them among the GPUs."""
     trainings, probes = {}, []
     for job in workflow.dag.needrun_jobs():
         if job.rule.name in TRAININGS:

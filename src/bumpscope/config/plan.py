@@ -23,9 +23,9 @@ from bumpscope.config.variants import readings, variants
 # Seconds on one core of a 2024 server CPU, measured by the workflow's own benchmark files over the default experiment
 # (docs/findings.md). Other machines differ by a factor of two or so; the shares hold better than the sum.
 MULTIPLY_ADDS_A_SECOND = {"train": 1.8e10, "generate": 1.7e10}
-# Of a resolution, with 1e7 products of a pixel, a lattice point and a probe, of which there are no more than so many
-# points and probes (probe/resolution.py).
+# Of a resolution, for 1e7 products of a pixel, a lattice point and a probe; and how it grows with them.
 SECONDS_A_FIT, FIT_EXPONENT = 0.04, 0.55
+# Of a fit, products of a point and a probe, and probes where points are many, as in probe/resolution.py.
 MOST_WEIGHTS, FEWEST_PROBES = 2**22, 32
 SECONDS_AN_IMAGE = 1.6e-3  # finding and fitting bumps in 16 x 16 pixels
 # Of 512 activation vectors; vary has no UMAP, and those that phases are read from come on top.

@@ -63,7 +63,7 @@ class ProductOfStripes(Denoiser):
         return [self.x, self.y]
 
     def networks(self) -> list[nn.Module]:
-        return [self.x, self.y]
+        return self.parts()
 
     def forward(
         self,

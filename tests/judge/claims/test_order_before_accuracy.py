@@ -90,7 +90,7 @@ def test_c3_without_interventions_or_accuracy_nothing_is_judged():
     assert row.verdict == "undetermined" and row.runs == 0
 
 
-def test_c3_r2_of_the_axis_that_is_told_worse_is_shown_and_does_not_count():
+def test_c3_r2_of_the_axis_that_is_decoded_worse_is_shown_and_does_not_count():
     curves = {CORRECT["seen"]: rise(900)} | r2("requested", rise(500), 0.2) | r2("shuffled", -0.1, 0.05)
     experiment = every(5, curves=curves)
     checks = experiment.checks("C3")
